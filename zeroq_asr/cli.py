@@ -1,0 +1,130 @@
+"""What all command lines share: one doorman, one vocabulary of flags, one kind of progress."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from zeroq_asr.errors import ZeroqError
+
+VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify")
+
+_FLAGS: dict[str, dict[str, object]] = {
+    "model": {"metavar": "MODEL", "help": "a .nemo file, a quantized file, the name of a shipped model, or an NGC / Hugging Face name"},
+    "data": {"metavar": "FILE", "help": "synthetic data made by `generate`"},
+    "manifest": {"metavar": "FILE", "action": "append", "help": "NeMo manifest, or the name of a shipped set (clean, other); repeatable"},
+    "seed": {"type": int, "metavar": "N", "help": "seed of every random choice"},
+    "threads": {"type": int, "metavar": "N", "help": "threads to compute with"},
+    "output": {"metavar": "PATH", "help": "where the result goes"},
+    "json": {"metavar": "FILE", "help": "also write the result as JSON"},
+    "quiet": {"action": "store_true", "help": "no progress, only the result"},
+    "resume": {"action": "store_true", "help": "go on where an interrupted run stopped"},
+    "device": {"metavar": "NAME", "help": "torch device of the float model: cpu, cuda"},
+}
+
+
+def add_common_flags(parser: argparse.ArgumentParser, *names: str, **defaults: object) -> None:
+    """Add flags that mean the same in every verb; `defaults` come from `zeroq_asr.config`."""
+    for name in names:
+        options = dict(_FLAGS[name])
+        if name in defaults:
+            options["default"] = defaults[name]
+            if defaults[name] is not None and options.get("action") is None:
+                options["help"] = f"{options['help']} (default: {defaults[name]})"
+        parser.add_argument(f"--{name}", **options)  # type: ignore[arg-type]
+
+
+def run(function: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
+    """Parse `argv`, call `function` and return its exit code: 0 done, 2 a user's error in one line, 130 interrupted."""
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        return function(arguments) or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away (`... | head`): nobody is left to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if isinstance(error, ZeroqError) or _is_ground_house_error(error):
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        raise
+
+
+def _is_ground_house_error(error: Exception) -> bool:
+    """Tell whether `error` is the base error of a ground house, without importing a house that did not raise it."""
+    bases = {("int_kernels.errors", "KernelError"), ("synth.errors", "SynthError"), ("eval.errors", "EvalError")}
+    return any((base.__module__, base.__name__) in bases for base in type(error).__mro__)
+
+
+class Progress:
+    """Counts steps: a bar on a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self, total: int, description: str, quiet: bool) -> None:
+        self._total, self._description, self._done = total, description, 0
+        self._started = self._spoken = time.monotonic()
+        self._bar = None
+        self._quiet = quiet
+        if not quiet and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, desc=description, file=sys.stderr, dynamic_ncols=True)
+
+    def advance(self, note: str = "") -> None:
+        """Count one step; `note` is shown behind it."""
+        self._done += 1
+        if self._bar is not None:
+            self._bar.set_postfix_str(note, refresh=False)
+            self._bar.update()
+        elif not self._quiet:
+            now = time.monotonic()
+            if now - self._spoken >= 5 or self._done == self._total:
+                self._spoken = now
+                left = (now - self._started) / self._done * (self._total - self._done)
+                print(f"{self._description}: {self._done}/{self._total}, {left:.0f} s left {note}".rstrip(), file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Finish the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+@contextmanager
+def progress(total: int, description: str, quiet: bool = False) -> Iterator[Progress]:
+    """Show how far a loop of `total` steps has come.
+
+    >>> with progress(len(batches), "calibrate", quiet) as bar:
+    ...     for batch in batches:
+    ...         bar.advance()
+    """
+    bar = Progress(total, description, quiet)
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script `zeroq-asr VERB ...`: the same as `python -m zeroq_asr.VERB ...`."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(f"usage: zeroq-asr {{{','.join(VERBS)}}} ...\n\nEach verb has its own --help.")
+        return 0 if words else 2
+    if words[0] not in VERBS:
+        print(f"error: zeroq-asr: needed one of {', '.join(VERBS)}, came {words[0]!r}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"zeroq_asr.{words[0]}")
+    sys.argv[0] = f"zeroq-asr {words[0]}"
+    result: int = module.main(words[1:])
+    return result

@@ -1,0 +1,60 @@
+"""All settings and their defaults: the only place where a default is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from zeroq_asr.errors import ConfigError
+
+OUTPUT_DIR = Path("zeroq-out")
+"""Where results go when no --output is given."""
+
+SEED = 0
+THREADS = 2
+"""Threads of the integer executor; any number gives the same bytes."""
+DEVICE = "cpu"
+
+# ---- generate (GenerateConfig and its presets) --------------------------------------------------------------------
+
+# ---- quantize -----------------------------------------------------------------------------------------------------
+
+Calibration = Literal["synthetic", "random"] | str
+Granularity = Literal["per-channel", "per-tensor"]
+Activations = Literal["auto", "symmetric"]
+RangeMethod = Literal["minmax", "percentile"]
+
+
+@dataclass(frozen=True)
+class QuantizeConfig:
+    """How a float graph becomes an integer program.
+
+    bits: weight bits, 2 to 8. act_bits: activation bits, 2 to 8. granularity: one weight scale per output channel or per
+    tensor. activations: "auto" makes a value unsigned where a ReLU makes it so, "symmetric" keeps every value signed as
+    the paper does. range_method: "minmax" (the paper), or "percentile" with `percentile` in (50, 100].
+    """
+
+    bits: int = 8
+    act_bits: int = 8
+    granularity: Granularity = "per-channel"
+    activations: Activations = "auto"
+    range_method: RangeMethod = "minmax"
+    percentile: float = 99.99
+
+    def __post_init__(self) -> None:
+        for name in ("bits", "act_bits"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and 2 <= value <= 8):
+                raise ConfigError(f"--{name.replace('_', '-')}: needed a whole number from 2 to 8, came {value!r}")
+        if self.granularity not in ("per-channel", "per-tensor"):
+            raise ConfigError(f"granularity: needed per-channel or per-tensor, came {self.granularity!r}")
+        if self.activations not in ("auto", "symmetric"):
+            raise ConfigError(f"--activations: needed auto or symmetric, came {self.activations!r}")
+        if self.range_method not in ("minmax", "percentile"):
+            raise ConfigError(f"--ranges: needed minmax or percentile, came {self.range_method!r}")
+        if not 50 < self.percentile <= 100:
+            raise ConfigError(f"--percentile: needed a number above 50 and at most 100, came {self.percentile!r}")
+
+
+# ---- evaluate -----------------------------------------------------------------------------------------------------

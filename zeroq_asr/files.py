@@ -1,0 +1,66 @@
+"""Reading and writing files so that nothing is ever half there."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from zeroq_asr.errors import FileError
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path`: a reader sees the old file or the whole new one, never a part.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and the name is swapped. Missing parent
+    folders are made. Raises FileError (folder not writable, disk full, `path` is a folder); the old file survives.
+    """
+    target = Path(path)
+    temporary: str | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise FileError(f"{target}: needed the name of a file to write, found a folder; give a file name in it")
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes private files; a result should be as readable as any other file of this user
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, target)
+        temporary = None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(f"{target}: could not be written ({reason}); nothing was changed, free space or choose another --output") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def read_file(path: str | Path, max_bytes: int) -> bytes:
+    """Return the content of the regular file `path`, refusing more than `max_bytes` before reading it.
+
+    Raises FileError: missing, a folder or device, unreadable, too large.
+    """
+    source = Path(path)
+    try:
+        with open(source, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FileError(f"{source}: needed a regular file, found something else; give the path of a file")
+            if status.st_size > max_bytes:
+                raise FileError(f"{source}: needed at most {max_bytes:,} bytes, the file has {status.st_size:,}; is this the right file?")
+            data = stream.read(max_bytes + 1)
+    except FileNotFoundError as error:
+        raise FileError(f"{source}: no such file; check the path") from error
+    except IsADirectoryError as error:
+        raise FileError(f"{source}: needed a file, found a folder; give the path of a file") from error
+    except OSError as error:
+        raise FileError(f"{source}: could not be read ({error.strerror or error})") from error
+    if len(data) > max_bytes:
+        raise FileError(f"{source}: grew beyond {max_bytes:,} bytes while being read; is something still writing it?")
+    return data
