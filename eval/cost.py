@@ -1,0 +1,70 @@
+"""What a convolutional network costs: multiply-accumulates, bit operations and bytes, on plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from eval.errors import EvalError
+
+
+@dataclass(frozen=True)
+class ConvCost:
+    """One convolution at one length: weight [C_out, C_in / groups, K] evaluated at `frames_out` positions."""
+
+    out_channels: int
+    in_channels_per_group: int
+    kernel: int
+    frames_out: int
+    weight_bits: int = 32
+    activation_bits: int = 32
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 0 or (value == 0 and name != "frames_out"):
+                raise EvalError(f"ConvCost: needed a positive {name}, got {value}")
+
+    @property
+    def weights(self) -> int:
+        """C_out * C_in / groups * K."""
+        return self.out_channels * self.in_channels_per_group * self.kernel
+
+    @property
+    def macs(self) -> int:
+        """weights * frames_out: each weight is used once per output frame; padding counts as computed."""
+        return self.weights * self.frames_out
+
+    @property
+    def bops(self) -> int:
+        """macs * weight_bits * activation_bits. Kim et al. 2021 (Q-ASR), table 1; van Baalen et al. 2020."""
+        return self.macs * self.weight_bits * self.activation_bits
+
+
+def frames_of(seconds: float, hop_ms: float = 10.0) -> int:
+    """floor(seconds / hop) + 1 frames, the first one centred on the first sample: 10 s -> 1001 frames."""
+    if not seconds >= 0.0 or not hop_ms > 0.0:
+        raise EvalError(f"frames_of: needed seconds >= 0 and hop_ms > 0, got {seconds} and {hop_ms}")
+    # A hundredth of a hop absorbs the representation error of e.g. 0.29 s / 10 ms.
+    return int(seconds * 1000.0 / hop_ms + 0.01) + 1
+
+
+def conv_frames_out(frames: int, kernel: int, stride: int = 1, dilation: int = 1, padding: int = 0) -> int:
+    """floor((T + 2 * padding - dilation * (K - 1) - 1) / stride) + 1, never below 0."""
+    return max(0, (frames + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1)
+
+
+def total_macs(convs: Iterable[ConvCost]) -> int:
+    """Sum of the multiply-accumulates."""
+    return sum(conv.macs for conv in convs)
+
+
+def total_bops(convs: Iterable[ConvCost]) -> int:
+    """Sum of the bit operations."""
+    return sum(conv.bops for conv in convs)
+
+
+def packed_bytes(count: int, bits: int) -> int:
+    """ceil(count * bits / 8): `count` values of `bits` bits with no gap between them."""
+    if count < 0 or not 1 <= bits <= 64:
+        raise EvalError(f"packed_bytes: needed count >= 0 and 1 to 64 bits, got {count} values of {bits} bits")
+    return -(-count * bits // 8)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from eval.compare import compare
+from eval.errors import ScoreError
+from eval.wer import score
+
+REFERENCES = [f"number {i} is here" for i in range(40)]
+WORSE = [r if i % 4 else "number is" for i, r in enumerate(REFERENCES)]
+
+
+def test_identical_systems_differ_by_exactly_nothing() -> None:
+    pair = compare(REFERENCES, WORSE, WORSE)
+    assert (pair.difference, pair.low, pair.high, pair.identical, pair.better, pair.worse) == (
+        0,
+        0,
+        0,
+        100,
+        0,
+        0,
+    )
+    assert not pair.is_significant
+
+
+def test_sign_a_worse_second_system_is_positive() -> None:
+    pair = compare(REFERENCES, REFERENCES, WORSE)
+    assert pair.difference == pytest.approx(score(REFERENCES, WORSE).wer)
+    assert 0 < pair.low < pair.difference < pair.high
+    assert pair.is_significant
+    assert (pair.worse, pair.better, pair.identical) == (10, 0, 75.0)
+
+
+def test_swapping_the_systems_mirrors_everything() -> None:
+    pair, mirror = (
+        compare(REFERENCES, REFERENCES, WORSE, seed=4),
+        compare(REFERENCES, WORSE, REFERENCES, seed=4),
+    )
+    assert mirror.difference == pytest.approx(-pair.difference)
+    assert (mirror.low, mirror.high) == (pytest.approx(-pair.high), pytest.approx(-pair.low))
+    assert (mirror.worse, mirror.better) == (pair.better, pair.worse)
+
+
+def test_the_paired_interval_is_narrower_than_either_system_s_own() -> None:
+    rng = np.random.default_rng(1)
+    first = [r if rng.random() < 0.5 else "" for r in REFERENCES]
+    second = [t.replace("here", "there") if i == 7 else t for i, t in enumerate(first)]
+    pair, own = compare(REFERENCES, first, second), score(REFERENCES, first)
+    assert pair.high - pair.low < (own.wer_high - own.wer_low) / 3
+
+
+def test_equals_enumeration_on_two_utterances() -> None:
+    # Second system: one error more on the first utterance (2 words), none on the second (3 words).
+    pair = compare(["a b", "c d e"], ["a b", "c d x"], ["a x", "c d x"], resamples=20_000)
+    assert pair.difference == pytest.approx(20.0)
+    exact = [
+        100 * sum(1 - i for i in draw) / sum((2, 3)[i] for i in draw) for draw in itertools.product((0, 1), repeat=2)
+    ]
+    assert (pair.low, pair.high) == (pytest.approx(min(exact)), pytest.approx(max(exact)))
+
+
+def test_identical_is_judged_after_normalisation() -> None:
+    assert compare(["yes"], ["Yes."], ["yes"]).identical == 100.0
+
+
+def test_lists_of_different_length_are_refused() -> None:
+    with pytest.raises(ScoreError, match="both systems"):
+        compare(["a"], ["a"], [])
+    with pytest.raises(ScoreError, match="per reference"):
+        compare(["a", "b"], ["a"], ["a"])
+    with pytest.raises(ScoreError, match="at least one"):
+        compare([], [], [])
