@@ -1,0 +1,150 @@
+"""The loop: move a batch of spectrograms until every BatchNorm sees the statistics it remembers.
+
+x* = arg min_x sum_i mean_c D(N(m_hat_i, s_hat_i), N(m_i(x), s_i(x)))      (Kim et al. 2021, equation 2)
+
+The model is a function `forward(mel [B, n_mels, T]) -> {tap name: tensor [B, C, T']}`; nothing else is known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synth.errors import SynthError
+from synth.losses import batch_statistics, channel_loss
+from synth.settings import SynthesisSettings
+from synth.start import start
+from synth.types import BatchNormTap, Float64, StepRecord, SyntheticBatch
+
+Forward = Callable[[Tensor], Mapping[str, Tensor]]
+FINAL_LR_FRACTION = 0.01  # where a cosine ends, as a fraction of where it began
+
+
+def synthesize_batch(
+    forward: Forward,
+    taps: Sequence[BatchNormTap],
+    settings: SynthesisSettings,
+    batch: int,
+    device: str = "cpu",
+) -> Generator[StepRecord, None, SyntheticBatch]:
+    """Make batch number `batch`; yield a StepRecord for the start, after every step; return the finished batch.
+
+    The result depends on the model, `settings` and `batch` alone (on a CPU with one number of threads: to the bit), not
+    on the batches made before it. Raises SynthError: no taps, a tap that forward does not give, a loss not finite.
+
+    >>> finished = yield from synthesize_batch(...)        # or: run(synthesize_batch(...), on_record)
+    """
+    measure = _measure(forward, taps, settings, device)
+    steps = settings.batch_iterations(batch)
+    first = start(settings.init, settings.spec, settings.seed, batch)
+    x = torch.tensor(first, device=device, requires_grad=True)
+    optimizer = torch.optim.Adam([x], lr=settings.batch_lr(batch), betas=settings.betas, foreach=False)
+    stop = _EarlyStop(settings.early_stop, settings.patience)
+    totals: list[float] = []
+    tap_losses_start: Float64 | None = None
+    step = 0
+    while True:
+        lr = learning_rate(settings, batch, step)
+        mel, total, tap_losses = measure(x, step < steps)
+        value = float(total.detach())
+        if not math.isfinite(value):
+            raise SynthError(
+                f"batch {batch}, step {step}: needed a finite loss, came {value}; the model may hold extreme weights, "
+                "or take a smaller --lr"
+            )
+        totals.append(value)
+        losses = tap_losses.detach().double().cpu().numpy()
+        tap_losses_start = losses if tap_losses_start is None else tap_losses_start
+        last = step >= steps or stop.says_enough(value)
+        # (an early stop costs one backward pass that is not taken; nothing was computed for it yet)
+        yield StepRecord(batch, step, steps, value, losses, 0.0 if last else lr, mel[0].cpu().numpy(), last)
+        if last:
+            return SyntheticBatch(mel.cpu().numpy(), np.asarray(totals), tap_losses_start, losses)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        (x.grad,) = torch.autograd.grad(total, x)
+        optimizer.step()
+        step += 1
+
+
+def run(
+    steps: Generator[StepRecord, None, SyntheticBatch], on_record: Callable[[StepRecord], None] | None = None
+) -> SyntheticBatch:
+    """Drive `synthesize_batch` to its end, handing every record to `on_record`."""
+    while True:
+        try:
+            record = next(steps)
+        except StopIteration as finished:
+            result: SyntheticBatch = finished.value
+            return result
+        if on_record is not None:
+            on_record(record)
+
+
+def learning_rate(settings: SynthesisSettings, batch: int, step: int) -> float:
+    """lr of the move after `step` of n.  constant: lr.  cosine: lr (f + (1 - f) (1 + cos(pi step / n)) / 2), f = .01."""
+    peak = settings.batch_lr(batch)
+    steps = settings.batch_iterations(batch)
+    if settings.schedule == "constant" or steps == 0:
+        return peak
+    wave = 0.5 * (1.0 + math.cos(math.pi * min(step, steps) / steps))
+    return peak * (FINAL_LR_FRACTION + (1.0 - FINAL_LR_FRACTION) * wave)
+
+
+def normalize_features(mel: Tensor) -> Tensor:
+    """(x - mean) / (std + 1e-5) over time per bin and utterance [B, n_mels, T], unbiased std; differentiable."""
+    centred = mel - mel.mean(dim=2, keepdim=True)
+    return centred / (centred.std(dim=2, keepdim=True) + 1e-5)
+
+
+class _EarlyStop:
+    """Says enough when the best loss fell by less than `fraction` of itself within the last `patience` steps."""
+
+    def __init__(self, fraction: float, patience: int) -> None:
+        self._fraction = fraction
+        self._best: deque[float] = deque(maxlen=patience + 1)
+
+    def says_enough(self, loss: float) -> bool:
+        self._best.append(min(loss, self._best[-1]) if self._best else loss)
+        if self._fraction == 0.0 or len(self._best) < (self._best.maxlen or 0):
+            return False
+        return self._best[0] - self._best[-1] < self._fraction * self._best[0]
+
+
+def _measure(
+    forward: Forward, taps: Sequence[BatchNormTap], settings: SynthesisSettings, device: str
+) -> Callable[[Tensor, bool], tuple[Tensor, Tensor, Tensor]]:
+    """Return measure(x, differentiate) -> (mel detached, total loss, losses per tap [taps])."""
+    if not taps:
+        raise SynthError(
+            "synthesis: needed at least one BatchNorm to match, the model has none; use real calibration data"
+        )
+    loss = channel_loss(settings.loss)
+    remembered = [(tap, torch.tensor(tap.mean, device=device), torch.tensor(tap.var, device=device)) for tap in taps]
+
+    def measure(x: Tensor, differentiate: bool) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.set_grad_enabled(differentiate):
+            mel = normalize_features(x) if settings.normalize else x
+            values = forward(mel)
+            parts = []
+            for tap, mean_hat, var_hat in remembered:
+                mean, var = batch_statistics(_value_of(tap, values))
+                parts.append(loss(mean, var, mean_hat, var_hat, tap.eps).mean())
+            tap_losses = torch.stack(parts)
+            return mel.detach(), tap_losses.sum(), tap_losses
+
+    return measure
+
+
+def _value_of(tap: BatchNormTap, values: Mapping[str, Tensor]) -> Tensor:
+    if tap.name not in values:
+        raise SynthError(f"tap {tap.name!r}: needed its value from the model's forward, which gave none by this name")
+    value = values[tap.name]
+    if value.ndim != 3 or value.shape[1] != tap.channels:
+        raise SynthError(f"tap {tap.name!r}: needed a value [B, {tap.channels}, T], came {tuple(value.shape)}")
+    return value

@@ -1,0 +1,118 @@
+"""How synthetic data is made: every choice that changes a byte of the result, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from synth.errors import SynthError
+from synth.types import SpectrogramSpec
+
+LOSSES = ("kl", "symmetric-kl", "w2")
+INITS = ("uniform", "gaussian", "smooth", "speech")
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class SynthesisSettings:
+    """Settings of one run.
+
+    spec: shape of a batch.  batches: how many.  seed: the batch k depends on (seed, k) alone.
+    loss: one of LOSSES.  init: one of INITS.
+    lrs, iterations: batch k takes iterations[k % n] and lrs[(k // n) % len(lrs)], n = len(iterations): all pairs.
+    betas: Adam's.  schedule: `constant`, or `cosine` from lr to lr / 100.
+    normalize: hold each mel bin of each utterance at mean 0 and standard deviation 1 over time, as a front end with
+    per-feature normalisation does with real speech; the gradient passes through it.
+    early_stop: end a batch when the best loss fell by less than this fraction in the last `patience` steps; 0: never.
+    """
+
+    spec: SpectrogramSpec
+    batches: int
+    seed: int
+    loss: str
+    init: str
+    lrs: tuple[float, ...]
+    iterations: tuple[int, ...]
+    betas: tuple[float, float]
+    schedule: str
+    normalize: bool
+    early_stop: float
+    patience: int
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.batches <= 10_000, "batches", "1 to 10000", self.batches)
+        _require(0 <= self.seed < 2**63, "seed", "0 to 2^63 - 1", self.seed)
+        _require(self.loss in LOSSES, "loss", " | ".join(LOSSES), self.loss)
+        _require(self.init in INITS, "init", " | ".join(INITS), self.init)
+        _require(self.schedule in SCHEDULES, "schedule", " | ".join(SCHEDULES), self.schedule)
+        _require(len(self.lrs) > 0 and all(0 < lr <= 100 for lr in self.lrs), "lr", "above 0, at most 100", self.lrs)
+        steps_are_sane = len(self.iterations) > 0 and all(0 <= n <= 1_000_000 for n in self.iterations)
+        _require(steps_are_sane, "iterations", "0 to 1000000", self.iterations)
+        betas_are_sane = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        _require(betas_are_sane, "betas", "two numbers from 0 to below 1", self.betas)
+        _require(0 <= self.early_stop < 1, "early_stop", "0 to below 1", self.early_stop)
+        _require(1 <= self.patience <= 1_000_000, "patience", "1 to 1000000", self.patience)
+
+    def batch_lr(self, batch: int) -> float:
+        """The learning rate that batch number `batch` starts with."""
+        return self.lrs[(batch // len(self.iterations)) % len(self.lrs)]
+
+    def batch_iterations(self, batch: int) -> int:
+        """The number of steps that batch number `batch` may take."""
+        return self.iterations[batch % len(self.iterations)]
+
+    @property
+    def total_iterations(self) -> int:
+        """Steps of all batches together, without an early stop."""
+        return sum(self.batch_iterations(batch) for batch in range(self.batches))
+
+    def to_json(self) -> dict[str, Any]:
+        """A mapping of JSON types with which `from_json` makes equal settings."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SynthesisSettings:
+        """The settings that `to_json` wrote; raises SynthError on anything else (nothing is guessed or dropped)."""
+        names = {item.name for item in fields(cls)}
+        if not isinstance(data, Mapping) or set(data) != names:
+            raise SynthError(f"synthesis settings: needed exactly the fields {', '.join(sorted(names))}; came others")
+        checked = {name: _typed(name, data[name]) for name in names}
+        return cls(**checked)
+
+
+def _require(holds: bool, name: str, needed: str, came: object) -> None:
+    if not holds:
+        raise SynthError(f"synthesis settings: needed {name} {needed}, came {came!r}; change it")
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Give one JSON value the type of its field, or refuse it."""
+    if name == "spec":
+        sizes = {item.name for item in fields(SpectrogramSpec)}
+        if not isinstance(value, Mapping) or set(value) != sizes:
+            raise SynthError(f"synthesis settings: needed spec with {', '.join(sorted(sizes))}, came {value!r}")
+        return SpectrogramSpec(**value)
+    if name in ("lrs", "betas", "iterations"):
+        whole = name == "iterations"
+        if not isinstance(value, list | tuple) or len(value) > 1000:
+            raise SynthError(f"synthesis settings: needed {name} as a short list, came {value!r}")
+        return tuple(_number(name, item, whole) for item in value)
+    if name == "normalize":
+        if not isinstance(value, bool):
+            raise SynthError(f"synthesis settings: needed {name} true or false, came {value!r}")
+        return value
+    if name in ("loss", "init", "schedule"):
+        if not isinstance(value, str):
+            raise SynthError(f"synthesis settings: needed {name} as text, came {value!r}")
+        return value
+    return _number(name, value, whole=name != "early_stop")
+
+
+def _number(name: str, value: Any, whole: bool) -> int | float:
+    sane = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    # (a JSON integer can be longer than any float)
+    if not sane or abs(value) >= 2**63 or not math.isfinite(value):
+        raise SynthError(f"synthesis settings: needed {name} {'whole' if whole else 'finite'}, came {value!r}")
+    return int(value) if whole else float(value)

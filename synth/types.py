@@ -1,0 +1,129 @@
+"""The nouns of synthesis: what is matched, what is made, what one step tells.
+
+All classes are frozen and their arrays are read-only. Axis order [B, n_mels, T] throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synth.errors import SynthError
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+
+def read_only(array: npt.ArrayLike, dtype: type[Any]) -> npt.NDArray[Any]:
+    """Return a C-contiguous copy of `array` in `dtype` that nobody can write to."""
+    result = np.array(array, dtype=dtype, order="C")
+    result.flags.writeable = False
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNormTap:
+    """What one BatchNorm remembers of the real data that reached its input.
+
+    name: the value that feeds the BatchNorm, a key of what `forward` returns.
+    mean, var: running statistics, float32 [C]; var >= 0.  eps > 0: this BatchNorm's own.
+    """
+
+    name: str
+    mean: Float32
+    var: Float32
+    eps: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", read_only(self.mean, np.float32))
+        object.__setattr__(self, "var", read_only(self.var, np.float32))
+        where = f"BatchNorm at {self.name!r}"
+        if self.mean.ndim != 1 or self.mean.size == 0 or self.mean.shape != self.var.shape:
+            raise SynthError(
+                f"{where}: needed mean and var of one shape [C], came {self.mean.shape} and {self.var.shape}; "
+                "is the checkpoint damaged?"
+            )
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.var).all() and (self.var >= 0).all()):
+            raise SynthError(
+                f"{where}: needed finite running statistics and no negative variance; the checkpoint is damaged or the "
+                "training diverged"
+            )
+        if not (np.isfinite(self.eps) and self.eps > 0):
+            raise SynthError(f"{where}: needed eps > 0, came {self.eps}; is the checkpoint damaged?")
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return int(self.mean.size)
+
+
+@dataclass(frozen=True)
+class SpectrogramSpec:
+    """The shape of one batch of log-mel spectrograms, float32 [batch_size, n_mels, frames]."""
+
+    batch_size: int
+    n_mels: int
+    frames: int
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("batch_size", 1, 4096), ("n_mels", 1, 4096), ("frames", 8, 100_000)):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and low <= value <= high):
+                raise SynthError(f"spectrogram: needed {name} from {low} to {high}, came {value!r}; change it")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(batch_size, n_mels, frames)."""
+        return (self.batch_size, self.n_mels, self.frames)
+
+
+@dataclass(frozen=True, eq=False)
+class StepRecord:
+    """What one step of the optimisation saw, before it moved.
+
+    batch: which batch (from 0).  step: 0 is the start, `steps` (the last) the result; both are evaluated.
+    total: sum over taps.  tap_losses: float64 [taps], in the order of the taps.  lr: of the move that follows, or 0.
+    example: float32 [n_mels, T], the first spectrogram of the batch as the model saw it.
+    """
+
+    batch: int
+    step: int
+    steps: int
+    total: float
+    tap_losses: Float64
+    lr: float
+    example: Float32
+    last: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tap_losses", read_only(self.tap_losses, np.float64))
+        object.__setattr__(self, "example", read_only(self.example, np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticBatch:
+    """One finished batch.
+
+    mel: float32 [B, n_mels, T].  losses: float64 [steps + 1], the total before each step and of the result.
+    tap_losses_start, tap_losses_end: float64 [taps].
+    """
+
+    mel: Float32
+    losses: Float64
+    tap_losses_start: Float64
+    tap_losses_end: Float64
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mel", read_only(self.mel, np.float32))
+        for name in ("losses", "tap_losses_start", "tap_losses_end"):
+            object.__setattr__(self, name, read_only(getattr(self, name), np.float64))
+        if self.mel.ndim != 3 or self.losses.ndim != 1 or self.losses.size == 0:
+            raise SynthError(
+                f"synthetic batch: needed mel [B, n_mels, T] and at least one loss, came {self.mel.shape} and "
+                f"{self.losses.shape}"
+            )
+        if self.tap_losses_start.shape != self.tap_losses_end.shape or self.tap_losses_start.ndim != 1:
+            raise SynthError("synthetic batch: needed the losses of the same taps at the start and at the end")
