@@ -3,6 +3,8 @@
 Time length of a convolution's output, both dialects (T the input's length):
 
     T_out = (T + 2 * padding - dilation * (K - 1) - 1) // stride + 1
+
+`bits` is the number of bits that the weights need and are stored with.
 """
 
 from __future__ import annotations
@@ -46,11 +48,11 @@ OPS: Mapping[tuple[Dialect, str], OpSpec] = {
         1,
         ("weight", "bias", "multiplier", "shift"),
         0,
-        {**_CONV_GEOMETRY, **_CLIP},
+        {**_CONV_GEOMETRY, **_CLIP, "bits": int},
         "clip((acc * m + 2^(r-1)) >> r, lo, hi), acc the int32 convolution plus bias",
     ),
     ("integer", "accumulate"): OpSpec(
-        "integer", 1, ("weight", "bias"), 0, _CONV_GEOMETRY, "the int32 accumulator of a convolution plus bias, kept as it is"
+        "integer", 1, ("weight", "bias"), 0, {**_CONV_GEOMETRY, "bits": int}, "the int32 accumulator of a convolution plus bias, kept as it is"
     ),
     ("integer", "sum"): OpSpec(
         "integer",

@@ -1,0 +1,30 @@
+"""Where the float graph remembers the statistics of its training data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth.types import BatchNormTap
+from zeroq_asr.ir.types import Graph
+
+
+def find_batchnorm_taps(graph: Graph) -> tuple[BatchNormTap, ...]:
+    """Return one tap for each BatchNorm, in execution order: the value it reads, its running mean and variance, its eps.
+
+    The graph must be as the adapter made it: folding removes the BatchNorms.
+    """
+    taps = []
+    for node in graph.nodes:
+        if node.op == "batch_norm":
+            value, mean, var = node.inputs[:3]
+            eps = node.attrs["eps"]
+            assert isinstance(eps, float)
+            taps.append(
+                BatchNormTap(
+                    name=value,
+                    mean=graph.constants[mean].astype(np.float32),
+                    var=graph.constants[var].astype(np.float32),
+                    eps=eps,
+                )
+            )
+    return tuple(taps)

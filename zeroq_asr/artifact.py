@@ -1,0 +1,191 @@
+"""The delivered model: one safetensors file with the graph in its header.
+
+Header metadata: `format` = "zeroq-asr integer model", `version` = "1", `model` = JSON with the graph, the constants' shapes
+and types, the input scale (the only real number of the arithmetic), the front end, the vocabulary and the provenance.
+Tensors: one per constant; weights of fewer than 8 bits are packed. Nothing in the file is ever executed or unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from int_kernels.errors import KernelError
+from int_kernels.int_type import IntType
+from int_kernels.packing import pack, unpack
+from zeroq_asr.errors import FileError, ZeroqError
+from zeroq_asr.files import write_atomically
+from zeroq_asr.ir.frontend_spec import FrontendSpec
+from zeroq_asr.ir.types import Array, Graph, Node, Value
+from zeroq_asr.ir.verify import verify
+
+FORMAT = "zeroq-asr integer model"
+VERSION = "1"
+_MAX_CONSTANT_ELEMENTS = 1 << 31
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class IntegerModel:
+    """An integer program that transcribes.
+
+    graph: integer dialect, input "mel" codes, outputs (logits, tokens). input_scale: real = input_scale * code.
+    vocabulary: token id -> text; the blank is the last id, len(vocabulary). provenance: how the file came to be (JSON).
+    """
+
+    graph: Graph
+    input_scale: float
+    frontend: FrontendSpec
+    vocabulary: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "provenance", MappingProxyType(dict(self.provenance)))
+
+    @property
+    def bits(self) -> tuple[int, int]:
+        """(largest number of weight bits, bits of the input codes)."""
+        weights = max((node.integer("bits") for node in self.graph.nodes if "bits" in node.attrs), default=0)
+        type = self.graph.values[self.graph.inputs[0]].type
+        return weights, type.bits if isinstance(type, IntType) else 0
+
+
+def save_model(model: IntegerModel, path: str | Path) -> None:
+    """Write `model` to `path`, atomically. Raises FileError."""
+    write_atomically(path, to_bytes(model))
+
+
+def to_bytes(model: IntegerModel) -> bytes:
+    """Return the file's content; the same model gives the same bytes."""
+    from safetensors.numpy import save
+
+    bits = _weight_bits(model.graph)
+    tensors: dict[str, Array] = {}
+    constants: dict[str, Any] = {}
+    for name, array in model.graph.constants.items():
+        width = bits.get(name, 8)
+        constants[name] = {"shape": list(array.shape), "type": f"int{width}" if name in bits else array.dtype.name}
+        tensors[name] = pack(array, IntType(width, signed=True)) if width < 8 else np.array(array)
+    document = {
+        "graph": {
+            "inputs": list(model.graph.inputs),
+            "outputs": list(model.graph.outputs),
+            "values": [[v.name, v.channels, v.type.name if isinstance(v.type, IntType) else v.type] for v in model.graph.values.values()],
+            "nodes": [[n.op, list(n.inputs), n.output, dict(n.attrs), n.origin] for n in model.graph.nodes],
+            "constants": constants,
+        },
+        "input_scale": model.input_scale,
+        "frontend": model.frontend.to_json(),
+        "vocabulary": list(model.vocabulary),
+        "provenance": dict(model.provenance),
+    }
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return bytes(save(tensors, {"format": FORMAT, "version": VERSION, "model": text}))
+
+
+def is_model_file(path: str | Path) -> bool:
+    """Tell whether `path` begins like a safetensors file: an 8 byte header length, then a JSON object."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(9)
+    except OSError:
+        return False
+    return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < 1 << 28
+
+
+def load_model(path: str | Path) -> IntegerModel:
+    """Read a model file without torch and without NeMo.
+
+    Raises FileError: missing, damaged, of another format or version, or with a program that breaks a law.
+    """
+    metadata, tensors = read_safetensors(path)
+    if metadata.get("format") != FORMAT:
+        raise FileError(f"{path}: needed a quantized model, came a safetensors file of another kind; make one with `python -m zeroq_asr.quantize`")
+    if metadata.get("version") != VERSION:
+        raise FileError(f"{path}: needed format version {VERSION}, came {metadata.get('version')!r}; quantize the model again with this version")
+    try:
+        return _from_document(json.loads(metadata["model"]), tensors)
+    except (ZeroqError, KernelError) as error:
+        raise FileError(f"{path}: not a valid model: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError) as error:
+        raise FileError(f"{path}: not a valid model: its header is damaged ({type(error).__name__}: {error})") from error
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, Array]]:
+    """Return the metadata and the tensors of a safetensors file. Raises FileError."""
+    from safetensors import SafetensorError, safe_open
+
+    if not os.path.isfile(path):
+        raise FileError(f"{path}: no such file; check the path")
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as stream:
+            return dict(stream.metadata() or {}), {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise FileError(f"{path}: not a readable safetensors file ({error}); is it complete?") from error
+
+
+def _from_document(document: dict[str, Any], tensors: Mapping[str, Array]) -> IntegerModel:
+    body = document["graph"]
+    values = {name: Value(_text(name), _whole(channels), IntType.from_name(_text(type))) for name, channels, type in body["values"]}
+    nodes = tuple(
+        Node(_text(op), tuple(map(_text, inputs)), _text(output), {_text(k): _whole(v) for k, v in attrs.items()}, _text(origin))
+        for op, inputs, output, attrs, origin in body["nodes"]
+    )
+    if set(body["constants"]) != set(tensors):
+        raise FileError("the constants in the header and in the body differ")
+    constants = {name: _constant(name, spec, tensors[name]) for name, spec in body["constants"].items()}
+    inputs, outputs = tuple(map(_text, body["inputs"])), tuple(map(_text, body["outputs"]))
+    graph = Graph("integer", inputs, outputs, nodes, values, constants, frozenset({"no-scale"}))
+    verify(graph)
+    scale = document["input_scale"]
+    if not (isinstance(scale, float) and math.isfinite(scale) and scale > 0):
+        raise FileError(f"input_scale: needed a positive number, came {scale!r}")
+    vocabulary = tuple(_text(token) for token in document["vocabulary"])
+    logits = values[outputs[0]].channels
+    if len(inputs) != 1 or len(outputs) != 2 or logits != len(vocabulary) + 1:
+        raise FileError(f"needed one input and {len(vocabulary) + 1} logits (the vocabulary and a blank), came {len(inputs)} and {logits}")
+    frontend = FrontendSpec.from_json(document["frontend"])
+    if values[inputs[0]].channels != frontend.n_mels:
+        raise FileError(f"needed as many input channels as mel bins ({frontend.n_mels}), came {values[inputs[0]].channels}")
+    if not isinstance(document["provenance"], dict):
+        raise FileError("provenance: needed a table")
+    return IntegerModel(graph, scale, frontend, vocabulary, document["provenance"])
+
+
+def _constant(name: str, spec: Mapping[str, Any], stored: Array) -> Array:
+    shape = tuple(_whole(size) for size in spec["shape"])
+    count = math.prod(shape)
+    if not (all(size >= 1 for size in shape) and 1 <= count <= _MAX_CONSTANT_ELEMENTS):
+        raise FileError(f"constant {name!r}: shape {shape} is out of bounds")
+    type = IntType.from_name(_text(spec["type"]))
+    if type.bits < 8:
+        return unpack(np.asarray(stored, dtype=np.uint8) if stored.dtype == np.uint8 else stored, type, count).reshape(shape)
+    if stored.dtype != type.storage or stored.shape != shape:
+        raise FileError(f"constant {name!r}: needed {type.name} {shape}, came {stored.dtype} {stored.shape}")
+    return stored
+
+
+def _weight_bits(graph: Graph) -> dict[str, int]:
+    return {node.inputs[1]: node.integer("bits") for node in graph.nodes if "bits" in node.attrs}
+
+
+def _typed(kind: type[T]) -> Callable[[Any], T]:
+    def check(value: Any) -> T:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise FileError(f"needed {kind.__name__}, came {value!r:.60}")
+        return value
+
+    return check
+
+
+_text = _typed(str)
+_whole = _typed(int)

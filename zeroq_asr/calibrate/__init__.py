@@ -1,0 +1,1 @@
+"""Measuring the ranges of values: observers, and the loop that feeds them."""

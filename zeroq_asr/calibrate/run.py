@@ -1,0 +1,45 @@
+"""Feed calibration data to the float graph and measure the range of every value that becomes codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroq_asr.analyses.code_values import find_code_values
+from zeroq_asr.calibrate.observers import check_finite, make_observer
+from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.errors import QuantizationError
+from zeroq_asr.quant.ranges import RangeTable
+
+if TYPE_CHECKING:
+    from zeroq_asr.runtime.float_executor import FloatExecutor
+
+
+def calibrate(
+    executor: FloatExecutor, batches: Iterable[npt.NDArray[np.float32]], config: QuantizeConfig, source: str
+) -> RangeTable:
+    """Return the range of every stored value over `batches`, each float32 [B, n_mels, T] without padding.
+
+    Memory: one batch and a fixed number of counters per value, however many batches come. Raises QuantizationError
+    (no data, numbers that are not finite).
+    """
+    observers = {name: make_observer(config) for name in find_code_values(executor.graph)}
+
+    def observe(name: str, value: Any) -> Any:
+        if name in observers:
+            array = value.detach().cpu().numpy()
+            check_finite(name, array)
+            observers[name].update(array)
+        return value
+
+    last = list(observers)[-1:]
+    seen = 0
+    for batch in batches:
+        executor.run(batch, keep=last, outputs=False, edit=observe)
+        seen += 1
+    if seen == 0:
+        raise QuantizationError(f"calibration ({source}): needed at least one batch of data, came none")
+    return RangeTable({name: observer.range() for name, observer in observers.items()}, source)

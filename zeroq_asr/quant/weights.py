@@ -1,0 +1,58 @@
+"""Weights and biases to integers.
+
+    S_w[c] = max |w[c]| / (2^(b-1) - 1),   q = clip(floor(w / S_w + 1/2), -(2^(b-1) - 1), 2^(b-1) - 1)
+
+The narrow range keeps weights symmetric; the bias becomes int32 at the accumulator's scale S_x * S_w[c].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from int_kernels.int_type import IntType
+from zeroq_asr.errors import QuantizationError
+from zeroq_asr.quant.qparams import round_half_up
+
+_BIAS_LIMIT = 2.0**30
+"""Largest bias in accumulator units: half of int32 stays free for the products (their exact bound is proved later)."""
+
+_DEAD_FLOOR = 2.0**-24
+"""Smallest S_w relative to the layer's largest: a channel of (almost) zero weights must not blow its bias up."""
+
+
+@dataclass(frozen=True)
+class QuantizedConv:
+    """weight int8 [C_out, C_in / groups, K], bias int32 [C_out], weight_scale float64 [C_out]."""
+
+    weight: npt.NDArray[np.int8]
+    bias: npt.NDArray[np.int32]
+    weight_scale: npt.NDArray[np.float64]
+
+
+def quantize_conv(
+    name: str,
+    weight: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.float32] | None,
+    input_scale: float,
+    bits: int,
+    per_tensor: bool = False,
+) -> QuantizedConv:
+    """Return the integers of one convolution. Raises QuantizationError (weights or bias not finite)."""
+    w = weight.astype(np.float64)
+    b = np.zeros(len(w)) if bias is None else bias.astype(np.float64)
+    if not (np.isfinite(w).all() and np.isfinite(b).all()):
+        raise QuantizationError(f"node {name!r}: a weight or bias is not finite; the checkpoint is damaged")
+    top = IntType(bits, signed=True).hi
+    largest = np.abs(w).max(axis=(1, 2))
+    if per_tensor:
+        largest = np.full_like(largest, largest.max())
+    scale = largest / top
+    layer = scale.max() if scale.max() > 0 else 1.0
+    scale = np.maximum(scale, layer * _DEAD_FLOOR)
+    scale = np.maximum(scale, np.abs(b) / (input_scale * _BIAS_LIMIT))
+    codes = round_half_up(w / scale[:, None, None]).clip(-top, top).astype(np.int8)
+    bias_codes = round_half_up(b / (input_scale * scale)).astype(np.int32)
+    return QuantizedConv(codes, bias_codes, scale)

@@ -1,0 +1,1 @@
+"""Running graphs: the torch interpreter for the float graph, the integer executor, the front end."""
