@@ -1,0 +1,46 @@
+"""Integer-only kernels for quantized networks of one-dimensional convolutions. The law is SPEC.md, beside this file.
+
+program = Program(values, steps, input="x", outputs=("logits",))     # everything is proved here
+logits, = compile_program(program).run([codes])[0]                   # integers in, integers out
+"""
+
+from int_kernels.backend import Executable, available_backends, compile_program, resolve_backend
+from int_kernels.bounds import accumulator_bounds, product_bounds
+from int_kernels.dyadic import Dyadic
+from int_kernels.errors import KernelError, RangeError, ShapeError
+from int_kernels.int_type import INT8, INT32, UINT8, IntType
+from int_kernels.lengths import MAX_FRAMES, Length
+from int_kernels.packing import pack, packed_size, unpack
+from int_kernels.program import Program, ValueSpec
+from int_kernels.steps import Argmax, Conv1d, Step, Sum
+
+SPEC_VERSION = 1
+
+__all__ = [
+    "INT8",
+    "INT32",
+    "MAX_FRAMES",
+    "SPEC_VERSION",
+    "UINT8",
+    "Argmax",
+    "Conv1d",
+    "Dyadic",
+    "Executable",
+    "IntType",
+    "KernelError",
+    "Length",
+    "Program",
+    "RangeError",
+    "ShapeError",
+    "Step",
+    "Sum",
+    "ValueSpec",
+    "accumulator_bounds",
+    "available_backends",
+    "compile_program",
+    "pack",
+    "packed_size",
+    "product_bounds",
+    "resolve_backend",
+    "unpack",
+]

@@ -1,0 +1,67 @@
+"""Dyadic numbers m / 2^r, the only multipliers at run time (SPEC 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from int_kernels._arrays import integer_array
+from int_kernels.errors import RangeError, ShapeError
+from int_kernels.fixed_point import MAX_SHIFT, rounding_shift_right_half_up
+
+MULTIPLIER_LO = 1 << 30
+MULTIPLIER_HI = (1 << 31) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Dyadic:
+    """multiplier / 2**shift, for a whole tensor ([1]) or per output channel ([C]).
+
+    multiplier: int32 [C|1], 2^30 <= m < 2^31, or 0; shift: int8 [C|1], 1 <= r <= 62; of one length, read-only.
+    There is no constructor from a real number: whoever has a scale rounds it to a multiplier himself.
+    Raises ShapeError, RangeError.
+    """
+
+    multiplier: NDArray[np.int32]
+    shift: NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        multiplier = integer_array(np.atleast_1d(self.multiplier), np.int32, 1, "Dyadic.multiplier")
+        shift = integer_array(np.atleast_1d(self.shift), np.int8, 1, "Dyadic.shift")
+        if multiplier.size == 0 or multiplier.shape != shift.shape:
+            raise ShapeError(
+                f"Dyadic: needed one shift per multiplier, at least one; came {multiplier.size} multipliers and "
+                f"{shift.size} shifts"
+            )
+        wrong = (multiplier != 0) & (multiplier < MULTIPLIER_LO)
+        if wrong.any():
+            raise RangeError(
+                f"Dyadic.multiplier: needed 0 or {MULTIPLIER_LO} to {MULTIPLIER_HI}; came {multiplier[wrong][0]}; "
+                "normalise it: double the multiplier and raise the shift until it fits"
+            )
+        if shift.min() < 1 or shift.max() > MAX_SHIFT:
+            raise RangeError(
+                f"Dyadic.shift: needed 1 to {MAX_SHIFT}; came {shift.min()} to {shift.max()}; "
+                "use multiplier 0 for a ratio too small to matter, and a larger output scale for one too large"
+            )
+        object.__setattr__(self, "multiplier", multiplier)
+        object.__setattr__(self, "shift", shift)
+
+    @property
+    def channels(self) -> int:
+        """C, or 1 when one number serves the whole tensor."""
+        return int(self.multiplier.size)
+
+    def per_channel(self, channels: int) -> Dyadic:
+        """The same numbers, written once per channel. Raises ShapeError when there are neither 1 nor `channels`."""
+        if self.channels not in (1, channels):
+            raise ShapeError(f"Dyadic: needed 1 or {channels} multipliers (one per channel); came {self.channels}")
+        return Dyadic(np.broadcast_to(self.multiplier, channels), np.broadcast_to(self.shift, channels))
+
+    def rescale(self, accumulator: NDArray[Any]) -> NDArray[np.int64]:
+        """(acc * m + 2^(r-1)) >> r, one rounding. accumulator: int32 values [C, T] -> int64 [C, T]."""
+        product = accumulator.astype(np.int64) * self.multiplier.astype(np.int64)[:, None]
+        return rounding_shift_right_half_up(product, self.shift[:, None])
