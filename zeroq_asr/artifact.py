@@ -1,7 +1,8 @@
 """The delivered model: one safetensors file with the graph in its header.
 
-Header metadata: `format` = "zeroq-asr integer model", `version` = "1", `model` = JSON with the graph, the constants' shapes
-and types, the input scale (the only real number of the arithmetic), the front end, the vocabulary and the provenance.
+Header metadata: one key `zeroq` (several would be written in any order, and equal models must be equal bytes) = JSON with
+format, version, the graph, the constants' shapes and types, the input scale (the only real number of the arithmetic), the
+front end, the vocabulary and the provenance.
 Tensors: one per constant; weights of fewer than 8 bits are packed. Nothing in the file is ever executed or unpickled.
 """
 
@@ -28,7 +29,8 @@ from zeroq_asr.ir.types import Array, Graph, Node, Value
 from zeroq_asr.ir.verify import verify
 
 FORMAT = "zeroq-asr integer model"
-VERSION = "1"
+VERSION = 1
+_KEY = "zeroq"
 _MAX_CONSTANT_ELEMENTS = 1 << 31
 
 T = TypeVar("T")
@@ -76,6 +78,8 @@ def to_bytes(model: IntegerModel) -> bytes:
         constants[name] = {"shape": list(array.shape), "type": f"int{width}" if name in bits else array.dtype.name}
         tensors[name] = pack(array, IntType(width, signed=True)) if width < 8 else np.array(array)
     document = {
+        "format": FORMAT,
+        "version": VERSION,
         "graph": {
             "inputs": list(model.graph.inputs),
             "outputs": list(model.graph.outputs),
@@ -89,7 +93,7 @@ def to_bytes(model: IntegerModel) -> bytes:
         "provenance": dict(model.provenance),
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    return bytes(save(tensors, {"format": FORMAT, "version": VERSION, "model": text}))
+    return bytes(save(tensors, {_KEY: text}))
 
 
 def is_model_file(path: str | Path) -> bool:
@@ -108,12 +112,13 @@ def load_model(path: str | Path) -> IntegerModel:
     Raises FileError: missing, damaged, of another format or version, or with a program that breaks a law.
     """
     metadata, tensors = read_safetensors(path)
-    if metadata.get("format") != FORMAT:
+    if _KEY not in metadata:
         raise FileError(f"{path}: needed a quantized model, came a safetensors file of another kind; make one with `python -m zeroq_asr.quantize`")
-    if metadata.get("version") != VERSION:
-        raise FileError(f"{path}: needed format version {VERSION}, came {metadata.get('version')!r}; quantize the model again with this version")
     try:
-        return _from_document(json.loads(metadata["model"]), tensors)
+        document = json.loads(metadata[_KEY])
+        if document["format"] != FORMAT or document["version"] != VERSION:
+            raise FileError(f"needed format version {VERSION}, came {document['version']!r}; quantize the model again with this version")
+        return _from_document(document, tensors)
     except (ZeroqError, KernelError) as error:
         raise FileError(f"{path}: not a valid model: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError) as error:

@@ -20,7 +20,9 @@ DEVICE = "cpu"
 
 # ---- quantize -----------------------------------------------------------------------------------------------------
 
-Calibration = Literal["synthetic", "random"] | str
+RANDOM_BATCHES, RANDOM_SIZE, RANDOM_FRAMES = 20, 8, 500
+"""The random baseline has the shape of the paper's synthetic data (section 3.1)."""
+
 Granularity = Literal["per-channel", "per-tensor"]
 Activations = Literal["auto", "symmetric"]
 RangeMethod = Literal["minmax", "percentile"]

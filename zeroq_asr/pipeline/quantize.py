@@ -1,0 +1,86 @@
+"""Float model and calibration data in, integer model and a report out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zeroq_asr import __version__
+from zeroq_asr.analyses.integer_only import find_floats
+from zeroq_asr.analyses.sqnr import measure_sqnr
+from zeroq_asr.artifact import IntegerModel
+from zeroq_asr.calibrate.run import calibrate
+from zeroq_asr.config import DEVICE, QuantizeConfig
+from zeroq_asr.errors import QuantizationError
+from zeroq_asr.passes.assign_qparams import assign_qparams
+from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
+from zeroq_asr.passes.lower_to_integer import lower_to_integer
+from zeroq_asr.quant.ranges import RangeTable
+
+if TYPE_CHECKING:
+    from zeroq_asr.adapters import FloatModel
+
+Batch = npt.NDArray[np.float32]
+"""float32 [B, n_mels, T], every row T frames long."""
+
+_SQNR_UTTERANCES = 4
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The integer model, the ranges it was made with, and the SQNR of every stored value in dB."""
+
+    model: IntegerModel
+    table: RangeTable
+    sqnr: dict[str, float]
+
+
+def quantize_model(
+    float_model: FloatModel,
+    batches: Iterable[Batch],
+    source: str,
+    config: QuantizeConfig,
+    provenance: dict[str, Any] | None = None,
+    device: str = DEVICE,
+) -> Quantized:
+    """Turn a float model into an integer program calibrated on `batches`.
+
+    source: a word for the data ("synthetic", "random", a manifest), kept in the file with `provenance`.
+    Raises QuantizationError, GraphError, UnsupportedModelError.
+    """
+    from zeroq_asr.runtime.float_executor import FloatExecutor
+
+    folded = fold_batchnorm(float_model.graph)
+    executor = FloatExecutor(folded, device)
+    stream = iter(batches)
+    probe, stream = _probe(stream)
+    table = calibrate(executor, stream, config, source)
+    qparams = assign_qparams(folded, table, config)
+    graph = lower_to_integer(folded, qparams, config)
+    if floats := find_floats(graph):
+        raise QuantizationError(f"the lowered graph still holds real numbers: {', '.join(floats)}")
+    facts = {
+        "tool": f"zeroq-asr {__version__}",
+        "model": float_model.name,
+        "family": float_model.family,
+        "fingerprint": float_model.fingerprint,
+        "calibration": source,
+        "settings": vars(config),
+        **(provenance or {}),
+    }
+    scale = qparams[folded.inputs[0]].scale
+    model = IntegerModel(graph, scale, float_model.frontend, float_model.vocabulary, facts)
+    return Quantized(model, table, measure_sqnr(executor, graph, qparams, probe))
+
+
+def _probe(stream: Iterator[Batch]) -> tuple[Batch, Iterator[Batch]]:
+    """Return the first utterances of the stream, for the SQNR, and the whole stream."""
+    first = list(islice(stream, 1))
+    if not first:
+        raise QuantizationError("calibration: needed at least one batch of data, came none")
+    return first[0][:_SQNR_UTTERANCES], chain(first, stream)
