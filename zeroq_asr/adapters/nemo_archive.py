@@ -1,0 +1,82 @@
+"""A `.nemo` file as plain data: its config and its tensors. Nothing is extracted, imported or called.
+
+A .nemo file is a tar (gzip'ed up to NeMo 1.6) of `model_config.yaml`, `model_weights.ckpt` and, for some models,
+tokenizer files whose names start with 32 hexadecimal digits and which the config mentions as `nemo:<name>`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zeroq_asr.adapters.safe_yaml import Plain, parse_yaml
+from zeroq_asr.adapters.tar_stream import open_tar
+from zeroq_asr.adapters.torch_weights import MAX_BYTES, load_weights
+from zeroq_asr.errors import CheckpointError
+from zeroq_asr.ir import Array
+
+CONFIG = "model_config.yaml"
+WEIGHTS = "model_weights.ckpt"
+MAX_CONFIG_BYTES = 4 << 20
+MAX_ARTIFACT_BYTES = 64 << 20
+
+_ARTIFACT = re.compile(r"[0-9a-f]{32}_[A-Za-z0-9._-]{1,100}")
+
+
+@dataclass(frozen=True, eq=False)
+class NemoArchive:
+    """The content of a `.nemo` file: the config as plain data, the tensors by name."""
+
+    config: Mapping[str, Plain]
+    tensors: Mapping[str, Array]
+
+
+def read_nemo(path: str | Path) -> NemoArchive:
+    """Read the `.nemo` file at `path`.
+
+    Raises FileError (missing, not a file) and CheckpointError: not a tar, cut short, members that do not belong, double
+    members, links, sizes beyond the caps, YAML with tags, weights that are more than a state dict, NaN, ...
+    """
+    where = str(path)
+    contents: dict[str, bytes] = {}
+    artifacts: set[str] = set()
+    with open_tar(Path(path)) as archive:
+        for member in archive.members():
+            if member.name in contents or member.name in artifacts:
+                raise CheckpointError(
+                    f"{where}: member {member.name!r}: needed once, came twice; the file is hostile or damaged"
+                )
+            if member.name in (CONFIG, WEIGHTS):
+                contents[member.name] = member.read(MAX_CONFIG_BYTES if member.name == CONFIG else MAX_BYTES)
+            elif _ARTIFACT.fullmatch(member.name) and member.size <= MAX_ARTIFACT_BYTES:
+                artifacts.add(member.name)
+            else:
+                raise CheckpointError(
+                    f"{where}: member {member.name[:120]!r}: needed {CONFIG}, {WEIGHTS} or tokenizer files of at most"
+                    f" {MAX_ARTIFACT_BYTES:,} bytes, came something else; save the model again with NeMo's save_to"
+                )
+    for name in (CONFIG, WEIGHTS):
+        if name not in contents:
+            raise CheckpointError(f"{where}: needed the member {name}, came none; is this a NeMo model?")
+    config = parse_yaml(contents.pop(CONFIG), f"{where}, {CONFIG}")
+    if not isinstance(config, Mapping):
+        raise CheckpointError(f"{where}, {CONFIG}: needed keys and values, came {type(config).__name__}")
+    strangers = artifacts - set(_mentioned(config))
+    if strangers:
+        raise CheckpointError(f"{where}: member {min(strangers)!r}: needed a mention in the config, came none")
+    return NemoArchive(config, load_weights(contents.pop(WEIGHTS), f"{where}, {WEIGHTS}"))
+
+
+def _mentioned(value: Plain) -> Iterator[str]:
+    """Yield the names that the config refers to as `nemo:<name>`; the parser has bounded depth and size."""
+    if isinstance(value, str):
+        if value.startswith("nemo:"):
+            yield value.removeprefix("nemo:")
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _mentioned(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _mentioned(item)
