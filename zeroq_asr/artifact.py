@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -22,9 +23,11 @@ import numpy as np
 from int_kernels.errors import KernelError
 from int_kernels.int_type import IntType
 from int_kernels.packing import pack, unpack
+from int_kernels.program import Program
 from zeroq_asr.errors import FileError, ZeroqError
 from zeroq_asr.files import write_atomically
 from zeroq_asr.ir.frontend_spec import FrontendSpec
+from zeroq_asr.ir.program import build_program
 from zeroq_asr.ir.types import Array, Graph, Node, Value
 from zeroq_asr.ir.verify import verify
 
@@ -52,6 +55,11 @@ class IntegerModel:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "provenance", MappingProxyType(dict(self.provenance)))
+
+    @cached_property
+    def program(self) -> Program:
+        """The program that the kernels run. Raises int_kernels.KernelError if an accumulator could overflow."""
+        return build_program(self.graph)
 
     @property
     def bits(self) -> tuple[int, int]:
@@ -92,7 +100,7 @@ def to_bytes(model: IntegerModel) -> bytes:
         "vocabulary": list(model.vocabulary),
         "provenance": dict(model.provenance),
     }
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(document, separators=(",", ":"))
     return bytes(save(tensors, {_KEY: text}))
 
 
@@ -118,7 +126,9 @@ def load_model(path: str | Path) -> IntegerModel:
         document = json.loads(metadata[_KEY])
         if document["format"] != FORMAT or document["version"] != VERSION:
             raise FileError(f"needed format version {VERSION}, came {document['version']!r}; quantize the model again with this version")
-        return _from_document(document, tensors)
+        model = _from_document(document, tensors)
+        model.program  # noqa: B018 - building the program proves it, here at the door
+        return model
     except (ZeroqError, KernelError) as error:
         raise FileError(f"{path}: not a valid model: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError) as error:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from int_kernels import compile_program
 from zeroq_asr.ir.types import Graph
 from zeroq_asr.quant.qparams import QuantParams
-from zeroq_asr.runtime.integer_executor import build_program
+from zeroq_asr.ir.program import build_program
 
 if TYPE_CHECKING:
     from zeroq_asr.runtime.float_executor import FloatExecutor

@@ -1,4 +1,4 @@
-"""Integer graph -> integer kernels: the only edge where a real number is touched is the quantization of the input."""
+"""Running an integer model: real numbers are touched in one place, where the input is quantized."""
 
 from __future__ import annotations
 
@@ -8,29 +8,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from int_kernels import Argmax, Conv1d, Dyadic, IntType, Program, Sum, ValueSpec, compile_program
+from int_kernels import IntType, compile_program
 from zeroq_asr.artifact import IntegerModel
-from zeroq_asr.errors import GraphError
-from zeroq_asr.ir.types import Graph, Node
 
 Backend = Literal["native", "reference"]
 Codes = npt.NDArray[np.int8]
-
-
-def build_program(graph: Graph, outputs: Sequence[str] | None = None) -> Program:
-    """Return the program of an integer graph; `outputs` may name any values instead of the graph's own outputs.
-
-    Raises GraphError (another dialect) and int_kernels.KernelError (an accumulator could overflow, ...).
-    """
-    if graph.dialect != "integer":
-        raise GraphError(f"needed a graph of the integer dialect, came one of the {graph.dialect} dialect")
-    values = []
-    for value in graph.values.values():
-        assert isinstance(value.type, IntType)
-        values.append(ValueSpec(value.name, value.channels, value.type))
-    (name,) = graph.inputs
-    steps = tuple(_step(graph, node) for node in graph.nodes)
-    return Program(tuple(values), steps, name, tuple(outputs or graph.outputs))
 
 
 def quantize_input(features: npt.NDArray[np.float32], scale: float, type: IntType) -> Codes:
@@ -48,7 +30,7 @@ class IntegerExecutor:
     def __init__(self, model: IntegerModel, backend: Backend = "native", threads: int = 1) -> None:
         self.model = model
         self._threads = threads
-        self._executable = compile_program(build_program(model.graph), backend=backend)
+        self._executable = compile_program(model.program, backend=backend)
 
     def run(self, features: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.int32]]:
         """features: float32 [n_mels, T_i] each -> logits int32 [V + 1, T'_i] each, on one integer grid."""
@@ -63,20 +45,3 @@ class IntegerExecutor:
         assert isinstance(type, IntType)
         codes = [quantize_input(x, self.model.input_scale, type) for x in features]
         return [(logits, tokens) for logits, tokens in self._executable.run(codes, threads=self._threads)]
-
-
-def _step(graph: Graph, node: Node) -> Conv1d | Sum | Argmax:
-    if node.op == "argmax":
-        return Argmax(node.inputs[0], node.output)
-    if node.op == "sum":
-        multipliers, shift = (graph.constants[name] for name in node.inputs[-2:])
-        clip = (node.integer("lo"), node.integer("hi"))
-        return Sum(node.inputs[:-2], node.output, multipliers, shift, clip)  # type: ignore[arg-type]
-    weight, bias = (graph.constants[name] for name in node.inputs[1:3])
-    rescale, limits = None, None
-    if node.op == "conv1d":
-        multiplier, shift = (graph.constants[name] for name in node.inputs[3:])
-        rescale = Dyadic(multiplier, shift)  # type: ignore[arg-type]
-        limits = (node.integer("lo"), node.integer("hi"))
-    geometry = {name: node.integer(name) for name in ("stride", "dilation", "padding", "groups")}
-    return Conv1d(node.inputs[0], node.output, weight, bias, **geometry, rescale=rescale, clip=limits)  # type: ignore[arg-type]

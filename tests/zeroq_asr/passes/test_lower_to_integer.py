@@ -23,7 +23,7 @@ from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.ranges import RangeTable
 from zeroq_asr.runtime.float_executor import FloatExecutor
-from zeroq_asr.runtime.integer_executor import build_program
+from zeroq_asr.ir.program import build_program
 
 MEL = toy_mel(7, 4, 120)
 

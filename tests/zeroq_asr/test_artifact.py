@@ -1,0 +1,159 @@
+"""The model file: what goes in comes out, the same bytes each time, and nothing damaged is believed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+from toy import N_MELS, VOCABULARY, toy_graph, toy_mel
+
+from zeroq_asr.artifact import IntegerModel, is_model_file, load_model, read_safetensors, save_model, to_bytes
+from zeroq_asr.calibrate.run import calibrate
+from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.errors import FileError
+from zeroq_asr.ir.frontend_spec import FrontendSpec
+from zeroq_asr.ir.text import print_graph
+from zeroq_asr.passes.assign_qparams import assign_qparams
+from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
+from zeroq_asr.passes.lower_to_integer import lower_to_integer
+from zeroq_asr.runtime.float_executor import FloatExecutor
+from zeroq_asr.runtime.integer_executor import IntegerExecutor
+
+MEL = toy_mel(1, 2, 80)
+
+
+def toy_model(bits: int = 8) -> IntegerModel:
+    config = QuantizeConfig(bits=bits)
+    folded = fold_batchnorm(toy_graph(width=32))
+    table = calibrate(FloatExecutor(folded), [MEL], config, "test")
+    qparams = assign_qparams(folded, table, config)
+    graph = lower_to_integer(folded, qparams, config)
+    return IntegerModel(graph, qparams["mel"].scale, FrontendSpec(n_mels=N_MELS), VOCABULARY, {"model": "toy", "n": [1, 2]})
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_round_trip(tmp_path: Path, bits: int) -> None:
+    model, path = toy_model(bits), tmp_path / "m.safetensors"
+    save_model(model, path)
+    back = load_model(path)
+    assert print_graph(back.graph) == print_graph(model.graph)
+    assert all(np.array_equal(back.graph.constants[k], v) for k, v in model.graph.constants.items())
+    assert (back.input_scale, back.vocabulary, back.frontend) == (model.input_scale, model.vocabulary, model.frontend)
+    assert dict(back.provenance) == dict(model.provenance)
+    assert back.bits == (bits, 8)
+    assert to_bytes(back) == path.read_bytes() == to_bytes(toy_model(bits))
+    features = [MEL[0], MEL[1][:, :31]]
+    for a, b in zip(*(IntegerExecutor(m, "reference").run(features) for m in (model, back)), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_fewer_bits_take_fewer_bytes() -> None:
+    sizes = [sum(a.nbytes for a in _tensors(toy_model(bits)).values()) for bits in (8, 6, 4, 2)]
+    weights = sum(a.size for n, a in toy_model().graph.constants.items() if n.endswith(".weight"))
+    assert sizes[0] - sizes[1] == pytest.approx(weights / 4, abs=10)
+    assert sizes[0] - sizes[2] == pytest.approx(weights / 2, abs=10)
+    assert sizes[0] - sizes[3] == pytest.approx(weights * 3 / 4, abs=10)
+
+
+def _tensors(model: IntegerModel) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load
+
+    return load(to_bytes(model))
+
+
+def test_no_tensor_is_real() -> None:
+    assert {array.dtype.kind for array in _tensors(toy_model(6)).values()} <= {"i", "u"}
+
+
+def _rewritten(tmp_path: Path, change: object) -> Path:
+    """The toy model's file after `change(document, tensors)`."""
+    path = tmp_path / "m.safetensors"
+    save_model(toy_model(), path)
+    metadata, tensors = read_safetensors(path)
+    document = json.loads(metadata["zeroq"])
+    change(document, tensors)  # type: ignore[operator]
+    path.write_bytes(save(tensors, {"zeroq": json.dumps(document)}))
+    return path
+
+
+def _set(*keys: object, value: object) -> object:
+    def change(document: dict, tensors: dict) -> None:
+        place = document
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_set("version", value=99), "version 1, came 99"),
+        (_set("input_scale", value=-1.0), "input_scale"),
+        (_set("input_scale", value="1"), "input_scale"),
+        (_set("vocabulary", value=["a"]), "logits"),
+        (_set("vocabulary", value=[1, 2, 3]), "needed str"),
+        (_set("graph", "nodes", 0, 0, value="exec"), "exec"),
+        (_set("graph", "nodes", 0, 1, value=["ghost"]), "not a valid model"),
+        (_set("graph", "nodes", 0, 3, "stride", value=-4), "stride"),
+        (_set("graph", "nodes", 0, 3, "stride", value=True), "needed int"),
+        (_set("graph", "values", 0, 1, value=10**9), "not a valid model"),
+        (_set("graph", "values", 0, 2, value="float32"), "not a valid model"),
+        (_set("graph", "values", 0, 2, value="int64"), "not a valid model"),
+        (_set("graph", "values", value={"a": 1}), "damaged"),
+        (_set("graph", "outputs", value=["logits"]), "not a valid model"),
+        (_set("graph", value=None), "damaged"),
+        (_set("frontend", "n_mels", value=64), "mel bins"),
+        (_set("frontend", "sample_rate_hz", value="x"), "not a valid model"),
+        (_set("provenance", value=[1]), "provenance"),
+        (lambda d, t: d["graph"]["constants"].pop("logits.bias"), "differ"),
+        (lambda d, t: t.pop("logits.bias"), "differ"),
+        (lambda d, t: t.update({"logits.bias": t["logits.bias"].astype(np.float32)}), "logits.bias"),
+        (lambda d, t: t.update({"logits.bias": t["logits.bias"][:2]}), "logits.bias"),
+        (lambda d, t: d["graph"]["constants"]["logits.bias"].update(shape=[10**12]), "out of bounds"),
+        (lambda d, t: d["graph"]["constants"]["logits.bias"].update(shape=[-4]), "out of bounds"),
+        (lambda d, t: d["graph"]["constants"]["logits.weight"].update(type="int4"), "logits.weight|unpack"),
+        (lambda d, t: t.update({"logits.shift": t["logits.shift"] * 0}), "Dyadic|shift"),
+        (lambda d, t: t.update({"logits.bias": np.full(4, 2**31 - 1, np.int32)}), "accumulators within"),
+    ],
+)
+def test_damaged_models_are_refused(tmp_path: Path, change: object, message: str) -> None:
+    with pytest.raises(FileError, match=message):
+        load_model(_rewritten(tmp_path, change))
+
+
+def test_cut_and_flipped_files_never_crash(tmp_path: Path) -> None:
+    content = to_bytes(toy_model(6))
+    rng = np.random.default_rng(0)
+    path = tmp_path / "m.safetensors"
+    for size in rng.integers(0, len(content), 25):
+        path.write_bytes(content[:size])
+        with pytest.raises(FileError):
+            load_model(path)
+    header = int.from_bytes(content[:8], "little")
+    for position in rng.integers(0, header, 60):  # flips in the header are noticed or lead to another valid model
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            load_model(path)
+        except FileError:
+            continue
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with pytest.raises(FileError, match="no such file"):
+        load_model(path)
+    path.write_bytes(save({"a": np.zeros(3, np.float32)}))
+    with pytest.raises(FileError, match="another kind"):
+        load_model(path)
+    assert is_model_file(path)
+    path.write_bytes(b"PK\x03\x04 not at all")
+    assert not is_model_file(path)
+    with pytest.raises(FileError, match="safetensors"):
+        load_model(path)

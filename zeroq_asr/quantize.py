@@ -1,0 +1,89 @@
+"""`python -m zeroq_asr.quantize --bits 6`: a float model becomes an integer program, without data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zeroq_asr.cli import add_common_flags, run
+from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, SEED, QuantizeConfig
+
+if TYPE_CHECKING:
+    from zeroq_asr.adapters import FloatModel
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this verb."""
+    defaults = QuantizeConfig()
+    parser = argparse.ArgumentParser(prog="python -m zeroq_asr.quantize", description=__doc__)
+    add_common_flags(parser, "model", "data")
+    parser.add_argument("--bits", type=int, default=defaults.bits, metavar="N", help="weight bits, 2 to 8 (default: %(default)s)")
+    parser.add_argument("--act-bits", type=int, default=defaults.act_bits, metavar="N", help="activation bits, 2 to 8 (default: %(default)s)")
+    parser.add_argument(
+        "--calibration",
+        default="synthetic",
+        metavar="WHAT",
+        help="synthetic, random (noise, the paper's lower bound), or a manifest of real speech: FILE, clean, other (default: synthetic)",
+    )
+    parser.add_argument("--preset", choices=sorted(PRESETS), default=PRESET, help="how synthetic data is made if it has to be (default: %(default)s)")
+    parser.add_argument("--per-tensor", action="store_true", help="one weight scale per tensor instead of one per output channel")
+    parser.add_argument("--activations", choices=("auto", "symmetric"), default=defaults.activations, help="unsigned codes behind a ReLU, or all signed as in the paper (default: %(default)s)")
+    parser.add_argument("--ranges", choices=("minmax", "percentile"), default=defaults.range_method, help="how clipping ranges are chosen (default: %(default)s)")
+    parser.add_argument("--percentile", type=float, default=defaults.percentile, metavar="P", help="of |x|, for --ranges percentile (default: %(default)s)")
+    add_common_flags(parser, "seed", "device", "output", "json", "quiet", seed=SEED, device=DEVICE)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    return run(_main, build_parser(), argv)
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    config = QuantizeConfig(
+        bits=arguments.bits,
+        act_bits=arguments.act_bits,
+        granularity="per-tensor" if arguments.per_tensor else "per-channel",
+        activations=arguments.activations,
+        range_method=arguments.ranges,
+        percentile=arguments.percentile,
+    )
+    from zeroq_asr.adapters import load_float_model
+    from zeroq_asr.artifact import save_model
+    from zeroq_asr.files import write_atomically
+    from zeroq_asr.pipeline.calibration import calibration_data
+    from zeroq_asr.pipeline.quantize import quantize_model
+    from zeroq_asr.report.quantization import describe_quantized, render_quantized
+    from zeroq_asr.zoo import DEFAULT_MODEL
+
+    float_model = load_float_model(arguments.model or DEFAULT_MODEL)
+    data = calibration_data(
+        float_model,
+        arguments.calibration,
+        data=Path(arguments.data) if arguments.data else None,
+        preset=arguments.preset,
+        seed=arguments.seed,
+        device=arguments.device,
+        quiet=arguments.quiet,
+    )
+    quantized = quantize_model(float_model, data.batches, data.source, config, data.provenance, arguments.device)
+    output = Path(arguments.output) if arguments.output else OUTPUT_DIR / default_name(float_model, config, data.source)
+    save_model(quantized.model, output)
+    document = describe_quantized(quantized, output)
+    print(render_quantized(document), end="", flush=True)
+    if arguments.json:
+        write_atomically(arguments.json, (json.dumps(document, indent=2) + "\n").encode())
+    return 0
+
+
+def default_name(model: FloatModel, config: QuantizeConfig, source: str) -> str:
+    """Return the file name of the result: the model, the bits, and the data if it was not synthetic."""
+    suffix = "" if source == "synthetic" else f"-{Path(source).stem}"
+    return f"{Path(model.name).stem}-w{config.bits}a{config.act_bits}{suffix}.safetensors"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

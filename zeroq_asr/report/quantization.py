@@ -1,0 +1,89 @@
+"""What `quantize` tells about its result: a document for machines, a table for people."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from int_kernels.int_type import IntType
+from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
+from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
+from zeroq_asr.analyses.integer_only import find_floats
+from zeroq_asr.report.columns import align
+
+if TYPE_CHECKING:
+    from zeroq_asr.pipeline.quantize import Quantized
+
+Document = dict[str, Any]
+
+
+def describe_quantized(quantized: Quantized, path: Path) -> Document:
+    """Return the summary of a quantization as a JSON document. `path`: the file it was saved to."""
+    model = quantized.model
+    graph = model.graph
+    costs, bounds = count_costs(graph), bound_accumulators(graph)
+    layers = []
+    for node in graph.nodes:
+        row: Document = {"value": node.output, "op": node.op}
+        if node.output in costs:
+            cost, bound = costs[node.output], bounds[node.output]
+            row.update(weight=list(graph.constants[node.inputs[1]].shape), weight_bits=cost.weight_bits, macs=cost.macs)
+            row.update(accumulator_lo=bound.lo, accumulator_hi=bound.hi, accumulator_bits=bound.bits)
+        type = graph.values[node.output].type
+        row["type"] = type.name if isinstance(type, IntType) else type
+        if node.output in quantized.table.ranges:
+            measured, sqnr = quantized.table.ranges[node.output], quantized.sqnr[node.output]
+            row.update(lo=measured.lo, hi=measured.hi, sqnr_db=sqnr if math.isfinite(sqnr) else None)
+        layers.append(row)
+    parameters = sum(cost.weights + cost.out_channels for cost in costs.values())
+    size = path.stat().st_size
+    return {
+        "file": str(path),
+        "bytes": size,
+        "float32_bytes": 4 * parameters,
+        "compression": 4 * parameters / size,
+        "calibration": quantized.table.source,
+        "weight_bits": model.bits[0],
+        "activation_bits": model.bits[1],
+        "frames": PAPER_FRAMES,
+        "macs": sum(cost.macs for cost in costs.values()),
+        "bops": sum(cost.bops for cost in costs.values()),
+        "float_bops": sum(cost.macs for cost in costs.values()) * 32 * 32,
+        "largest_accumulator_bits": max(bound.bits for bound in bounds.values()),
+        "float_tensors": len(find_floats(graph)),
+        "layers": layers,
+    }
+
+
+def render_quantized(document: Document) -> str:
+    """Return the document as text for people."""
+    heading = ("value", "op", "weight", "bits", "type", "range", "SQNR dB", "MACs (10 s)", "|acc| bits")
+    rows = [heading, *(_row(layer) for layer in document["layers"])]
+    summary = [
+        f"calibration  {document['calibration']}",
+        f"bits         W{document['weight_bits']}A{document['activation_bits']}",
+        f"size         {document['bytes']:,} bytes, float32 {document['float32_bytes']:,}: {document['compression']:.2f} times smaller",
+        f"cost         {document['macs'] / 1e9:.3f} GMAC, {document['bops'] / 1e12:.5f} TBOP for {document['frames']} frames "
+        f"(float32: {document['float_bops'] / 1e12:.5f})",
+        f"proved       no accumulator can leave int32: the largest needs {document['largest_accumulator_bits']} of 32 bits",
+        f"float        {document['float_tensors']} float tensors",
+        f"written      {document['file']}",
+    ]
+    return "\n".join([*align(rows, left={0, 1, 2, 4, 5}), "", *summary]) + "\n"
+
+
+def _row(layer: Document) -> tuple[str, ...]:
+    measured = f"[{layer['lo']:.4g}, {layer['hi']:.4g}]" if "lo" in layer else ""
+    exact = "exact" if "sqnr_db" in layer else ""
+    return (
+        layer["value"],
+        layer["op"],
+        "x".join(map(str, layer["weight"])) if "weight" in layer else "",
+        str(layer.get("weight_bits", "")),
+        layer["type"],
+        measured,
+        f"{layer['sqnr_db']:.1f}" if layer.get("sqnr_db") is not None else exact,
+        f"{layer['macs']:,}" if "macs" in layer else "",
+        str(layer.get("accumulator_bits", "")),
+    )
