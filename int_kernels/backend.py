@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from int_kernels import _native
 from int_kernels.errors import KernelError
+from int_kernels.native_executable import NativeExecutable, library_path
 from int_kernels.program import Program
 from int_kernels.reference import ReferenceExecutable
 
@@ -31,7 +31,7 @@ class Executable(Protocol):
 
 def available_backends() -> tuple[str, ...]:
     """The backends that can run here; the reference always can."""
-    return tuple(name for name in BACKENDS if name != "native" or _native.library_path() is not None)
+    return tuple(name for name in BACKENDS if name != "native" or library_path() is not None)
 
 
 def resolve_backend(name: str) -> str:
@@ -47,4 +47,4 @@ def compile_program(program: Program, backend: str = "native") -> Executable:
     """Make `program` ready to run. Raises KernelError when the backend is unknown or not built."""
     if resolve_backend(backend) == "reference":
         return ReferenceExecutable(program)
-    return _native.NativeExecutable(program)
+    return NativeExecutable(program)

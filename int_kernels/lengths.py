@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_FRAMES = 1 << 20
+MAX_FRAMES = 1 << 20  # of an input
+MAX_OFFSET = 1 << 24
+MAX_ELEMENTS = (1 << 31) - 1  # of one value
 
 
 @dataclass(frozen=True)
@@ -31,3 +33,7 @@ class Length:
     def shortest_input(self) -> int:
         """The fewest input frames that leave at least one frame here."""
         return self.stride - self.offset
+
+    def longest_input(self, frames: int) -> int:
+        """The most input frames that leave at most `frames` here."""
+        return frames * self.stride + self.stride - 1 - self.offset

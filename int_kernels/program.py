@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from int_kernels.bounds import Bounds, accumulator_bounds, product_bounds
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import INT32, IntType
-from int_kernels.lengths import MAX_FRAMES, Length
+from int_kernels.lengths import MAX_ELEMENTS, MAX_FRAMES, MAX_OFFSET, Length
 from int_kernels.steps import MAX_CHANNELS, Argmax, Clip, Conv1d, Step, Sum
 
 INT64_LO, INT64_HI = -(1 << 63), (1 << 63) - 1
@@ -66,6 +66,7 @@ class Program:
         for step in self.steps:
             _check_names(step, specs, lengths)
             lengths[step.y], ranges[step.y] = _check_step(step, specs, lengths, ranges)
+            _check_length(step.y, lengths[step.y])
         _check_outputs(self, specs, lengths)
         object.__setattr__(self, "lengths", MappingProxyType(lengths))
         object.__setattr__(self, "ranges", MappingProxyType(ranges))
@@ -82,6 +83,11 @@ class Program:
         """The fewest input frames for which every value has at least one frame."""
         return max(1, *(length.shortest_input for length in self.lengths.values()))
 
+    @property
+    def longest_input(self) -> int:
+        """The most input frames for which no value holds more than 2^31 - 1 numbers, at most 2^20."""
+        return min(MAX_FRAMES, *(self.lengths[v.name].longest_input(MAX_ELEMENTS // v.channels) for v in self.values))
+
     def check_input(self, x: NDArray[Any], where: str = "input") -> NDArray[Any]:
         """`x` as a contiguous [C, T] array of the input's storage type, every code inside the type.
 
@@ -94,10 +100,9 @@ class Program:
             raise KernelError(f"{where}: needed integer codes of {spec.type}; came dtype {given.dtype}; quantize first")
         if given.ndim != 2 or given.shape[0] != spec.channels:
             raise ShapeError(f"{where}: needed [{spec.channels}, T]; came {list(given.shape)}")
-        if not self.shortest_input <= given.shape[1] <= MAX_FRAMES:
-            raise ShapeError(
-                f"{where}: needed {self.shortest_input} to {MAX_FRAMES} frames; came {given.shape[1]}; pad or split it"
-            )
+        shortest, longest = self.shortest_input, self.longest_input
+        if not shortest <= given.shape[1] <= longest:
+            raise ShapeError(f"{where}: needed {shortest} to {longest} frames; came {given.shape[1]}; pad or split it")
         if int(given.min()) < spec.type.lo or int(given.max()) > spec.type.hi:
             raise RangeError(
                 f"{where}: needed codes of {spec.type}, {spec.type.lo} to {spec.type.hi}; came {given.min()} to "
@@ -202,6 +207,14 @@ def _check_argmax(step: Argmax, specs: Mapping[str, ValueSpec], lengths: Mapping
         raise KernelError(f"{where}: needed int32 for channel indices; '{y.name}' is {y.type}")
     last = specs[step.x].channels - 1
     return lengths[step.x], (np.zeros(1, np.int64), np.full(1, last, np.int64))
+
+
+def _check_length(name: str, length: Length) -> None:
+    if length.shortest_input > MAX_FRAMES or abs(length.offset) > MAX_OFFSET or length.stride > MAX_OFFSET:
+        raise ShapeError(
+            f"value '{name}': needed at least one frame for some input of at most {MAX_FRAMES} frames, with "
+            f"stride and offset of at most {MAX_OFFSET}; came {length}; lower kernel, dilation, stride or padding"
+        )
 
 
 def _require_channels(where: str, spec: ValueSpec, channels: int) -> None:

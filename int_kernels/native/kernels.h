@@ -1,0 +1,89 @@
+/* The table of inner loops, and what they share.
+ *
+ * Loops for a particular instruction set go into a file of their own and enter the list in kernels.c; nothing else changes. */
+#ifndef ZQ_KERNELS_H
+#define ZQ_KERNELS_H
+
+#include <string.h>
+
+#include "fixed_point.h"
+#include "zq.h"
+
+#ifndef ZQ_TILE
+#define ZQ_TILE 64 /* frames worked on at once: with ZQ_ROWS, what fits the registers of a large core */
+#endif
+#define ZQ_ROWS 4   /* output channels worked on at once */
+#define ZQ_CHUNK 64 /* output channels in one unit of a dense convolution */
+
+/* gcc on x86-64 compiles such a function once per instruction set and glibc picks one when the program is loaded. One source,
+ * the same bytes from each. */
+#if defined(__x86_64__) && defined(__SSE2__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12 && \
+    !defined(ZQ_SINGLE_VERSION)
+#define ZQ_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define ZQ_MULTIVERSION
+#endif
+#if defined(__GNUC__)
+#define ZQ_INLINE static inline __attribute__((always_inline))
+#else
+#define ZQ_INLINE static inline
+#endif
+
+/* Work on units first..last-1 of a step. */
+typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
+
+struct zq_kernels {
+    const char *name;
+    zq_kernel *conv1d_dense;     /* unit: a tile of time x a group x ZQ_CHUNK of its output channels */
+    zq_kernel *conv1d_depthwise; /* unit: an output channel */
+    zq_kernel *sum;              /* unit: a channel */
+    zq_kernel *argmax;           /* unit: a tile of time */
+};
+
+zq_kernel zq_conv1d_dense, zq_conv1d_depthwise, zq_sum, zq_argmax;
+
+/* The tables, best first; NULL after the last. */
+const zq_kernels *zq_kernels_at(int32_t index);
+
+/* Row of a value: where channel c starts. */
+ZQ_INLINE char *zq_row(const zq_state *state, int32_t value, int32_t channel)
+{
+    size_t size = state->program->values[value].storage == ZQ_INT32 ? 4 : 1;
+    return (char *)state->data[value] + (size_t)channel * (size_t)state->frames[value] * size;
+}
+
+/* out[t] = row[first + t] as int32, t < n. */
+ZQ_INLINE void zq_load(const char *row, int32_t storage, int32_t first, int32_t n, int32_t *restrict out)
+{
+    if (storage == ZQ_INT32) {
+        memcpy(out, (const int32_t *)row + first, (size_t)n * 4);
+    } else if (storage == ZQ_INT8) {
+        for (int32_t t = 0; t < n; t++) out[t] = ((const int8_t *)row)[first + t];
+    } else {
+        for (int32_t t = 0; t < n; t++) out[t] = ((const uint8_t *)row)[first + t];
+    }
+}
+
+/* row[first + t] = codes[t] in the row's storage, t < n; codes are saturated to it already. */
+ZQ_INLINE void zq_store(char *row, int32_t storage, int32_t first, int32_t n, const int32_t *restrict codes)
+{
+    if (storage == ZQ_INT32) {
+        memcpy((int32_t *)row + first, codes, (size_t)n * 4);
+    } else if (storage == ZQ_INT8) {
+        for (int32_t t = 0; t < n; t++) ((int8_t *)row)[first + t] = (int8_t)codes[t];
+    } else {
+        for (int32_t t = 0; t < n; t++) ((uint8_t *)row)[first + t] = (uint8_t)codes[t];
+    }
+}
+
+/* acc[t] = saturate(rescale_o(acc[t])) for a whole tile; nothing for a step without rescale. */
+ZQ_INLINE void zq_rescale_tile(const zq_step *step, int32_t o, int32_t *restrict acc)
+{
+    if (!step->multiplier) return;
+    const int64_t multiplier = step->multiplier[o], lo = step->clip_lo, hi = step->clip_hi;
+    const int32_t shift = step->shift[o];
+    for (int32_t t = 0; t < ZQ_TILE; t++)
+        acc[t] = (int32_t)zq_saturate(zq_rounding_shift_right_half_up(acc[t] * multiplier, shift), lo, hi);
+}
+
+#endif

@@ -1,0 +1,18 @@
+/* Many utterances, many workers: for hosts with threads and an allocator. */
+#ifndef ZQ_THREADS_H
+#define ZQ_THREADS_H
+
+#include "zq.h"
+
+typedef struct {
+    const void *input;    /* [C][frames] in the input's storage */
+    void *const *outputs; /* [outputs_count] arrays for the results */
+    int32_t frames;
+} zq_utterance;
+
+/* Run every utterance; up to `threads` workers. With at least as many utterances as workers each worker takes whole utterances, else
+ * all workers share the steps of one utterance after the other. The bytes are the same in any case. */
+zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, const zq_utterance *utterances,
+                      int32_t count, int32_t threads);
+
+#endif

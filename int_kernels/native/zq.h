@@ -1,0 +1,72 @@
+/* The integer executor: programs as plain structs, one call to run one (SPEC.md is the law; section numbers refer to it).
+ *
+ * Core: every .c file here but threads.c. It needs <stdint.h> and <string.h>, allocates nothing, keeps no state, and compiles for
+ * a processor without any unit for real numbers. A program is made once (in Python or as constant tables) and never written to. */
+#ifndef ZQ_H
+#define ZQ_H
+
+#include <stdint.h>
+
+typedef enum { ZQ_OK = 0, ZQ_BAD_PROGRAM, ZQ_BAD_LENGTH, ZQ_SMALL_ARENA, ZQ_NO_MEMORY } zq_status;
+typedef enum { ZQ_INT8 = 0, ZQ_UINT8, ZQ_INT32 } zq_storage;
+typedef enum { ZQ_CONV1D = 0, ZQ_SUM, ZQ_ARGMAX } zq_op;
+
+/* One value [channels][frames], frames = (T + offset) / stride for an input of T frames (SPEC 3). */
+typedef struct {
+    int64_t offset, stride;
+    int32_t channels, storage;
+    int32_t place; /* >= 0: slot of the arena; ZQ_INPUT; ZQ_OUTPUT(i): the caller's i-th output */
+} zq_value;
+
+#define ZQ_INPUT (-1)
+#define ZQ_OUTPUT(i) (-2 - (i))
+
+/* One step (SPEC 4). Arrays: weight [C_out][C_in/groups][kernel], bias [C_out], multiplier [C] for conv1d (NULL: y is the raw
+ * accumulator) and [inputs][C] for sum, shift [C]. Fields that an op doesn't use are 0. */
+typedef struct {
+    const int8_t *weight;
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+    const int32_t *x; /* [inputs] indices of values */
+    int32_t op, y, inputs;
+    int32_t kernel, stride, dilation, padding, groups;
+    int32_t clip_lo, clip_hi;
+} zq_step;
+
+typedef struct {
+    const zq_value *values;
+    const zq_step *steps;
+    int32_t values_count, steps_count, slots_count, outputs_count;
+} zq_program;
+
+/* One utterance while it runs: where each value lies and how long it is. */
+typedef struct {
+    const zq_program *program;
+    void **data;     /* [values_count] */
+    int32_t *frames; /* [values_count] */
+} zq_state;
+
+typedef struct zq_kernels zq_kernels; /* kernels.h */
+
+/* ZQ_OK when every index, size and length fits; *step is then steps_count, else the step at fault (or -1: a value). */
+zq_status zq_check(const zq_program *program, int32_t *step);
+
+/* Bytes that an utterance of T frames needs: its values, and the scratch of one worker. 0 when T is too short or too long. */
+uint64_t zq_values_bytes(const zq_program *program, int32_t T);
+uint64_t zq_scratch_bytes(const zq_program *program, int32_t T);
+
+/* Lay the values of an utterance into `arena` (at least zq_values_bytes). */
+zq_status zq_prepare(const zq_program *program, int32_t T, const void *input, void *const *outputs, void *arena,
+                     zq_state *state);
+
+/* A step is cut into units that may run in any order, on any worker, each once. */
+int32_t zq_units(const zq_state *state, int32_t step);
+void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t step, int32_t first, int32_t last,
+                  void *scratch);
+
+/* The whole program on one utterance, on the caller's thread. arena: zq_values_bytes + zq_scratch_bytes. */
+zq_status zq_run(const zq_program *program, const zq_kernels *kernels, int32_t T, const void *input,
+                 void *const *outputs, void *arena, uint64_t arena_bytes);
+
+#endif
