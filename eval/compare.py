@@ -26,7 +26,7 @@ def compare(
     for lists of different or zero length.
     """
     if len(first) != len(second):
-        raise ScoreError(f"compare: needed as many texts from both systems, got {len(first)} and {len(second)}")
+        raise ScoreError(f"compare: needed as many texts from both systems, came {len(first)} and {len(second)}")
     references = [normalise(t) for t in references]
     first, second = [normalise(t) for t in first], [normalise(t) for t in second]
     a, b = edit_counts(references, first), edit_counts(references, second)

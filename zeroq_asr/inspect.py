@@ -1,0 +1,301 @@
+"""`python -m zeroq_asr.inspect MODEL`: what a quantized model, a synthetic data file or a `.nemo` file holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroq_asr.cli import add_common_flags, run
+
+if TYPE_CHECKING:
+    from zeroq_asr.artifact import IntegerModel
+    from zeroq_asr.ir.types import Graph, Node
+
+Document = dict[str, Any]
+
+
+def describe(reference: str) -> Document:
+    """Return what the file holds as a JSON document, without torch and without NeMo. Raises ZeroqError, SynthError."""
+    from zeroq_asr.artifact import load_model
+    from zeroq_asr.errors import FileError
+    from zeroq_asr.runtime.model_kind import find_model_kind
+    from zeroq_asr.zoo import model_path, shipped_models
+
+    path = str(model_path(reference)) if reference in shipped_models() else reference
+    kind = find_model_kind(path)
+    if kind == "name":
+        raise FileError(
+            f"{reference}: needed a file or one of {', '.join(shipped_models())}; other names have no file here"
+        )
+    readers = {
+        "quantized": lambda file: describe_model(load_model(file)),
+        "synthetic": describe_synthetic,
+        "nemo": describe_nemo,
+    }
+    return {"kind": kind, "file": path, "bytes": Path(path).stat().st_size, **readers[kind](path)}
+
+
+def describe_model(model: IntegerModel) -> Document:
+    """Return graph, costs for ten seconds, proved bounds and provenance of an integer model."""
+    from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
+    from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
+    from zeroq_asr.analyses.frames import count_frames
+    from zeroq_asr.analyses.integer_only import find_floats
+    from zeroq_asr.runtime.transcriber import bits_of
+
+    graph = model.graph
+    costs, bounds = count_costs(graph), bound_accumulators(graph)
+    reach = {name: max(-bound.lo, bound.hi) for name, bound in bounds.items()}
+    worst = max(reach, key=lambda name: reach[name])
+    lengths = count_frames(graph, PAPER_FRAMES)
+    nodes = []
+    for node in graph.nodes:
+        row = _describe_node(graph, node, lengths[node.output])
+        if node.output in costs:
+            cost = costs[node.output]
+            row.update(macs=cost.macs, bops=cost.bops, weight_bits=cost.weight_bits, input_bits=cost.activation_bits)
+            row.update(accumulator=reach[node.output], weight=list(graph.constants[node.inputs[1]].shape))
+        nodes.append(row)
+    floats = find_floats(graph)
+    return {
+        "bits": bits_of(model),
+        "input_scale": model.input_scale,
+        "frontend": model.frontend.to_json(),
+        "vocabulary": len(model.vocabulary),
+        "inputs": [_describe_value(graph, name) for name in graph.inputs],
+        "outputs": [_describe_value(graph, name) for name in graph.outputs],
+        "parameters": sum(cost.weights + cost.out_channels for cost in costs.values()),
+        "frames": PAPER_FRAMES,
+        "macs": sum(cost.macs for cost in costs.values()),
+        "bops": sum(cost.bops for cost in costs.values()),
+        "largest_accumulator": {"node": worst, "bound": reach[worst], "limit": 2**31 - 1},
+        "float_tensors": list(floats),
+        "integer_tensors": len(graph.values) + len(graph.constants) - len(floats),
+        "nodes": nodes,
+        "provenance": dict(model.provenance),
+    }
+
+
+def _describe_node(graph: Graph, node: Node, frames: int) -> Document:
+    row: Document = {**_describe_value(graph, node.output), "op": node.op, "origin": node.origin, "frames": frames}
+    row.update(node.attrs)
+    if node.op in ("conv1d", "sum"):
+        shift = graph.constants[node.inputs[-1]]
+        row["shift"] = [int(shift.min()), int(shift.max())]
+    return row
+
+
+def _describe_value(graph: Graph, name: str) -> Document:
+    from zeroq_asr.ir.text import type_name
+
+    return {"name": name, "channels": graph.values[name].channels, "type": type_name(graph.values[name].type)}
+
+
+def describe_synthetic(path: str) -> Document:
+    """Return settings and loss curves of a synthetic data file. Raises FileError, SynthError."""
+    from synth.store import MAX_BYTES, from_bytes
+    from zeroq_asr.files import read_file
+
+    data = from_bytes(read_file(path, MAX_BYTES), path)
+    return {
+        "settings": data.settings.to_json(),
+        "fingerprint": data.fingerprint,
+        "complete": data.complete,
+        "spectrograms": int(data.mel.shape[0]),
+        "taps": list(data.taps),
+        "batches": [
+            {
+                "steps": int(batch.losses.size - 1),
+                "loss_start": float(batch.losses[0]),
+                "loss_end": float(batch.losses[-1]),
+                "loss_lowest": float(batch.losses.min()),
+                "worst_tap": data.taps[int(batch.tap_losses_end.argmax())] if data.taps else None,
+            }
+            for batch in data.batches
+        ],
+    }
+
+
+def describe_nemo(path: str) -> Document:
+    """Return members and config of a .nemo file; the weights are passed over. Raises FileError, CheckpointError."""
+    from zeroq_asr.adapters.nemo_archive import CONFIG, MAX_CONFIG_BYTES
+    from zeroq_asr.adapters.safe_yaml import parse_yaml
+    from zeroq_asr.adapters.tar_stream import open_tar
+    from zeroq_asr.errors import CheckpointError
+
+    members, config = {}, None
+    with open_tar(Path(path)) as archive:
+        for member in archive.members():
+            if member.name in members:
+                raise CheckpointError(
+                    f"{path}: member {member.name!r}: needed once, came twice; the file is hostile or damaged"
+                )
+            members[member.name] = member.size
+            if member.name == CONFIG:
+                config = parse_yaml(member.read(MAX_CONFIG_BYTES), f"{path}, {CONFIG}")
+    if not isinstance(config, Mapping):
+        raise CheckpointError(
+            f"{path}: needed the member {CONFIG} with keys and values, came none; is this a NeMo model?"
+        )
+    return {"members": members, "config": config}
+
+
+def _summary_of_config(config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Yield the lines of the summary that the config has the keys for."""
+    yield "class", str(config.get("target", "unknown"))
+    for part in ("preprocessor", "encoder", "decoder"):
+        section = config.get(part)
+        if isinstance(section, Mapping):
+            yield part, str(section.get("_target_", section.get("cls", "unknown"))).rsplit(".", 1)[-1]
+    preprocessor = config.get("preprocessor")
+    if isinstance(preprocessor, Mapping):
+        keys = ("sample_rate", "features", "window_size", "window_stride", "n_fft", "window", "normalize")
+        yield "features", ", ".join(f"{key} {preprocessor[key]}" for key in keys if key in preprocessor)
+    encoder, decoder = config.get("encoder"), config.get("decoder")
+    if isinstance(encoder, Mapping) and isinstance(encoder.get("jasper"), list):
+        for number, block in enumerate(encoder["jasper"]):
+            if isinstance(block, Mapping):
+                keys = ("filters", "repeat", "kernel", "stride", "dilation", "separable", "residual")
+                yield f"block {number}", ", ".join(f"{key} {block[key]}" for key in keys if key in block)
+    if isinstance(decoder, Mapping) and isinstance(decoder.get("vocabulary"), list):
+        tokens = decoder["vocabulary"]
+        yield "vocabulary", f"{len(tokens)} tokens: {''.join(map(str, tokens))[:60]!r}"
+
+
+def render(document: Document) -> str:
+    """Return the document as text for people."""
+    title = {"quantized": "quantized model", "synthetic": "synthetic data", "nemo": "NeMo checkpoint"}[document["kind"]]
+    lines = [f"{document['file']}: {title}, {document['bytes']:,} bytes"]
+    renderers = {"quantized": _render_model, "synthetic": _render_synthetic, "nemo": _render_nemo}
+    return "\n".join([*lines, *renderers[document["kind"]](document)]) + "\n"
+
+
+def _render_model(document: Document) -> list[str]:
+    worst, frontend = document["largest_accumulator"], document["frontend"]
+    lines = [
+        f"bits         {document['bits']}",
+        f"input        {frontend['n_mels']} mel bins of {frontend['sample_rate_hz']} Hz audio, "
+        f"{document['inputs'][0]['type']}, real = {document['input_scale']:.6g} * code",
+        f"output       {document['vocabulary']} tokens and a blank; "
+        + ", ".join(f"{v['name']} {v['type']}" for v in document["outputs"]),
+        f"parameters   {document['parameters']:,}; as float32 {4 * document['parameters']:,} bytes, "
+        f"{4 * document['parameters'] / document['bytes']:.2f} times this file",
+        f"cost         {document['frames']} frames (10 s at a hop of 10 ms): "
+        f"{document['macs']:,} MACs, {document['bops']:,} bit operations",
+        f"float        {len(document['float_tensors'])} float tensors, {document['integer_tensors']} integer tensors",
+        f"proved       no accumulator leaves int32: the largest can reach {worst['bound']:,} of {worst['limit']:,} "
+        f"({worst['node']})",
+    ]
+    lines += [f"provenance   {key}: {_short(value)}" for key, value in document["provenance"].items()]
+    headings = (
+        "node",
+        "op",
+        "type",
+        "C",
+        "frames",
+        "weight",
+        "bits",
+        "K,s,d,p,g",
+        "clip",
+        "shift",
+        "|acc| max",
+        "MACs",
+    )
+    return [*lines, "", *_columns([headings, *(_model_row(node) for node in document["nodes"])], left={0, 1, 2, 5})]
+
+
+def _model_row(node: Document) -> tuple[str, ...]:
+    is_conv = "macs" in node
+    geometry = ",".join(str(node[key]) for key in ("stride", "dilation", "padding", "groups") if is_conv)
+    return (
+        node["name"],
+        node["op"],
+        node["type"],
+        str(node["channels"]),
+        str(node["frames"]),
+        "x".join(map(str, node["weight"])) if is_conv else "",
+        f"{node['weight_bits']}x{node['input_bits']}" if is_conv else "",
+        f"{node['weight'][2]},{geometry}" if is_conv else "",
+        f"{node['lo']}..{node['hi']}" if "lo" in node and node["type"] != "int32" else "",
+        "..".join(dict.fromkeys(map(str, node["shift"]))) if "shift" in node else "",
+        f"{node['accumulator']:,}" if is_conv else "",
+        f"{node['macs']:,}" if is_conv else "",
+    )
+
+
+def _render_synthetic(document: Document) -> list[str]:
+    settings = document["settings"]
+    state = (
+        "complete"
+        if document["complete"]
+        else f"unfinished: {len(document['batches'])} of {settings['batches']} batches"
+    )
+    lines = [
+        f"state        {state}",
+        f"spectrograms {document['spectrograms']}",
+        f"made for     {document['fingerprint']}",
+    ]
+    lines += [f"setting      {key}: {_short(value)}" for key, value in settings.items()]
+    headings = ("batch", "steps", "loss at start", "at end", "lowest", "worst BatchNorm at end")
+    rows = [
+        (
+            str(n),
+            str(b["steps"]),
+            *(f"{b[k]:.4f}" for k in ("loss_start", "loss_end", "loss_lowest")),
+            str(b["worst_tap"]),
+        )
+        for n, b in enumerate(document["batches"])
+    ]
+    return [*lines, "", *_columns([headings, *rows], left={5})]
+
+
+def _render_nemo(document: Document) -> list[str]:
+    lines = [f"member       {name}: {size:,} bytes" for name, size in document["members"].items()]
+    return lines + [f"{key:<12} {_short(text)}" for key, text in _summary_of_config(document["config"])]
+
+
+def _columns(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    aligned = (
+        [cell.ljust(w) if n in left else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        for row in rows
+    )
+    return ["  ".join(row).rstrip() for row in aligned]
+
+
+def _short(value: object) -> str:
+    """Return `value` on one line without control characters, at most 200 characters."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return "".join(c if c.isprintable() else " " for c in text)[:200]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this verb."""
+    parser = argparse.ArgumentParser(prog="python -m zeroq_asr.inspect", description=__doc__)
+    parser.add_argument(
+        "model", metavar="MODEL", help="a quantized model, synthetic data, a .nemo file or a shipped model's name"
+    )
+    add_common_flags(parser, "json")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    return run(_main, build_parser(), argv)
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    from zeroq_asr.files import write_atomically
+
+    document = describe(arguments.model)
+    print(render(document), end="", flush=True)
+    if arguments.json:
+        write_atomically(arguments.json, (json.dumps(document, indent=2) + "\n").encode())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
