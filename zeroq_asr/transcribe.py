@@ -6,11 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from zeroq_asr.cli import add_common_flags, run
-from zeroq_asr.config import OUTPUT_DIR, THREADS
-from zeroq_asr.errors import FileError, ZeroqError
+from zeroq_asr.config import OUTPUT_DIR, THREADS, QuantizeConfig
+from zeroq_asr.errors import ZeroqError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,7 +18,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m zeroq_asr.transcribe",
         description=__doc__,
         epilog="Prints one line per file: its name, a tab, the text. A file that cannot be read is reported on the "
-        "error output, the others are still transcribed, and the exit code is 2.",
+        "error output, the others are still transcribed, and the exit code is 2. Without --model: what a plain "
+        "`quantize` wrote if it is there, else the shipped float model; the error output says which.",
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="audio that libsndfile reads: wav, flac, ogg, mp3, ..."
@@ -65,26 +65,12 @@ def _main(arguments: argparse.Namespace) -> int:
 
 
 def find_default_model() -> str:
-    """Return the only quantized file in the default output folder, or the shipped float model when there is none.
-
-    Raises FileError when there are several: which one is meant is not ours to guess.
-    """
+    """Return the file that a plain `quantize` writes when it is there, else the name of the shipped float model."""
     from zeroq_asr.zoo import DEFAULT_MODEL
 
-    found = [path for path in sorted(OUTPUT_DIR.glob("*.safetensors")) if _is_quantized(path)]
-    if len(found) > 1:
-        names = ", ".join(str(path) for path in found[:4])
-        raise FileError(f"{OUTPUT_DIR}: needed one quantized model, came {len(found)} ({names}); choose with --model")
-    return str(found[0]) if found else DEFAULT_MODEL
-
-
-def _is_quantized(path: Path) -> bool:
-    from zeroq_asr.runtime.model_kind import find_model_kind
-
-    try:
-        return find_model_kind(str(path)) == "quantized"
-    except FileError:
-        return False
+    bits = QuantizeConfig()
+    quantized = OUTPUT_DIR / f"{DEFAULT_MODEL}-w{bits.bits}a{bits.act_bits}.safetensors"
+    return str(quantized) if quantized.is_file() else DEFAULT_MODEL
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from toy_models import save_noise, save_toy
+from toy_models import save_noise, save_toy, toy_float_model
 
 from int_kernels import available_backends
-from zeroq_asr.errors import FileError
+from zeroq_asr.config import OUTPUT_DIR, QuantizeConfig
+from zeroq_asr.quantize import default_name
 from zeroq_asr.transcribe import find_default_model, main
+from zeroq_asr.zoo import DEFAULT_MODEL
 
 BACKEND = available_backends()[0]
 
@@ -50,19 +52,14 @@ def test_needs_a_file(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "FILE" in capsys.readouterr().err
 
 
-def test_default_is_the_only_quantized_model_in_the_output_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from zeroq_asr.zoo import DEFAULT_MODEL
+def test_default_is_what_a_plain_quantize_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
 
     monkeypatch.chdir(tmp_path)
     assert find_default_model() == DEFAULT_MODEL
-    folder = tmp_path / "zeroq-out"
-    folder.mkdir()
-    (folder / "notes.safetensors").write_bytes(b"something else")
+    shipped = replace(toy_float_model(), name=DEFAULT_MODEL)
+    save_toy(tmp_path / OUTPUT_DIR / default_name(shipped, QuantizeConfig(bits=6), "synthetic"))
     assert find_default_model() == DEFAULT_MODEL
-    save_toy(folder / "a.safetensors")
-    assert find_default_model() == "zeroq-out/a.safetensors"
-    save_toy(folder / "b.safetensors")
-    with pytest.raises(FileError, match="choose with --model"):
-        find_default_model()
+    path = OUTPUT_DIR / default_name(shipped, QuantizeConfig(), "synthetic")
+    save_toy(tmp_path / path)
+    assert find_default_model() == str(path)
