@@ -87,7 +87,7 @@ def run(
 
 
 def learning_rate(settings: SynthesisSettings, batch: int, step: int) -> float:
-    """lr of the move after `step` of n.  constant: lr.  cosine: lr (f + (1 - f) (1 + cos(pi step / n)) / 2), f = .01."""
+    """lr of the move after `step` of n.  constant: lr.  cosine: lr (f + (1 - f)(1 + cos(pi step / n)) / 2), f=.01."""
     peak = settings.batch_lr(batch)
     steps = settings.batch_iterations(batch)
     if settings.schedule == "constant" or steps == 0:

@@ -40,8 +40,8 @@ def smooth(rng: np.random.Generator, spec: SpectrogramSpec) -> Float32:
 def speech(rng: np.random.Generator, spec: SpectrogramSpec) -> Float32:
     """Speech-shaped noise: a loudness contour of syllables and pauses shared by all bins, over smooth colour.
 
-    x = 1.5 e_t + c_{m,t} + 0.3 n_{m,t}: e the contour, saturating at loud and at silent, c colour that moves slowly along
-    time and mel, n the frame noise; then every bin of every utterance is brought to mean 0 and standard deviation 1.
+    x = 1.5 e_t + c_{m,t} + 0.3 n_{m,t}: e the contour, saturating at loud and at silent, c colour moving slowly
+    along time and mel, n the frame noise; then every bin of every utterance gets mean 0 and standard deviation 1.
     """
     batch, mels, frames = spec.shape
     slow = 1.0 - 1.0 / FRAMES_PER_SYLLABLE

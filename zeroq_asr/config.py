@@ -18,6 +18,49 @@ DEVICE = "cpu"
 
 # ---- generate (GenerateConfig and its presets) --------------------------------------------------------------------
 
+GENERATE_THREADS = 2
+"""Threads of torch while synthesising. The last bits depend on it, so it is a setting, not the machine's number."""
+SNAPSHOTS = 8
+"""Pictures of one batch on its way, start and end included."""
+
+PRESETS = ("fast", "paper")
+PRESET = "fast"
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """How synthetic data is made; `synth.SynthesisSettings` says what each field means.
+
+    normalize: hold every mel bin at mean 0 and deviation 1, where the model's front end does that to real speech.
+    lr, iterations: all pairs are gone through, batch after batch.
+    """
+
+    preset: str
+    loss: str
+    init: str
+    batches: int
+    batch_size: int
+    frames: int
+    iterations: tuple[int, ...]
+    lr: tuple[float, ...]
+    schedule: str
+    normalize: bool
+    betas: tuple[float, float] = (0.9, 0.999)
+    early_stop: float = 0.0
+    patience: int = 25
+    seed: int = SEED
+
+    @classmethod
+    def of_preset(cls, name: str) -> GenerateConfig:
+        """The settings called `name`; raises ConfigError for a name that is none of PRESETS."""
+        if name == "paper":
+            # Kim et al. 2021, section 3.1; 20 batches over the grid of rates and iterations are 4,500 steps
+            return cls(name, "kl", "uniform", 20, 8, 500, (200, 250), (0.03, 0.04, 0.05, 0.06), "constant", False)
+        if name == "fast":
+            return cls(name, "symmetric-kl", "speech", 4, 8, 500, (60,), (0.15,), "cosine", True)
+        raise ConfigError(f"--preset: needed one of {', '.join(PRESETS)}, came {name!r}")
+
+
 # ---- quantize -----------------------------------------------------------------------------------------------------
 
 RANDOM_BATCHES, RANDOM_SIZE, RANDOM_FRAMES = 20, 8, 500
@@ -60,3 +103,7 @@ class QuantizeConfig:
 
 
 # ---- evaluate -----------------------------------------------------------------------------------------------------
+
+TABLE_BITS = (8, 6)
+TABLE_SEEDS = 4
+"""The paper averages four runs (section 3.1)."""

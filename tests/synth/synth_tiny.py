@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ def tiny_network(seed: int = 0) -> tuple[Callable[[Tensor], Mapping[str, Tensor]
     """(forward, taps) of three conv-BatchNorm-ReLU layers whose statistics come from smooth, normalised data."""
     torch.manual_seed(seed)
     widths = (N_MELS, 16, 24, 16)
-    convs = [nn.Conv1d(a, b, 5, padding=2) for a, b in zip(widths, widths[1:], strict=False)]
+    convs = [nn.Conv1d(a, b, 5, padding=2) for a, b in itertools.pairwise(widths)]
     norms = [nn.BatchNorm1d(b, eps=1e-3, momentum=None) for b in widths[1:]]
 
     def walk(mel: Tensor) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_cosine_falls_from_the_peak_to_a_hundredth() -> None:
     settings = tiny_settings(schedule="cosine", lrs=(0.2,), iterations=(10,))
     rates = [learning_rate(settings, 0, step) for step in range(11)]
     assert rates[0] == pytest.approx(0.2) and rates[-1] == pytest.approx(0.002)
-    assert all(a > b for a, b in zip(rates, rates[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates))
 
 
 def test_paper_grid_gives_4500_steps() -> None:
@@ -123,7 +124,7 @@ def test_what_cannot_work_is_refused_with_a_sentence() -> None:
     with pytest.raises(SynthError, match="at least one BatchNorm"):
         run(synthesize_batch(forward, (), tiny_settings(), 0))
     stranger = BatchNormTap("elsewhere", taps[0].mean, taps[0].var, 1e-3)
-    with pytest.raises(SynthError, match="'elsewhere'.*gave none"):
+    with pytest.raises(SynthError, match=r"'elsewhere'.*gave none"):
         run(synthesize_batch(forward, (stranger,), tiny_settings(), 0))
     wrong = BatchNormTap("conv0", taps[1].mean, taps[1].var, 1e-3)
     with pytest.raises(SynthError, match=r"needed a value \[B, 24, T\]"):

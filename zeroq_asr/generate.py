@@ -1,0 +1,227 @@
+"""python -m zeroq_asr.generate: synthetic calibration data from a checkpoint alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroq_asr import config as defaults
+from zeroq_asr.cli import add_common_flags, progress, run
+from zeroq_asr.config import GenerateConfig
+from zeroq_asr.errors import ConfigError
+from zeroq_asr.files import write_atomically
+
+if TYPE_CHECKING:
+    from synth import StepRecord
+    from zeroq_asr.adapters import FloatModel
+    from zeroq_asr.pipeline.generate import Generated
+
+LOSSES = ("kl", "symmetric-kl", "w2")
+INITS = ("uniform", "gaussian", "smooth", "speech")
+SCHEDULES = ("constant", "cosine")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The words of this command line; every default is in zeroq_asr.config."""
+    parser = argparse.ArgumentParser(
+        prog="python -m zeroq_asr.generate",
+        description="Make synthetic log-mel spectrograms that give each BatchNorm of the model the statistics which it "
+        "remembers of the training data. No data is needed.",
+    )
+    add_common_flags(
+        parser,
+        "model",
+        "seed",
+        "device",
+        "threads",
+        "output",
+        "json",
+        "quiet",
+        "resume",
+        seed=defaults.SEED,
+        device=defaults.DEVICE,
+        threads=defaults.GENERATE_THREADS,
+    )
+    parser.add_argument(
+        "--preset",
+        choices=defaults.PRESETS,
+        default=defaults.PRESET,
+        help="fast: as good in a tenth of the time; paper: the published values (default: %(default)s)",
+    )
+    change = parser.add_argument_group("changes to the preset")
+    change.add_argument("--loss", choices=LOSSES, help="distance between remembered and synthetic statistics")
+    change.add_argument("--init", choices=INITS, help="the noise it starts from")
+    change.add_argument("--batches", type=int, metavar="N", help="number of batches")
+    change.add_argument("--batch-size", type=int, metavar="N", help="spectrograms in a batch")
+    change.add_argument("--frames", type=int, metavar="N", help="length of a spectrogram")
+    change.add_argument("--iterations", type=int, nargs="+", metavar="N", help="steps of a batch; several: in turn")
+    change.add_argument("--lr", type=float, nargs="+", metavar="X", help="learning rate; several: in turn")
+    change.add_argument("--schedule", choices=SCHEDULES, help="course of the learning rate within a batch")
+    change.add_argument(
+        "--normalize",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="hold every mel bin at mean 0 and deviation 1, as the front end does with speech",
+    )
+    change.add_argument(
+        "--early-stop",
+        type=float,
+        metavar="X",
+        help="end a batch when its loss fell by less than this fraction in 25 steps; 0: never",
+    )
+    show = parser.add_argument_group("what is shown")
+    show.add_argument("--logdir", metavar="FOLDER", help="TensorBoard logs (default: a folder in zeroq-out)")
+    show.add_argument("--no-logs", action="store_true", help="write no TensorBoard logs")
+    show.add_argument(
+        "--reference",
+        metavar="FILE",
+        help="real speech beside the synthetic: a manifest, a shipped set (clean, other) or an audio file",
+    )
+    show.add_argument("--picture", metavar="FILE", help="save start, result and reference as a PNG")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    return run(_generate, build_parser(), argv)
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    config = config_of(arguments)
+    from zeroq_asr import zoo
+    from zeroq_asr.adapters import load_float_model
+    from zeroq_asr.pipeline.generate import default_data_path
+
+    model = load_float_model(arguments.model or zoo.DEFAULT_MODEL)
+    output = Path(arguments.output) if arguments.output else default_data_path(model, config)
+    logdir = None if arguments.no_logs else Path(arguments.logdir or defaults.OUTPUT_DIR / "tensorboard" / output.stem)
+    started = time.monotonic()
+    try:
+        result = _run(arguments, config, model, output, logdir)
+    except KeyboardInterrupt:
+        print("finished batches are kept; the same command with --resume goes on behind them", file=sys.stderr)
+        raise
+    summary = _summary(result, config, model, time.monotonic() - started, logdir)
+    if arguments.json:
+        write_atomically(arguments.json, (json.dumps(summary, indent=2) + "\n").encode())
+    print(_text(summary))
+    return 0
+
+
+def config_of(arguments: argparse.Namespace) -> GenerateConfig:
+    """The preset with the given flags changed. Raises ConfigError."""
+    changes: dict[str, Any] = {"seed": arguments.seed}
+    for name in ("loss", "init", "batches", "batch_size", "frames", "schedule", "normalize", "early_stop"):
+        if getattr(arguments, name) is not None:
+            changes[name] = getattr(arguments, name)
+    for name in ("iterations", "lr"):
+        if getattr(arguments, name) is not None:
+            changes[name] = tuple(getattr(arguments, name))
+    if not 1 <= arguments.threads <= 256:
+        raise ConfigError(f"--threads: needed 1 to 256, came {arguments.threads}")
+    return replace(GenerateConfig.of_preset(arguments.preset), **changes)
+
+
+def _run(
+    arguments: argparse.Namespace, config: GenerateConfig, model: FloatModel, output: Path, logdir: Path | None
+) -> Generated:
+    """Synthesise with progress, logs and the picture that were asked for."""
+    from contextlib import ExitStack
+
+    from zeroq_asr.analyses.batchnorm_taps import find_batchnorm_taps
+    from zeroq_asr.pipeline.generate import generate, synthesis_settings
+    from zeroq_asr.pipeline.synthesis_view import reference_panel, synthesis_picture, text_decoder
+
+    settings = synthesis_settings(config, model)
+    read_text = text_decoder(model)
+    reference = reference_panel(arguments.reference, config, model, read_text)
+    hop_ms = model.frontend.hop_ms
+    with ExitStack() as stack:
+        bar = stack.enter_context(progress(settings.total_iterations + settings.batches, "generate", arguments.quiet))
+        listeners: list[Any] = [
+            lambda record: bar.advance(f"batch {record.batch + 1}/{settings.batches} loss {record.total:.4g}")
+        ]
+        if logdir is not None:
+            from zeroq_asr.report.tensorboard import TensorBoardLog
+
+            names = [tap.name for tap in find_batchnorm_taps(model.graph)]
+            log = TensorBoardLog(logdir, names, hop_ms, read_text, reference, keep=arguments.resume)
+            listeners.append(stack.enter_context(log))
+
+        def tell(record: StepRecord) -> None:
+            for listener in listeners:
+                listener(record)
+
+        result = generate(
+            model,
+            config,
+            output,
+            resume=arguments.resume,
+            device=arguments.device,
+            threads=arguments.threads,
+            on_record=tell,
+        )
+    if arguments.picture:
+        picture = synthesis_picture(result.data, read_text, reference, hop_ms)
+        write_atomically(arguments.picture, picture)
+    return result
+
+
+def _summary(
+    result: Generated, config: GenerateConfig, model: FloatModel, seconds: float, logdir: Path | None
+) -> dict[str, Any]:
+    """What is printed and written as JSON."""
+    data = result.data
+    starts = [float(batch.losses[0]) for batch in data.batches]
+    ends = [float(batch.losses[-1]) for batch in data.batches]
+    taps = {
+        name: {
+            "start": sum(float(batch.tap_losses_start[k]) for batch in data.batches) / len(data.batches),
+            "end": sum(float(batch.tap_losses_end[k]) for batch in data.batches) / len(data.batches),
+        }
+        for k, name in enumerate(data.taps)
+    }
+    return {
+        "model": model.name,
+        "fingerprint": data.fingerprint,
+        "preset": config.preset,
+        "settings": data.settings.to_json(),
+        "batches_found": result.batches_found,
+        "seconds": round(seconds, 3),
+        "loss_start": starts,
+        "loss_end": ends,
+        "batchnorms": taps,
+        "output": str(result.path),
+        "logdir": None if logdir is None else str(logdir),
+    }
+
+
+def _text(summary: dict[str, Any]) -> str:
+    """The summary for a person."""
+    settings, count = summary["settings"], len(summary["loss_end"])
+    begin, end = sum(summary["loss_start"]) / count, sum(summary["loss_end"]) / count
+    worst = max(summary["batchnorms"].items(), key=lambda item: float(item[1]["end"]))
+    spec = settings["spec"]
+    lines = [
+        f"model      {summary['model']} ({len(summary['batchnorms'])} BatchNorms)",
+        f"data       {count} batches of {spec['batch_size']} x {spec['n_mels']} x {spec['frames']}, preset "
+        f"{summary['preset']}, seed {settings['seed']}",
+        f"loss       {begin:.4g} -> {end:.4g} ({settings['loss']}; worst BatchNorm {worst[0]}: {worst[1]['end']:.3g})",
+        f"time       {summary['seconds']:.1f} s"
+        + (f" ({summary['batches_found']} batches were there already)" if summary["batches_found"] else ""),
+        f"file       {summary['output']}",
+    ]
+    if summary["logdir"]:
+        lines.append(f"pictures   tensorboard --logdir {shlex.quote(summary['logdir'])}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

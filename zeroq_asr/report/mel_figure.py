@@ -1,0 +1,89 @@
+"""Spectrograms as pictures: real scale, labelled axes, colour bar, and below each the text a model reads in it."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+COLOUR_LIMIT = 3.0
+"""Colours run from -3 to 3 in every picture, so that two can be compared; normalised log-mel speech lies there."""
+DOTS_PER_INCH = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One spectrogram float32 [n_mels, T], its title, and the text read in it (None: nothing is said about text)."""
+
+    title: str
+    mel: npt.NDArray[np.float32]
+    text: str | None = None
+
+
+def draw_panels(panels: Sequence[Panel], hop_ms: float, columns: int = 1) -> Figure:
+    """Draw the panels row by row. x: time in seconds; y: mel bin; colour: normalised log-mel energy."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(8.0 * columns, 2.9 * rows), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    image = None
+    for panel, ax in zip(panels, axes.flat, strict=False):
+        image = _draw(ax, panel, hop_ms)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    if image is not None:
+        bar = figure.colorbar(image, ax=axes, extend="both", shrink=0.9, pad=0.02)
+        bar.set_label("log-mel energy (normalised)")
+    return figure
+
+
+def _draw(ax: Axes, panel: Panel, hop_ms: float) -> AxesImage:
+    bins, frames = panel.mel.shape
+    image = ax.imshow(
+        panel.mel,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap="magma",
+        vmin=-COLOUR_LIMIT,
+        vmax=COLOUR_LIMIT,
+        extent=(0.0, frames * hop_ms / 1000, 0, bins),
+    )
+    ax.set_title(panel.title, fontsize=11, loc="left")
+    ax.set_ylabel("mel bin")
+    label = "time (s)"
+    if panel.text is not None:
+        words = f"“{panel.text}”" if panel.text else "(no text)"
+        label += "\n" + textwrap.fill("the float model reads: " + words, 80, max_lines=3)
+    ax.set_xlabel(label, parse_math=False)
+    return image
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG; equal figures give equal bytes (no date, no software version)."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def to_pixels(figure: Figure) -> npt.NDArray[np.uint8]:
+    """The figure as uint8 [height, width, 3]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
