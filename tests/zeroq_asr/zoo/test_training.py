@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from zeroq_asr.errors import ConfigError
+from zeroq_asr.zoo import batches
+from zeroq_asr.zoo.batches import STAGES, Curriculum, collate, encode, mask_spectrogram, stage_at
+from zeroq_asr.zoo.corpus import ShardSpec, read_shard
+from zeroq_asr.zoo.speedups import depthwise
+from zeroq_asr.zoo.train import WARM_UP_STEPS, learning_rate, main
+from zeroq_asr.zoo.voices import add_noise, reverberate, to_pcm16
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "frames"),
+    [(33, 2, 1, 51), (33, 2, 1, 50), (63, 1, 2, 71), (5, 1, 1, 97), (7, 1, 3, 40)],
+)
+def test_the_fast_depthwise_convolution_has_torchs_values_and_gradients(
+    kernel: int, stride: int, dilation: int, frames: int
+) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 8, 1, frames).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(8, 1, 1, kernel, requires_grad=True)
+    ours = depthwise(x, weight, stride, dilation)
+    theirs = F.conv2d(x, weight, None, (1, stride), (0, dilation * (kernel // 2)), (1, dilation), 8)
+    toward = torch.randn_like(theirs)
+    torch.testing.assert_close(ours, theirs)
+    for mine, other in zip(
+        torch.autograd.grad(ours, (x, weight), toward), torch.autograd.grad(theirs, (x, weight), toward), strict=True
+    ):
+        torch.testing.assert_close(mine, other, atol=2e-5, rtol=1e-4)
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
+    rates = [learning_rate(step, 5000, 4e-3) for step in range(5001)]
+    assert rates[WARM_UP_STEPS] == max(rates) == pytest.approx(4e-3)
+    assert rates[0] < 1e-4
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+    assert all(a >= b for a, b in itertools.pairwise(rates[WARM_UP_STEPS:]))
+
+
+def test_the_stages_follow_each_other() -> None:
+    assert [stage_at(step, 1000) for step in (0, 59, 60, 219, 220, 999)] == [0, 0, 1, 1, 2, 2]
+
+
+def test_padding_and_tokens_of_a_batch() -> None:
+    batch = collate([(np.ones((20, 64), np.float16), "ab"), (np.ones((33, 64), np.float16), "a 'z")])
+    assert batch.mel.shape == (2, 64, 48)
+    assert batch.mel[0, :, 20:].sum() == batch.mel[1, :, 33:].sum() == 0
+    assert batch.tokens.tolist() == [[1, 2, 0, 0], [1, 0, 27, 26]]
+    assert batch.frames.tolist() == [20, 33] and batch.letters.tolist() == [2, 4]
+    mask_spectrogram(batch, np.random.default_rng(0))
+    assert 0.5 < batch.mel[1, :, :33].mean() < 1
+
+
+def _fake_corpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = [ShardSpec(stage.shards[-1] + "0", "train", 200, False, 0.0) for stage in STAGES]
+    monkeypatch.setattr(batches, "training_shards", lambda: specs)
+    rng = np.random.default_rng(0)
+    for spec in specs:
+        frames = rng.integers(20, 60, size=spec.count)
+        np.save(folder / f"{spec.name}.npy", rng.standard_normal((int(frames.sum()), 64)).astype(np.float16))
+        texts = [f"{spec.name[0]} {'ab'[i % 2]}" for i in range(spec.count)]
+        (folder / f"{spec.name}.json").write_text(json.dumps({"texts": texts, "frames": frames.tolist()}))
+
+
+def test_the_curriculum_is_a_function_of_seed_and_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake_corpus(tmp_path, monkeypatch)
+
+    def mels(seed: int, steps: range) -> list[bytes]:
+        curriculum = Curriculum(tmp_path, seed, 100, lambda name: None)
+        return [curriculum.at(step).mel.tobytes() for step in steps]
+
+    whole = mels(1, range(30))
+    assert mels(1, range(17, 30)) == whole[17:], "resumed in the middle"
+    assert mels(2, range(30)) != whole
+
+
+def test_a_shard_that_contradicts_its_index_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "s.npy", np.zeros((9, 64), np.float16))
+    (tmp_path / "s.json").write_text(json.dumps({"texts": ["a"], "frames": [10]}))
+    with pytest.raises(ConfigError, match="shape"):
+        list(read_shard(tmp_path, "s"))
+
+
+def test_letters_become_the_models_labels() -> None:
+    assert encode(" az'") == [0, 1, 26, 27]
+
+
+def test_noise_has_the_ratio_asked_for_and_a_room_keeps_the_length() -> None:
+    rng = np.random.default_rng(0)
+    speech = rng.standard_normal(16000).astype(np.float32)
+    noisy = add_noise(speech, rng, 20.0)
+    assert 10 * np.log10(np.mean(speech**2) / np.mean((noisy - speech) ** 2)) == pytest.approx(20.0, abs=0.1)
+    assert reverberate(speech, rng, 0.2, 0.3).shape == speech.shape
+    assert abs(to_pcm16(speech, 0.25)).max() == pytest.approx(0.25 * 32767, abs=1)
+
+
+@pytest.mark.parametrize("arguments", [["--help"]])
+def test_help_of_the_recipe_is_light(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 0
+    assert "--resume" in capsys.readouterr().out

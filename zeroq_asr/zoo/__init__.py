@@ -1,0 +1,40 @@
+"""Shipped models and shipped speech: names, and where their files lie. Light: imports neither torch nor NeMo.
+
+How they were made is in ``data/README.md``; the recipe is ``python -m zeroq_asr.zoo.train``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zeroq_asr.errors import ConfigError
+
+DEFAULT_MODEL = "quartznet-voice-1m"
+
+_DATA = Path(__file__).parent / "data"
+_MODELS: dict[str, str] = {DEFAULT_MODEL: "quartznet-voice-1m.nemo"}
+_SETS = ("clean", "other")
+
+
+def shipped_models() -> tuple[str, ...]:
+    """The names that ``--model`` takes beside files and hub names."""
+    return tuple(_MODELS)
+
+
+def shipped_sets() -> tuple[str, ...]:
+    """The names that ``--manifest`` takes beside files."""
+    return _SETS
+
+
+def model_path(name: str) -> Path:
+    """The .nemo file of a shipped model. Raises ConfigError for a name that is not shipped."""
+    if name not in _MODELS:
+        raise ConfigError(f"model {name!r}: not a shipped model; needed one of {', '.join(_MODELS)}")
+    return _DATA / _MODELS[name]
+
+
+def manifest_path(name: str) -> Path:
+    """The NeMo manifest of a shipped test set. Raises ConfigError for a name that is not shipped."""
+    if name not in _SETS:
+        raise ConfigError(f"test set {name!r}: not a shipped set; needed one of {', '.join(_SETS)}")
+    return _DATA / name / "manifest.json"
