@@ -131,9 +131,10 @@ LIGHT = ("torch", "nemo", "scipy", "matplotlib", "tensorboard", "jiwer", "transf
 
 def loaded(command: str) -> set[str]:
     """Which of the heavy libraries a fresh interpreter has loaded after `command`."""
-    script = f"{command}\nimport sys\nprint(','.join(sorted({{m.split('.')[0] for m in sys.modules}} & set({LIGHT!r}))))"
+    names = f"{{m.split('.')[0] for m in sys.modules}} & set({LIGHT!r})"
+    script = f"{command}\nimport sys\nprint('LOADED', *({names}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    return set(filter(None, done.stdout.strip().splitlines()[-1].split(","))) if done.stdout.strip() else set()
+    return set(done.stdout.strip().splitlines()[-1].split()[1:])
 
 
 def test_the_package_and_the_integer_path_import_nothing_heavy() -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zeroq_asr.cli import add_common_flags, run
-from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, SEED, QuantizeConfig
+from zeroq_asr.cli import Progress, add_common_flags, progress, run
+from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, SEED, GenerateConfig, QuantizeConfig
 
 if TYPE_CHECKING:
+    from synth import StepRecord
     from zeroq_asr.adapters import FloatModel
+    from zeroq_asr.pipeline.generate import OnRecord
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,16 +66,21 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.zoo import DEFAULT_MODEL
 
     float_model = load_float_model(arguments.model or DEFAULT_MODEL)
-    data = calibration_data(
-        float_model,
-        arguments.calibration,
-        data=Path(arguments.data) if arguments.data else None,
-        preset=arguments.preset,
-        seed=arguments.seed,
-        device=arguments.device,
-        quiet=arguments.quiet,
-    )
+    started = time.monotonic()
+    with synthesis_progress(float_model, arguments.preset, arguments.seed, arguments.quiet) as on_record:
+        data = calibration_data(
+            float_model,
+            arguments.calibration,
+            data=Path(arguments.data) if arguments.data else None,
+            preset=arguments.preset,
+            seed=arguments.seed,
+            device=arguments.device,
+            on_record=on_record,
+        )
+    made = time.monotonic()
     quantized = quantize_model(float_model, data.batches, data.source, config, data.provenance, arguments.device)
+    if not arguments.quiet:
+        print(f"data {made - started:.1f} s, quantization {time.monotonic() - made:.1f} s", file=sys.stderr)
     output = Path(arguments.output) if arguments.output else OUTPUT_DIR / default_name(float_model, config, data.source)
     save_model(quantized.model, output)
     document = describe_quantized(quantized, output)
@@ -77,6 +88,23 @@ def _main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write_atomically(arguments.json, (json.dumps(document, indent=2) + "\n").encode())
     return 0
+
+
+@contextmanager
+def synthesis_progress(model: FloatModel, preset: str, seed: int, quiet: bool) -> Iterator[OnRecord]:
+    """Show how far synthesis is, if there is any: the bar appears with the first step."""
+    from zeroq_asr.pipeline.generate import synthesis_settings
+
+    settings = synthesis_settings(replace(GenerateConfig.of_preset(preset), seed=seed), model)
+    with ExitStack() as stack:
+        bars: list[Progress] = []
+
+        def on_record(record: StepRecord) -> None:
+            if not bars:
+                bars.append(stack.enter_context(progress(settings.total_iterations + settings.batches, "generate", quiet)))
+            bars[0].advance(f"batch {record.batch + 1}/{settings.batches} loss {record.total:.4g}")
+
+        yield on_record
 
 
 def default_name(model: FloatModel, config: QuantizeConfig, source: str) -> str:

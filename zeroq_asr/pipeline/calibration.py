@@ -2,24 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from zeroq_asr.config import RANDOM_BATCHES, RANDOM_FRAMES, RANDOM_SIZE
-from zeroq_asr.errors import FileError
-from zeroq_asr.files import read_file
+from zeroq_asr.config import DEVICE, PRESET, RANDOM_BATCHES, RANDOM_FRAMES, RANDOM_SIZE, SEED, GenerateConfig
+from zeroq_asr.errors import ConfigError, FileError
 
 if TYPE_CHECKING:
     from synth import SyntheticData
     from zeroq_asr.adapters import FloatModel
     from zeroq_asr.ir.frontend_spec import FrontendSpec
+    from zeroq_asr.pipeline.generate import OnRecord
     from zeroq_asr.pipeline.quantize import Batch
 
 
-def synthetic_batches(data: SyntheticData) -> Iterator[Batch]:
-    """The batches of a finished synthesis, each [B, n_mels, T]."""
-    return (batch.mel for batch in data.batches)
+@dataclass(frozen=True)
+class CalibrationData:
+    """Batches to calibrate on, a word for them, and what the model file should remember of them."""
+
+    batches: Iterable[Batch]
+    source: str
+    provenance: dict[str, Any]
+
+
+def calibration_data(
+    model: FloatModel,
+    calibration: str,
+    *,
+    data: Path | None = None,
+    preset: str = PRESET,
+    seed: int = SEED,
+    device: str = DEVICE,
+    on_record: OnRecord | None = None,
+) -> CalibrationData:
+    """Return the calibration data that --calibration, --data, --preset and --seed ask for.
+
+    "synthetic": the file `data`; without one, the file that an earlier run with these settings left, or else made now.
+    "random": noise. Anything else: a manifest, or the name of a shipped set.
+    Raises ConfigError, FileError and what synthesis raises.
+    """
+    if data is not None and calibration != "synthetic":
+        raise ConfigError(f"--data: goes with --calibration synthetic, came with --calibration {calibration}; leave one of them away")
+    if calibration == "random":
+        return CalibrationData(random_batches(model.frontend.n_mels, seed), "random", {"seed": seed})
+    if calibration != "synthetic":
+        from zeroq_asr.zoo import manifest_path, shipped_sets
+
+        manifest = manifest_path(calibration) if calibration in shipped_sets() else Path(calibration)
+        return CalibrationData(real_batches(manifest, model.frontend), calibration, {})
+    found = read_synthetic(data, model) if data is not None else ensure_synthetic(model, preset, seed, device, on_record)
+    return CalibrationData((batch.mel for batch in found.batches), "synthetic", {"synthesis": found.settings.to_json()})
+
+
+def ensure_synthetic(
+    model: FloatModel, preset: str, seed: int, device: str = DEVICE, on_record: OnRecord | None = None
+) -> SyntheticData:
+    """Return the synthetic data of this model, preset and seed: from its default file, or made now and left there."""
+    from zeroq_asr.pipeline.generate import default_data_path, generate
+
+    config = replace(GenerateConfig.of_preset(preset), seed=seed)
+    return generate(model, config, default_data_path(model, config), resume=True, device=device, on_record=on_record).data
 
 
 def random_batches(n_mels: int, seed: int) -> Iterator[Batch]:
@@ -42,13 +86,9 @@ def real_batches(manifest: Path, spec: FrontendSpec) -> Iterator[Batch]:
 
 def read_synthetic(path: Path, model: FloatModel) -> SyntheticData:
     """Return the synthetic data in `path`. Raises FileError if it was made for another model or is not finished."""
-    from synth import SynthError, from_bytes
-    from synth.store import MAX_BYTES
+    from zeroq_asr.pipeline.generate import read_data
 
-    try:
-        data = from_bytes(read_file(path, MAX_BYTES), str(path))
-    except SynthError as error:
-        raise FileError(str(error)) from error
+    data = read_data(path)
     if data.fingerprint != model.fingerprint:
         raise FileError(f"{path}: needed synthetic data made for {model.name!r}, this was made for another model; run `python -m zeroq_asr.generate` again")
     if not data.complete:

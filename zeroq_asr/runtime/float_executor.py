@@ -70,7 +70,8 @@ class FloatExecutor:
         if unknown:
             raise GraphError(f"float executor: no value named {sorted(unknown)[0]!r} in the graph")
         (name,) = self.graph.inputs
-        data = torch.as_tensor(mel).to(device=self.device, dtype=self._dtype).unsqueeze(2)
+        given = mel if isinstance(mel, Tensor) else torch.tensor(mel)  # a copy: numpy's may be read-only
+        data = given.to(device=self.device, dtype=self._dtype).unsqueeze(2)
         if lengths is not None:
             lengths = None if bool((lengths == mel.shape[2]).all()) else lengths.to(self.device)
         live = {name: _Signal(_edited(name, data, edit), lengths)}

@@ -48,7 +48,9 @@ def test_a_padded_row_gives_what_it_gives_alone() -> None:
     alone = executor.run(mel[1:, :, :23])["logits"]
     torch.testing.assert_close(batch[1:, :, : alone.shape[2]], alone, atol=1e-6, rtol=1e-6)
     unmasked = executor.run(mel)["logits"]
-    assert not torch.allclose(unmasked[1, :, : alone.shape[2]], alone[0], atol=1e-3), "the mask makes no difference here"
+    assert not torch.allclose(unmasked[1, :, : alone.shape[2]], alone[0], atol=1e-3), (
+        "the mask makes no difference here"
+    )
     assert graph.outputs == ("logits",)
 
 

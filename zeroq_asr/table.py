@@ -1,0 +1,63 @@
+"""`python -m zeroq_asr.table`: the main table, float against W8A8 and W6A8 with synthetic, random and real calibration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from zeroq_asr.cli import add_common_flags, progress, run
+from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, TABLE_BITS, TABLE_SEEDS, THREADS
+from zeroq_asr.errors import ConfigError
+
+CALIBRATIONS = ("synthetic", "random", "real")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this verb."""
+    parser = argparse.ArgumentParser(prog="python -m zeroq_asr.table", description=__doc__)
+    add_common_flags(parser, "model", "manifest")
+    parser.add_argument("--bits", type=int, nargs="+", default=list(TABLE_BITS), metavar="N", help="weight bits (default: 8 6)")
+    parser.add_argument("--calibrations", nargs="+", choices=CALIBRATIONS, default=list(CALIBRATIONS), help="rows (default: all three)")
+    parser.add_argument("--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)")
+    parser.add_argument("--seeds", type=int, default=TABLE_SEEDS, metavar="N", help="independent runs (default: %(default)s)")
+    parser.add_argument("--preset", choices=PRESETS, default=PRESET, help="how synthetic data is made (default: %(default)s)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N utterances of each set")
+    add_common_flags(parser, "threads", "device", "json", "quiet", threads=THREADS, device=DEVICE)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    return run(_main, build_parser(), argv)
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    if not 1 <= arguments.seeds <= 100:
+        raise ConfigError(f"--seeds: needed 1 to 100, came {arguments.seeds}")
+    from zeroq_asr.files import write_atomically
+    from zeroq_asr.pipeline.table import Plan, fill_table, render_table
+    from zeroq_asr.zoo import DEFAULT_MODEL, shipped_sets
+
+    plan = Plan(
+        model=arguments.model or DEFAULT_MODEL,
+        manifests=tuple(arguments.manifest or shipped_sets()),
+        bits=tuple(arguments.bits),
+        calibrations=tuple(arguments.calibrations),
+        real=arguments.real,
+        seeds=tuple(range(arguments.seeds)),
+        preset=arguments.preset,
+        limit=arguments.limit,
+        threads=arguments.threads,
+        device=arguments.device,
+    )
+    with progress(len(plan.programs), "quantize", arguments.quiet) as bar:
+        rows = fill_table(plan, OUTPUT_DIR / "table", bar.advance, arguments.quiet)
+    print(render_table(rows), end="", flush=True)
+    if arguments.json:
+        write_atomically(arguments.json, (json.dumps({"results": rows}, indent=2) + "\n").encode())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
