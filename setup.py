@@ -15,7 +15,9 @@ from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 VERSION = next(
-    line.split('"')[1] for line in (HERE / "zeroq_asr/__init__.py").read_text().splitlines() if line.startswith("__version__")
+    line.split('"')[1]
+    for line in (HERE / "zeroq_asr/__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
 )
 
 
@@ -28,8 +30,10 @@ class BuildKernels(build_ext):
         except Exception as error:
             raise SystemExit(
                 f"zeroq-asr: compiling the integer kernels failed ({error}).\n"
-                "A C compiler and Python's headers are needed. On Debian or Ubuntu: apt-get install gcc libc6-dev python3-dev; "
-                "on Fedora: dnf install gcc python3-devel; on macOS: xcode-select --install. Then run the same command again."
+                "A C compiler and Python's headers are needed. On Debian or Ubuntu: apt-get install gcc libc6-dev "
+                "python3-dev; "
+                "on Fedora: dnf install gcc python3-devel; on macOS: xcode-select --install. Then run the same "
+                "command again."
             ) from error
 
 

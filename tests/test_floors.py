@@ -45,7 +45,13 @@ FLOORS: dict[str, int] = {
 """Room -> floor. A module may import from its own floor and from those below it."""
 
 HEAVY = {
-    "torch": ("synth", "zeroq_asr.adapters", "zeroq_asr.runtime.float_executor", "zeroq_asr.runtime.simulation", "zeroq_asr.zoo"),
+    "torch": (
+        "synth",
+        "zeroq_asr.adapters",
+        "zeroq_asr.runtime.float_executor",
+        "zeroq_asr.runtime.simulation",
+        "zeroq_asr.zoo",
+    ),
     "nemo": ("zeroq_asr.adapters.hub", "zeroq_asr.zoo"),
     "tensorboard": ("zeroq_asr.report.tensorboard",),
 }

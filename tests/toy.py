@@ -1,4 +1,5 @@
-"""A tiny QuartzNet with all its shapes of trouble: stride, dilation, separable units, a residual branch, a head with bias."""
+"""A tiny QuartzNet with all its shapes of trouble: stride, dilation, separable units, a residual branch, a head with
+bias."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ def toy_graph(seed: int = 0, width: int = 8) -> Graph:
     rng = np.random.default_rng(seed)
     b = GraphBuilder()
 
-    def conv(x: str, name: str, c_in: int, c_out: int, kernel: int, groups: int = 1, stride: int = 1, dilation: int = 1) -> str:
+    def conv(
+        x: str, name: str, c_in: int, c_out: int, kernel: int, groups: int = 1, stride: int = 1, dilation: int = 1
+    ) -> str:
         fan_in = c_in // groups * kernel
         weight = rng.normal(0, fan_in**-0.5, (c_out, c_in // groups, kernel)).astype(np.float32)
         b.constant(f"{name}.weight", weight)

@@ -1,8 +1,8 @@
 """The delivered model: one safetensors file with the graph in its header.
 
-Header metadata: one key `zeroq` (several would be written in any order, and equal models must be equal bytes) = JSON with
-format, version, the graph, the constants' shapes and types, the input scale (the only real number of the arithmetic), the
-front end, the vocabulary and the provenance.
+Header metadata: one key `zeroq` (several would be written in any order, and equal models must be equal bytes) = JSON
+with format, version, the graph, the constants' shapes and types, the input scale (the only real number of the
+arithmetic), the front end, the vocabulary and the provenance.
 Tensors: one per constant; weights of fewer than 8 bits are packed. Nothing in the file is ever executed or unpickled.
 """
 
@@ -91,7 +91,10 @@ def to_bytes(model: IntegerModel) -> bytes:
         "graph": {
             "inputs": list(model.graph.inputs),
             "outputs": list(model.graph.outputs),
-            "values": [[v.name, v.channels, v.type.name if isinstance(v.type, IntType) else v.type] for v in model.graph.values.values()],
+            "values": [
+                [v.name, v.channels, v.type.name if isinstance(v.type, IntType) else v.type]
+                for v in model.graph.values.values()
+            ],
             "nodes": [[n.op, list(n.inputs), n.output, dict(n.attrs), n.origin] for n in model.graph.nodes],
             "constants": constants,
         },
@@ -121,18 +124,26 @@ def load_model(path: str | Path) -> IntegerModel:
     """
     metadata, tensors = read_safetensors(path)
     if _KEY not in metadata:
-        raise FileError(f"{path}: needed a quantized model, came a safetensors file of another kind; make one with `python -m zeroq_asr.quantize`")
+        raise FileError(
+            f"{path}: needed a quantized model, came a safetensors file of another kind; make one with `python -m "
+            f"zeroq_asr.quantize`"
+        )
     try:
         document = json.loads(metadata[_KEY])
         if document["format"] != FORMAT or document["version"] != VERSION:
-            raise FileError(f"needed format version {VERSION}, came {document['version']!r}; quantize the model again with this version")
+            raise FileError(
+                f"needed format version {VERSION}, came {document['version']!r}; quantize the model again with "
+                f"this version"
+            )
         model = _from_document(document, tensors)
         model.program  # noqa: B018 - building the program proves it, here at the door
         return model
     except (ZeroqError, KernelError) as error:
         raise FileError(f"{path}: not a valid model: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError) as error:
-        raise FileError(f"{path}: not a valid model: its header is damaged ({type(error).__name__}: {error})") from error
+        raise FileError(
+            f"{path}: not a valid model: its header is damaged ({type(error).__name__}: {error})"
+        ) from error
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, Array]]:
@@ -150,9 +161,18 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, Array]
 
 def _from_document(document: dict[str, Any], tensors: Mapping[str, Array]) -> IntegerModel:
     body = document["graph"]
-    values = {name: Value(_text(name), _whole(channels), IntType.from_name(_text(type))) for name, channels, type in body["values"]}
+    values = {
+        name: Value(_text(name), _whole(channels), IntType.from_name(_text(type)))
+        for name, channels, type in body["values"]
+    }
     nodes = tuple(
-        Node(_text(op), tuple(map(_text, inputs)), _text(output), {_text(k): _whole(v) for k, v in attrs.items()}, _text(origin))
+        Node(
+            _text(op),
+            tuple(map(_text, inputs)),
+            _text(output),
+            {_text(k): _whole(v) for k, v in attrs.items()},
+            _text(origin),
+        )
         for op, inputs, output, attrs, origin in body["nodes"]
     )
     if set(body["constants"]) != set(tensors):
@@ -167,10 +187,15 @@ def _from_document(document: dict[str, Any], tensors: Mapping[str, Array]) -> In
     vocabulary = tuple(_text(token) for token in document["vocabulary"])
     logits = values[outputs[0]].channels
     if len(inputs) != 1 or len(outputs) != 2 or logits != len(vocabulary) + 1:
-        raise FileError(f"needed one input and {len(vocabulary) + 1} logits (the vocabulary and a blank), came {len(inputs)} and {logits}")
+        raise FileError(
+            f"needed one input and {len(vocabulary) + 1} logits (the vocabulary and a blank), came {len(inputs)} "
+            f"and {logits}"
+        )
     frontend = FrontendSpec.from_json(document["frontend"])
     if values[inputs[0]].channels != frontend.n_mels:
-        raise FileError(f"needed as many input channels as mel bins ({frontend.n_mels}), came {values[inputs[0]].channels}")
+        raise FileError(
+            f"needed as many input channels as mel bins ({frontend.n_mels}), came {values[inputs[0]].channels}"
+        )
     if not isinstance(document["provenance"], dict):
         raise FileError("provenance: needed a table")
     return IntegerModel(graph, scale, frontend, vocabulary, document["provenance"])
@@ -183,7 +208,9 @@ def _constant(name: str, spec: Mapping[str, Any], stored: Array) -> Array:
         raise FileError(f"constant {name!r}: shape {shape} is out of bounds")
     type = IntType.from_name(_text(spec["type"]))
     if type.bits < 8:
-        return unpack(np.asarray(stored, dtype=np.uint8) if stored.dtype == np.uint8 else stored, type, count).reshape(shape)
+        return unpack(np.asarray(stored, dtype=np.uint8) if stored.dtype == np.uint8 else stored, type, count).reshape(
+            shape
+        )
     if stored.dtype != type.storage or stored.shape != shape:
         raise FileError(f"constant {name!r}: needed {type.name} {shape}, came {stored.dtype} {stored.shape}")
     return stored

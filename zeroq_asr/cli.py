@@ -13,12 +13,19 @@ from contextlib import contextmanager
 
 from zeroq_asr.errors import ZeroqError
 
-VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify")
+VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify", "table", "demo")
 
 _FLAGS: dict[str, dict[str, object]] = {
-    "model": {"metavar": "MODEL", "help": "a .nemo file, a quantized file, the name of a shipped model, or an NGC / Hugging Face name"},
+    "model": {
+        "metavar": "MODEL",
+        "help": "a .nemo file, a quantized file, the name of a shipped model, or an NGC / Hugging Face name",
+    },
     "data": {"metavar": "FILE", "help": "synthetic data made by `generate`"},
-    "manifest": {"metavar": "FILE", "action": "append", "help": "NeMo manifest, or the name of a shipped set (clean, other); repeatable"},
+    "manifest": {
+        "metavar": "FILE",
+        "action": "append",
+        "help": "NeMo manifest, or the name of a shipped set (clean, other); repeatable",
+    },
     "seed": {"type": int, "metavar": "N", "help": "seed of every random choice"},
     "threads": {"type": int, "metavar": "N", "help": "threads to compute with"},
     "output": {"metavar": "PATH", "help": "where the result goes"},
@@ -40,7 +47,11 @@ def add_common_flags(parser: argparse.ArgumentParser, *names: str, **defaults: o
         parser.add_argument(f"--{name}", **options)  # type: ignore[arg-type]
 
 
-def run(function: Callable[[argparse.Namespace], int | None], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> int:
+def run(
+    function: Callable[[argparse.Namespace], int | None],
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+) -> int:
     """Parse `argv`, call `function` and return its exit code: 0 done, 2 a user's error in one line, 130 interrupted."""
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
@@ -92,7 +103,11 @@ class Progress:
             if now - self._spoken >= 5 or self._done == self._total:
                 self._spoken = now
                 left = (now - self._started) / self._done * (self._total - self._done)
-                print(f"{self._description}: {self._done}/{self._total}, {left:.0f} s left {note}".rstrip(), file=sys.stderr, flush=True)
+                print(
+                    f"{self._description}: {self._done}/{self._total}, {left:.0f} s left {note}".rstrip(),
+                    file=sys.stderr,
+                    flush=True,
+                )
 
     def close(self) -> None:
         """Finish the bar."""

@@ -75,9 +75,9 @@ RangeMethod = Literal["minmax", "percentile"]
 class QuantizeConfig:
     """How a float graph becomes an integer program.
 
-    bits: weight bits, 2 to 8. act_bits: activation bits, 2 to 8. granularity: one weight scale per output channel or per
-    tensor. activations: "auto" makes a value unsigned where a ReLU makes it so, "symmetric" keeps every value signed as
-    the paper does. range_method: "minmax" (the paper), or "percentile" with `percentile` in (50, 100].
+    bits: weight bits, 2 to 8. act_bits: activation bits, 2 to 8. granularity: one weight scale per output channel or
+    per tensor. activations: "auto" makes a value unsigned where a ReLU makes it so, "symmetric" keeps every value
+    signed as the paper does. range_method: "minmax" (the paper), or "percentile" with `percentile` in (50, 100].
     """
 
     bits: int = 8

@@ -13,8 +13,9 @@ from zeroq_asr.errors import FileError
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Write `data` to `path`: a reader sees the old file or the whole new one, never a part.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and the name is swapped. Missing parent
-    folders are made. Raises FileError (folder not writable, disk full, `path` is a folder); the old file survives.
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and the name is swapped. Missing
+    parent folders are made. Raises FileError (folder not writable, disk full, `path` is a folder); the old file
+    survives.
     """
     target = Path(path)
     temporary: str | None = None
@@ -35,7 +36,9 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         temporary = None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FileError(f"{target}: could not be written ({reason}); nothing was changed, free space or choose another --output") from error
+        raise FileError(
+            f"{target}: could not be written ({reason}); nothing was changed, free space or choose another --output"
+        ) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
@@ -53,7 +56,10 @@ def read_file(path: str | Path, max_bytes: int) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise FileError(f"{source}: needed a regular file, found something else; give the path of a file")
             if status.st_size > max_bytes:
-                raise FileError(f"{source}: needed at most {max_bytes:,} bytes, the file has {status.st_size:,}; is this the right file?")
+                raise FileError(
+                    f"{source}: needed at most {max_bytes:,} bytes, the file has {status.st_size:,}; is this the "
+                    f"right file?"
+                )
             data = stream.read(max_bytes + 1)
     except FileNotFoundError as error:
         raise FileError(f"{source}: no such file; check the path") from error

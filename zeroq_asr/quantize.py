@@ -26,19 +26,51 @@ def build_parser() -> argparse.ArgumentParser:
     defaults = QuantizeConfig()
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.quantize", description=__doc__)
     add_common_flags(parser, "model", "data")
-    parser.add_argument("--bits", type=int, default=defaults.bits, metavar="N", help="weight bits, 2 to 8 (default: %(default)s)")
-    parser.add_argument("--act-bits", type=int, default=defaults.act_bits, metavar="N", help="activation bits, 2 to 8 (default: %(default)s)")
+    parser.add_argument(
+        "--bits", type=int, default=defaults.bits, metavar="N", help="weight bits, 2 to 8 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--act-bits",
+        type=int,
+        default=defaults.act_bits,
+        metavar="N",
+        help="activation bits, 2 to 8 (default: %(default)s)",
+    )
     parser.add_argument(
         "--calibration",
         default="synthetic",
         metavar="WHAT",
-        help="synthetic, random (noise, the paper's lower bound), or a manifest of real speech: FILE, clean, other (default: synthetic)",
+        help="synthetic, random (noise, the paper's lower bound), or a manifest of real speech: "
+        "FILE, clean, other (default: synthetic)",
     )
-    parser.add_argument("--preset", choices=sorted(PRESETS), default=PRESET, help="how synthetic data is made if it has to be (default: %(default)s)")
-    parser.add_argument("--per-tensor", action="store_true", help="one weight scale per tensor instead of one per output channel")
-    parser.add_argument("--activations", choices=("auto", "symmetric"), default=defaults.activations, help="unsigned codes behind a ReLU, or all signed as in the paper (default: %(default)s)")
-    parser.add_argument("--ranges", choices=("minmax", "percentile"), default=defaults.range_method, help="how clipping ranges are chosen (default: %(default)s)")
-    parser.add_argument("--percentile", type=float, default=defaults.percentile, metavar="P", help="of |x|, for --ranges percentile (default: %(default)s)")
+    parser.add_argument(
+        "--preset",
+        choices=sorted(PRESETS),
+        default=PRESET,
+        help="how synthetic data is made if it has to be (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--per-tensor", action="store_true", help="one weight scale per tensor instead of one per output channel"
+    )
+    parser.add_argument(
+        "--activations",
+        choices=("auto", "symmetric"),
+        default=defaults.activations,
+        help="unsigned codes behind a ReLU, or all signed as in the paper (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--ranges",
+        choices=("minmax", "percentile"),
+        default=defaults.range_method,
+        help="how clipping ranges are chosen (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--percentile",
+        type=float,
+        default=defaults.percentile,
+        metavar="P",
+        help="of |x|, for --ranges percentile (default: %(default)s)",
+    )
     add_common_flags(parser, "seed", "device", "output", "json", "quiet", seed=SEED, device=DEVICE)
     return parser
 
@@ -101,7 +133,9 @@ def synthesis_progress(model: FloatModel, preset: str, seed: int, quiet: bool) -
 
         def on_record(record: StepRecord) -> None:
             if not bars:
-                bars.append(stack.enter_context(progress(settings.total_iterations + settings.batches, "generate", quiet)))
+                bars.append(
+                    stack.enter_context(progress(settings.total_iterations + settings.batches, "generate", quiet))
+                )
             bars[0].advance(f"batch {record.batch + 1}/{settings.batches} loss {record.total:.4g}")
 
         yield on_record

@@ -1,4 +1,5 @@
-"""`python -m zeroq_asr.table`: the main table, float against W8A8 and W6A8 with synthetic, random and real calibration."""
+"""`python -m zeroq_asr.table`: the main table, float against W8A8 and W6A8 with synthetic, random and real
+calibration."""
 
 from __future__ import annotations
 
@@ -17,11 +18,21 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this verb."""
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.table", description=__doc__)
     add_common_flags(parser, "model", "manifest")
-    parser.add_argument("--bits", type=int, nargs="+", default=list(TABLE_BITS), metavar="N", help="weight bits (default: 8 6)")
-    parser.add_argument("--calibrations", nargs="+", choices=CALIBRATIONS, default=list(CALIBRATIONS), help="rows (default: all three)")
-    parser.add_argument("--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)")
-    parser.add_argument("--seeds", type=int, default=TABLE_SEEDS, metavar="N", help="independent runs (default: %(default)s)")
-    parser.add_argument("--preset", choices=PRESETS, default=PRESET, help="how synthetic data is made (default: %(default)s)")
+    parser.add_argument(
+        "--bits", type=int, nargs="+", default=list(TABLE_BITS), metavar="N", help="weight bits (default: 8 6)"
+    )
+    parser.add_argument(
+        "--calibrations", nargs="+", choices=CALIBRATIONS, default=list(CALIBRATIONS), help="rows (default: all three)"
+    )
+    parser.add_argument(
+        "--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=TABLE_SEEDS, metavar="N", help="independent runs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--preset", choices=PRESETS, default=PRESET, help="how synthetic data is made (default: %(default)s)"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N utterances of each set")
     add_common_flags(parser, "threads", "device", "json", "quiet", threads=THREADS, device=DEVICE)
     return parser

@@ -31,7 +31,9 @@ def toy_model(bits: int = 8) -> IntegerModel:
     table = calibrate(FloatExecutor(folded), [MEL], config, "test")
     qparams = assign_qparams(folded, table, config)
     graph = lower_to_integer(folded, qparams, config)
-    return IntegerModel(graph, qparams["mel"].scale, FrontendSpec(n_mels=N_MELS), VOCABULARY, {"model": "toy", "n": [1, 2]})
+    return IntegerModel(
+        graph, qparams["mel"].scale, FrontendSpec(n_mels=N_MELS), VOCABULARY, {"model": "toy", "n": [1, 2]}
+    )
 
 
 @pytest.mark.parametrize("bits", range(2, 9))

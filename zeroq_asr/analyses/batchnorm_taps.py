@@ -9,7 +9,8 @@ from zeroq_asr.ir.types import Graph
 
 
 def find_batchnorm_taps(graph: Graph) -> tuple[BatchNormTap, ...]:
-    """Return one tap for each BatchNorm, in execution order: the value it reads, its running mean and variance, its eps.
+    """Return one tap for each BatchNorm, in execution order: the value it reads, its running mean and variance, its
+    eps.
 
     The graph must be as the adapter made it: folding removes the BatchNorms.
     """

@@ -24,5 +24,7 @@ def count_costs(graph: Graph, frames: int = PAPER_FRAMES) -> dict[str, ConvCost]
             type = graph.values[node.inputs[0]].type
             activation_bits = type.bits if isinstance(type, IntType) else 32
             weight_bits = node.integer("bits") if "bits" in node.attrs else 32
-            costs[node.output] = ConvCost(shape[0], shape[1], shape[2], lengths[node.output], weight_bits, activation_bits)
+            costs[node.output] = ConvCost(
+                shape[0], shape[1], shape[2], lengths[node.output], weight_bits, activation_bits
+            )
     return costs

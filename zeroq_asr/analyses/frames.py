@@ -14,7 +14,9 @@ def count_frames(graph: Graph, frames: int) -> dict[str, int]:
         length = lengths[node.inputs[0]]
         if "padding" in node.attrs:
             kernel = graph.constants[node.inputs[1]].shape[2]
-            length = output_length(length, kernel, node.integer("stride"), node.integer("dilation"), node.integer("padding"))
+            length = output_length(
+                length, kernel, node.integer("stride"), node.integer("dilation"), node.integer("padding")
+            )
             if length < 1:
                 raise GraphError(f"node {node.output!r}: {frames} input frames leave none here; give a longer input")
         lengths[node.output] = length

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from int_kernels import compile_program
+from zeroq_asr.ir.program import build_program
 from zeroq_asr.ir.types import Graph
 from zeroq_asr.quant.qparams import QuantParams
-from zeroq_asr.ir.program import build_program
 
 if TYPE_CHECKING:
     from zeroq_asr.runtime.float_executor import FloatExecutor
@@ -25,12 +25,13 @@ def measure_sqnr(
     mel: npt.NDArray[np.float32],
     threads: int = 1,
 ) -> dict[str, float]:
-    """Return the signal to quantization noise ratio of every stored value, in dB, over the utterances `mel` [B, n_mels, T].
+    """Return the signal to quantization noise ratio of every stored value, in dB, over the utterances `mel` [B,
+    n_mels, T].
 
         SQNR = 10 log10( sum x^2 / sum (x - S q)^2 )
 
-    x from the float graph of `executor` and q from the integer program, both fed with the same input, so that the noise of
-    all earlier layers is in it. Infinite where the codes are exact.
+    x from the float graph of `executor` and q from the integer program, both fed with the same input, so that the
+    noise of all earlier layers is in it. Infinite where the codes are exact.
     """
     names = list(qparams)
     (source,) = program_graph.inputs

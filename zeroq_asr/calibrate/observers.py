@@ -42,7 +42,8 @@ class MinMaxObserver:
 
 
 class PercentileObserver:
-    """The smallest alpha with P(|x| <= alpha) >= p / 100, from a histogram of |x|; the range is [-alpha, alpha] within [min, max].
+    """The smallest alpha with P(|x| <= alpha) >= p / 100, from a histogram of |x|; the range is [-alpha, alpha] within
+    [min, max].
 
     The histogram has 4096 equal bins over [0, 2^k). When a larger |x| comes, neighbouring bins are merged and the span
     doubles, so that counts stay exact and alpha is off by at most one bin, span / 4096.
@@ -61,9 +62,15 @@ class PercentileObserver:
         if largest > 0 and self._span == 0:
             self._span = 2.0 ** math.frexp(largest)[1]
         while largest >= self._span > 0:
-            self._counts = np.concatenate([self._counts.reshape(-1, 2).sum(axis=1), np.zeros(_BINS // 2, dtype=np.int64)])
+            self._counts = np.concatenate(
+                [self._counts.reshape(-1, 2).sum(axis=1), np.zeros(_BINS // 2, dtype=np.int64)]
+            )
             self._span *= 2
-        bins = (magnitude * (_BINS / self._span)).astype(np.int64) if self._span > 0 else np.zeros(magnitude.size, dtype=np.int64)
+        bins = (
+            (magnitude * (_BINS / self._span)).astype(np.int64)
+            if self._span > 0
+            else np.zeros(magnitude.size, dtype=np.int64)
+        )
         self._counts += np.bincount(bins.clip(0, _BINS - 1), minlength=_BINS)
 
     def range(self) -> Range:
@@ -82,4 +89,6 @@ def make_observer(config: QuantizeConfig) -> Observer:
 def check_finite(name: str, x: Floats) -> None:
     """Raise QuantizationError if the model made a number that is not finite out of the calibration data."""
     if not np.isfinite(x).all():
-        raise QuantizationError(f"value {name!r}: the float model gives numbers that are not finite on the calibration data")
+        raise QuantizationError(
+            f"value {name!r}: the float model gives numbers that are not finite on the calibration data"
+        )

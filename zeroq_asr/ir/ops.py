@@ -36,7 +36,12 @@ class OpSpec:
 
 OPS: Mapping[tuple[Dialect, str], OpSpec] = {
     ("float", "conv1d"): OpSpec(
-        "float", 1, ("weight", "bias"), 1, {**_CONV_GEOMETRY, "masked": int}, "convolution; zero outside [0, length) if masked"
+        "float",
+        1,
+        ("weight", "bias"),
+        1,
+        {**_CONV_GEOMETRY, "masked": int},
+        "convolution; zero outside [0, length) if masked",
     ),
     ("float", "batch_norm"): OpSpec(
         "float", 1, ("mean", "var", "gamma", "beta"), 0, {"eps": float}, "(x - mean) / sqrt(var + eps) * gamma + beta"
@@ -52,7 +57,12 @@ OPS: Mapping[tuple[Dialect, str], OpSpec] = {
         "clip((acc * m + 2^(r-1)) >> r, lo, hi), acc the int32 convolution plus bias",
     ),
     ("integer", "accumulate"): OpSpec(
-        "integer", 1, ("weight", "bias"), 0, {**_CONV_GEOMETRY, "bits": int}, "the int32 accumulator of a convolution plus bias, kept as it is"
+        "integer",
+        1,
+        ("weight", "bias"),
+        0,
+        {**_CONV_GEOMETRY, "bits": int},
+        "the int32 accumulator of a convolution plus bias, kept as it is",
     ),
     ("integer", "sum"): OpSpec(
         "integer",

@@ -18,7 +18,9 @@ def print_graph(graph: Graph) -> str:
     float graph (mel: float32[64]) -> (logits)
       conv = conv1d(mel, conv.weight[32,64,3]) stride=1 dilation=1 padding=1 groups=1 masked=1 : float32[32]
     """
-    inputs = ", ".join(f"{name}: {type_name(graph.values[name].type)}[{graph.values[name].channels}]" for name in graph.inputs)
+    inputs = ", ".join(
+        f"{name}: {type_name(graph.values[name].type)}[{graph.values[name].channels}]" for name in graph.inputs
+    )
     lines = [f"{graph.dialect} graph ({inputs}) -> ({', '.join(graph.outputs)})"]
     for node in graph.nodes:
         arguments = ", ".join(_argument(graph, name) for name in node.inputs)

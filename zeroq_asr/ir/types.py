@@ -1,7 +1,7 @@
 """The graph: one vocabulary of nodes for the float model and for the integer program.
 
-A graph is immutable. Passes build new graphs; arrays in `constants` are read-only. Time is the last axis, a value has the
-shape [B, channels, T], and T is never part of the graph: a program runs at any length.
+A graph is immutable. Passes build new graphs; arrays in `constants` are read-only. Time is the last axis, a value has
+the shape [B, channels, T], and T is never part of the graph: a program runs at any length.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """One operation with one output. `origin` is the module path in the checkpoint it came from; every pass keeps it."""
+    """One operation with one output. `origin` is the module path in the checkpoint it came from; every pass keeps
+    it."""
 
     op: str
     inputs: tuple[str, ...]
@@ -100,5 +101,11 @@ class Graph:
     ) -> Graph:
         """Return this graph with another body and with the facts in `establishes` added."""
         return Graph(
-            self.dialect, self.inputs, self.outputs, tuple(nodes), values, constants, self.facts | frozenset(establishes)
+            self.dialect,
+            self.inputs,
+            self.outputs,
+            tuple(nodes),
+            values,
+            constants,
+            self.facts | frozenset(establishes),
         )

@@ -23,8 +23,9 @@ _CONSTANT_DTYPES: Mapping[str, np.dtype[np.generic]] = {
 def verify(graph: Graph) -> None:
     """Raise GraphError if `graph` breaks the law of its dialect.
 
-    Every node's operation is in the table with the right operands, constants and attributes; every name is defined before
-    it is read and only once; shapes agree; a float graph holds float32 constants only, an integer graph integers only.
+    Every node's operation is in the table with the right operands, constants and attributes; every name is defined
+    before it is read and only once; shapes agree; a float graph holds float32 constants only, an integer graph
+    integers only.
     """
     defined: set[str] = set()
     for name in graph.inputs:
@@ -39,7 +40,9 @@ def verify(graph: Graph) -> None:
         operands, constants = _split(graph, node, spec)
         for name in operands:
             _require(name in defined, where, f"{name!r} to be made by an earlier node", "no such node")
-        _require(node.output not in defined and node.output in graph.values, where, "an output value of its own", "none")
+        _require(
+            node.output not in defined and node.output in graph.values, where, "an output value of its own", "none"
+        )
         _check_attributes(node, spec)
         _check_types(graph, node)
         _check_shapes(graph, node, operands, constants)
@@ -75,7 +78,9 @@ def _check_attributes(node: Node, spec: OpSpec) -> None:
     _require(set(node.attrs) == set(spec.attrs), where, f"attributes {sorted(spec.attrs)}", str(sorted(node.attrs)))
     for name, kind in spec.attrs.items():
         value = node.attrs[name]
-        _require(isinstance(value, kind) and not isinstance(value, bool), where, f"{name}: {kind.__name__}", repr(value))
+        _require(
+            isinstance(value, kind) and not isinstance(value, bool), where, f"{name}: {kind.__name__}", repr(value)
+        )
     for name in ("stride", "dilation", "groups"):
         if name in spec.attrs:
             _require(node.integer(name) >= 1, where, f"{name} >= 1", str(node.attrs[name]))
@@ -89,11 +94,21 @@ def _check_types(graph: Graph, node: Node) -> None:
         if name in graph.constants:
             kind = graph.constants[name].dtype.kind
             needed = "f" if graph.dialect == "float" else "i"
-            _require(kind == needed, where, f"constant {name!r} of the {graph.dialect} dialect", str(graph.constants[name].dtype))
+            _require(
+                kind == needed,
+                where,
+                f"constant {name!r} of the {graph.dialect} dialect",
+                str(graph.constants[name].dtype),
+            )
         else:
             _require(name in graph.values, where, f"a value or constant named {name!r}", "none")
             is_float = graph.values[name].type == FLOAT
-            _require(is_float == (graph.dialect == "float"), where, f"{name!r} of the {graph.dialect} dialect", str(graph.values[name].type))
+            _require(
+                is_float == (graph.dialect == "float"),
+                where,
+                f"{name!r} of the {graph.dialect} dialect",
+                str(graph.values[name].type),
+            )
 
 
 def _check_shapes(graph: Graph, node: Node, operands: tuple[str, ...], constants: Mapping[str, Array]) -> None:
@@ -103,14 +118,21 @@ def _check_shapes(graph: Graph, node: Node, operands: tuple[str, ...], constants
     _require(out >= 1, where, "at least one channel", str(out))
     if graph.dialect == "integer":
         for role, array in constants.items():
-            _require(array.dtype == _CONSTANT_DTYPES[role], where, f"{role} as {_CONSTANT_DTYPES[role]}", str(array.dtype))
+            _require(
+                array.dtype == _CONSTANT_DTYPES[role], where, f"{role} as {_CONSTANT_DTYPES[role]}", str(array.dtype)
+            )
     if "weight" in constants:
         shape, groups = constants["weight"].shape, node.integer("groups")
         fits = len(shape) == 3 and shape[0] == out and channels[0] % groups == 0 and out % groups == 0
         fits = fits and shape[1] == channels[0] // groups
         _require(fits, where, f"a weight [{out}, {channels[0]} / {groups}, K]", str(shape))
     elif node.op == "argmax":
-        _require(out == 1 and graph.values[node.output].type == IntType(32, signed=True), where, "one int32 channel", str(out))
+        _require(
+            out == 1 and graph.values[node.output].type == IntType(32, signed=True),
+            where,
+            "one int32 channel",
+            str(out),
+        )
     else:
         _require(all(count == out for count in channels), where, f"operands of {out} channels", str(channels))
     if node.op == "sum":

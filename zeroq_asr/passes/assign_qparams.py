@@ -19,7 +19,9 @@ def assign_qparams(graph: Graph, table: RangeTable, config: QuantizeConfig) -> d
     result = {}
     for name in find_code_values(graph):
         if name not in table.ranges:
-            raise QuantizationError(f"value {name!r}: no range was measured ({table.source}); calibrate this model again")
+            raise QuantizationError(
+                f"value {name!r}: no range was measured ({table.source}); calibrate this model again"
+            )
         unsigned = config.activations == "auto" and is_nonnegative(graph, name)
         result[name] = choose_qparams(name, table.ranges[name], config.act_bits, unsigned)
     return result

@@ -22,7 +22,8 @@ ESTABLISHES = "no-batch-norm"
 
 
 def fold_batchnorm(graph: Graph) -> Graph:
-    """Return `graph` without BatchNorms. Raises GraphError where a BatchNorm does not follow a convolution of its own."""
+    """Return `graph` without BatchNorms. Raises GraphError where a BatchNorm does not follow a convolution of its
+    own."""
     folded: dict[str, Node] = {}  # the convolution's value -> its replacement
     dropped: set[str] = set()
     constants: dict[str, Array] = dict(graph.constants)

@@ -8,8 +8,8 @@ Result:
     b = accumulate(y, ...)
     z = sum(a, b; m, r) lo=0               one rounding for both branches, the ReLU is the clip
 
-A convolution that nobody adds to becomes one `conv1d` with its own multiplier and shift. The last convolution's channels
-are brought to one common int32 grid on which they can be compared; `argmax` reads them there.
+A convolution that nobody adds to becomes one `conv1d` with its own multiplier and shift. The last convolution's
+channels are brought to one common int32 grid on which they can be compared; `argmax` reads them there.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class _Lowering:
         """Emit the head: every channel on one int32 grid, then the argmax."""
         node = self.graph.producer(name)
         if node is None or node.op != "conv1d":
-            raise GraphError(f"output {name!r}: needed a convolution as the last node, found {node.op if node else 'the input'!r}")
+            raise GraphError(
+                f"output {name!r}: needed a convolution as the last node, found {node.op if node else 'the input'!r}"
+            )
         weight, bias, scales, magnitudes = self._quantized(node)
         largest = max(float(scale) * magnitude for scale, magnitude in zip(scales, magnitudes, strict=True))
         grid = largest / (2 ** (_LOGIT_BITS - 1) - 1) if largest > 0 else 1.0
@@ -166,4 +168,3 @@ class _Lowering:
     def _emit(self, node: Node, type: IntType) -> None:
         self._declare(node.output, type)
         self.nodes.append(node)
-

@@ -44,7 +44,9 @@ def calibration_data(
     Raises ConfigError, FileError and what synthesis raises.
     """
     if data is not None and calibration != "synthetic":
-        raise ConfigError(f"--data: goes with --calibration synthetic, came with --calibration {calibration}; leave one of them away")
+        raise ConfigError(
+            f"--data: goes with --calibration synthetic, came with --calibration {calibration}; leave one of them away"
+        )
     if calibration == "random":
         return CalibrationData(random_batches(model.frontend.n_mels, seed), "random", {"seed": seed})
     if calibration != "synthetic":
@@ -52,7 +54,9 @@ def calibration_data(
 
         manifest = manifest_path(calibration) if calibration in shipped_sets() else Path(calibration)
         return CalibrationData(real_batches(manifest, model.frontend), calibration, {})
-    found = read_synthetic(data, model) if data is not None else ensure_synthetic(model, preset, seed, device, on_record)
+    found = (
+        read_synthetic(data, model) if data is not None else ensure_synthetic(model, preset, seed, device, on_record)
+    )
     return CalibrationData((batch.mel for batch in found.batches), "synthetic", {"synthesis": found.settings.to_json()})
 
 
@@ -63,11 +67,14 @@ def ensure_synthetic(
     from zeroq_asr.pipeline.generate import default_data_path, generate
 
     config = replace(GenerateConfig.of_preset(preset), seed=seed)
-    return generate(model, config, default_data_path(model, config), resume=True, device=device, on_record=on_record).data
+    return generate(
+        model, config, default_data_path(model, config), resume=True, device=device, on_record=on_record
+    ).data
 
 
 def random_batches(n_mels: int, seed: int) -> Iterator[Batch]:
-    """U[-3, 3] noise in the shape of the paper's synthetic data (its table 2): 20 batches of 8 utterances of 500 frames."""
+    """U[-3, 3] noise in the shape of the paper's synthetic data (its table 2): 20 batches of 8 utterances of 500
+    frames."""
     from synth import SpectrogramSpec, random_baseline
 
     spec = SpectrogramSpec(RANDOM_SIZE, n_mels, RANDOM_FRAMES)
@@ -90,7 +97,13 @@ def read_synthetic(path: Path, model: FloatModel) -> SyntheticData:
 
     data = read_data(path)
     if data.fingerprint != model.fingerprint:
-        raise FileError(f"{path}: needed synthetic data made for {model.name!r}, this was made for another model; run `python -m zeroq_asr.generate` again")
+        raise FileError(
+            f"{path}: needed synthetic data made for {model.name!r}, this was made for another model; run `python "
+            f"-m zeroq_asr.generate` again"
+        )
     if not data.complete:
-        raise FileError(f"{path}: holds {len(data.batches)} of {data.settings.batches} batches; finish it with `python -m zeroq_asr.generate --resume`")
+        raise FileError(
+            f"{path}: holds {len(data.batches)} of {data.settings.batches} batches; finish it with `python -m "
+            f"zeroq_asr.generate --resume`"
+        )
     return data

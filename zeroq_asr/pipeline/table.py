@@ -71,13 +71,17 @@ def fill_table(plan: Plan, folder: Path, on_program: Callable[[str], None], quie
     sets = [read_test_set(name, plan.limit) for name in plan.manifests]
     reports = evaluate(systems, sets, quiet=quiet)
     bops = _bops(model)
-    return [row for name in plan.manifests for row in _rows(plan, name, [r for r in reports if r.manifest == name], bops)]
+    return [
+        row for name in plan.manifests for row in _rows(plan, name, [r for r in reports if r.manifest == name], bops)
+    ]
 
 
 def _quantize(plan: Plan, model: FloatModel, calibration: str, bits: int, seed: int) -> IntegerModel:
     source = plan.real if calibration == "real" else calibration
     data = calibration_data(model, source, preset=plan.preset, seed=seed, device=plan.device)
-    return quantize_model(model, data.batches, calibration, QuantizeConfig(bits=bits), data.provenance, plan.device).model
+    return quantize_model(
+        model, data.batches, calibration, QuantizeConfig(bits=bits), data.provenance, plan.device
+    ).model
 
 
 def _bops(model: FloatModel) -> Callable[[int], int]:
@@ -92,12 +96,16 @@ def _rows(plan: Plan, manifest: str, reports: Sequence[EvalReport], bops: Callab
     for (calibration, bits, _), report in zip(plan.programs, quantized, strict=True):
         groups.setdefault((bits, calibration), []).append(report)
     rows = [_row(manifest, "float32", "-", [baseline], baseline, bops(32))]
-    for (bits, calibration), members in sorted(groups.items(), key=lambda item: (-item[0][0], plan.calibrations.index(item[0][1]))):
+    for (bits, calibration), members in sorted(
+        groups.items(), key=lambda item: (-item[0][0], plan.calibrations.index(item[0][1]))
+    ):
         rows.append(_row(manifest, f"W{bits}A8", calibration, members, baseline, bops(bits)))
     return rows
 
 
-def _row(manifest: str, bits: str, calibration: str, members: Sequence[EvalReport], baseline: EvalReport, bops: int) -> Row:
+def _row(
+    manifest: str, bits: str, calibration: str, members: Sequence[EvalReport], baseline: EvalReport, bops: int
+) -> Row:
     rates = [report.scores.wer for report in members]
     pairs = [report.comparison for report in members if report.comparison is not None]
     return {
@@ -119,7 +127,19 @@ def _row(manifest: str, bits: str, calibration: str, members: Sequence[EvalRepor
 
 def render_table(rows: Sequence[Row]) -> str:
     """Return the rows as text: one block per test set."""
-    heading = ("set", "bits", "calibration", "runs", "WER %", "[min, max]", "vs float", "same text %", "CER %", "bytes", "GBOP (10 s)")
+    heading = (
+        "set",
+        "bits",
+        "calibration",
+        "runs",
+        "WER %",
+        "[min, max]",
+        "vs float",
+        "same text %",
+        "CER %",
+        "bytes",
+        "GBOP (10 s)",
+    )
     cells = [
         (
             row["manifest"],

@@ -44,7 +44,10 @@ def _fit(name: str, ratio: float) -> tuple[int, int]:
     if m == 0 or r > _MAX_SHIFT:
         return 0, 1
     if r < 1:
-        raise QuantizationError(f"node {name!r}: the scale ratio {ratio:g} is too large for a 31 bit multiplier; its output range is far too narrow")
+        raise QuantizationError(
+            f"node {name!r}: the scale ratio {ratio:g} is too large for a 31 bit multiplier; its output range is "
+            f"far too narrow"
+        )
     return m, r
 
 
@@ -53,8 +56,8 @@ def fit_common_shift(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int8]]:
     """Return multipliers int32 [n, C] and one shift int8 [C] for a sum of n branches: M_i[c] ~ m_i[c] / 2^r[c].
 
-    ratios: float64 [n, C]. magnitudes: [n][C], the proved largest |x_i| of each branch and channel. r is the largest shift
-    for which no multiplier leaves 31 bits and sum_i |x_i| m_i + 2^(r-1) stays below 2^63 (exact integers).
+    ratios: float64 [n, C]. magnitudes: [n][C], the proved largest |x_i| of each branch and channel. r is the largest
+    shift for which no multiplier leaves 31 bits and sum_i |x_i| m_i + 2^(r-1) stays below 2^63 (exact integers).
     """
     branches, channels = ratios.shape
     multipliers = np.zeros((branches, channels), dtype=np.int32)
@@ -67,5 +70,8 @@ def fit_common_shift(
                 multipliers[:, c], shifts[c] = scaled, r
                 break
         else:
-            raise QuantizationError(f"node {name!r}, channel {c}: no common shift fits the ratios {ratios[:, c]}; its output range is far too narrow")
+            raise QuantizationError(
+                f"node {name!r}, channel {c}: no common shift fits the ratios {ratios[:, c]}; its output range is "
+                f"far too narrow"
+            )
     return multipliers, shifts

@@ -48,5 +48,7 @@ def choose_qparams(name: str, range: Range, bits: int, unsigned: bool) -> QuantP
     type = IntType(bits, signed=not unsigned)
     limit = max(range.hi, 0.0) if unsigned else max(abs(range.lo), abs(range.hi))
     if not math.isfinite(limit):
-        raise QuantizationError(f"value {name!r}: its measured range [{range.lo}, {range.hi}] is not finite; calibrate on other data")
+        raise QuantizationError(
+            f"value {name!r}: its measured range [{range.lo}, {range.hi}] is not finite; calibrate on other data"
+        )
     return QuantParams(limit / type.hi if limit > 0 else 1.0, type)

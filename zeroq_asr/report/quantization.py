@@ -63,10 +63,13 @@ def render_quantized(document: Document) -> str:
     summary = [
         f"calibration  {document['calibration']}",
         f"bits         W{document['weight_bits']}A{document['activation_bits']}",
-        f"size         {document['bytes']:,} bytes, float32 {document['float32_bytes']:,}: {document['compression']:.2f} times smaller",
-        f"cost         {document['macs'] / 1e9:.3f} GMAC, {document['bops'] / 1e12:.5f} TBOP for {document['frames']} frames "
+        f"size         {document['bytes']:,} bytes, float32 {document['float32_bytes']:,}: "
+        f"{document['compression']:.2f} times smaller",
+        f"cost         {document['macs'] / 1e9:.3f} GMAC, {document['bops'] / 1e12:.5f} TBOP for "
+        f"{document['frames']} frames "
         f"(float32: {document['float_bops'] / 1e12:.5f})",
-        f"proved       no accumulator can leave int32: the largest needs {document['largest_accumulator_bits']} of 32 bits",
+        f"proved       no accumulator can leave int32: the largest needs {document['largest_accumulator_bits']} "
+        f"of 32 bits",
         f"float        {document['float_tensors']} float tensors",
         f"written      {document['file']}",
     ]

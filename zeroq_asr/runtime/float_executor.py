@@ -1,7 +1,7 @@
 """The torch interpreter of the float dialect: float baseline, synthesis and calibration.
 
-Differentiable with respect to its input. Inside, a value [B, C, T] is held as [B, C, 1, T] in channels-last order: on a CPU
-torch runs a depthwise convolution several times faster in that form than as a one-dimensional one.
+Differentiable with respect to its input. Inside, a value [B, C, T] is held as [B, C, 1, T] in channels-last order: on
+a CPU torch runs a depthwise convolution several times faster in that form than as a one-dimensional one.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ class _Signal:
 class FloatExecutor:
     """Runs one float graph with torch.
 
-    Without `lengths` every row of a batch is taken to be T frames long. With `lengths` int64 [B] each masked convolution
-    reads zeros beyond a row's end, so that a row of a padded batch gives what it gives alone.
+    Without `lengths` every row of a batch is taken to be T frames long. With `lengths` int64 [B] each masked
+    convolution reads zeros beyond a row's end, so that a row of a padded batch gives what it gives alone.
     """
 
     def __init__(self, graph: Graph, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         if graph.dialect != "float":
-            raise GraphError(f"float executor: needed a graph of the float dialect, came one of the {graph.dialect} dialect")
+            raise GraphError(
+                f"float executor: needed a graph of the float dialect, came one of the {graph.dialect} dialect"
+            )
         self.graph = graph
         self.device = torch.device(device)
         self._dtype = dtype
@@ -62,8 +64,8 @@ class FloatExecutor:
     ) -> dict[str, Tensor]:
         """Return the values named in `keep` and, if `outputs`, the graph's outputs, each [B, C, T].
 
-        mel: [B, n_mels, T]. lengths: int64 [B] or None. `edit(name, value [B, C, T])` may look at or replace every value,
-        the input included. With outputs=False nothing is computed beyond the last kept value.
+        mel: [B, n_mels, T]. lengths: int64 [B] or None. `edit(name, value [B, C, T])` may look at or replace every
+        value, the input included. With outputs=False nothing is computed beyond the last kept value.
         """
         wanted = set(keep) | (set(self.graph.outputs) if outputs else set())
         unknown = wanted - set(self.graph.values)
@@ -116,7 +118,9 @@ def _conv1d(node: Node, signal: _Signal, constants: list[Tensor]) -> _Signal:
     weight, bias = constants[0], constants[1] if len(constants) > 1 else None
     kernel = weight.shape[3]
     if output_length(data.shape[3], kernel, stride, dilation, padding) < 1:
-        raise GraphError(f"node {node.output!r}: {data.shape[3]} frames are too few for its kernel; give a longer input")
+        raise GraphError(
+            f"node {node.output!r}: {data.shape[3]} frames are too few for its kernel; give a longer input"
+        )
     data = F.conv2d(
         data.contiguous(memory_format=torch.channels_last),
         weight,

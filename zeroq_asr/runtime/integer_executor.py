@@ -40,7 +40,9 @@ class IntegerExecutor:
         """features: float32 [n_mels, T_i] each -> token ids int32 [T'_i] each: the integer argmax of the logits."""
         return [tokens[0] for _, tokens in self._run(features)]
 
-    def _run(self, features: Sequence[npt.NDArray[np.float32]]) -> list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+    def _run(
+        self, features: Sequence[npt.NDArray[np.float32]]
+    ) -> list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
         type = self.model.graph.values[self.model.graph.inputs[0]].type
         assert isinstance(type, IntType)
         codes = [quantize_input(x, self.model.input_scale, type) for x in features]

@@ -27,7 +27,9 @@ class SimulatedExecutor:
 
     def __init__(self, model: IntegerModel) -> None:
         self.model = model
-        self._constants = {name: torch.tensor(array.astype(np.float32)) for name, array in model.graph.constants.items()}
+        self._constants = {
+            name: torch.tensor(array.astype(np.float32)) for name, array in model.graph.constants.items()
+        }
 
     def run(self, features: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
         """features: float32 [n_mels, T_i] each -> logits float32 [V + 1, T'_i] each, on the program's logit grid."""

@@ -76,7 +76,9 @@ def test_no_data_and_nan_are_refused() -> None:
         calibrate(executor, [np.full((1, 6, 20), np.nan, np.float32)], QuantizeConfig(), "test")
 
 
-@pytest.mark.parametrize("wrong", [{"bits": 9}, {"bits": 1}, {"act_bits": 0}, {"percentile": 50.0}, {"activations": "both"}])
+@pytest.mark.parametrize(
+    "wrong", [{"bits": 9}, {"bits": 1}, {"act_bits": 0}, {"percentile": 50.0}, {"activations": "both"}]
+)
 def test_settings_out_of_their_domain_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="needed"):
         QuantizeConfig(**wrong)  # type: ignore[arg-type]

@@ -66,7 +66,9 @@ def test_a_graph_does_not_share_memory_with_its_maker() -> None:
         ("argmax", ("mel",), 1, {}, "argmax"),
     ],
 )
-def test_the_law_refuses(op: str, inputs: tuple[str, ...], channels: int, attrs: dict[str, object], message: str) -> None:
+def test_the_law_refuses(
+    op: str, inputs: tuple[str, ...], channels: int, attrs: dict[str, object], message: str
+) -> None:
     b = small()
     b.node(op, inputs, "y", channels, **attrs)  # type: ignore[arg-type]
     with pytest.raises(GraphError, match=message):

@@ -17,13 +17,13 @@ from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import GraphError, QuantizationError
 from zeroq_asr.ir import Graph, GraphBuilder
+from zeroq_asr.ir.program import build_program
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.ranges import RangeTable
 from zeroq_asr.runtime.float_executor import FloatExecutor
-from zeroq_asr.ir.program import build_program
 
 MEL = toy_mel(7, 4, 120)
 
@@ -75,7 +75,9 @@ def test_a_sum_rounds_once() -> None:
     multipliers, shift = (graph.constants[name] for name in node.inputs[-2:])
     for c in range(z.shape[0]):
         for t in range(z.shape[1]):
-            exact = Fraction(int(a[c, t]) * int(multipliers[0, c]) + int(b[c, t]) * int(multipliers[1, c]), 1 << int(shift[c]))
+            exact = Fraction(
+                int(a[c, t]) * int(multipliers[0, c]) + int(b[c, t]) * int(multipliers[1, c]), 1 << int(shift[c])
+            )
             rounded = (exact + Fraction(1, 2)).__floor__()
             assert z[c, t] == min(max(rounded, 0), 255)
     # and the multipliers are the scale ratios to nine digits
