@@ -16,10 +16,11 @@ from zeroq_asr.errors import ConfigError
 
 if TYPE_CHECKING:
     from eval.types import EvalReport, Utterance
-    from zeroq_asr.runtime.transcriber import Transcriber
+    from zeroq_asr.ir.frontend_spec import FrontendSpec
+    from zeroq_asr.runtime.transcriber import Features, Transcriber
 
 # Features of about this much audio are held at a time, shared by all models: bounds the memory, fills a batch.
-_BLOCK_SECONDS = 120.0
+_BLOCK_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,14 @@ def evaluate(
 
 def _transcribe(models: Sequence[Transcriber], test_set: TestSet, quiet: bool) -> tuple[list[list[str]], list[float]]:
     """Return the texts [model][utterance] and the seconds that each model computed (front end excluded)."""
-    from zeroq_asr.runtime.transcriber import features_of, read_utterance
-
     utterances = test_set.utterances
     texts = [[""] * len(utterances) for _ in models]
     seconds = [0.0] * len(models)
     specs = dict.fromkeys(model.frontend for model in models)
-    with progress(len(utterances), f"evaluate {test_set.name}", quiet) as bar:
-        for block in _blocks(utterances):
-            features = {}
-            for spec in specs:
-                waves = [read_utterance(utterances[i], spec.sample_rate_hz) for i in block]
-                features[spec] = [features_of(wave, spec) for wave in waves]
+    blocks = _blocks(utterances)
+    with progress(len(blocks), f"evaluate {test_set.name}, half minutes of speech", quiet) as bar:
+        for block in blocks:
+            features = {spec: [_features(utterances[i], spec) for i in block] for spec in specs}
             lengths = [utterances[i].duration_s for i in block]
             for number, model in enumerate(models):
                 started = time.perf_counter()
@@ -100,9 +97,14 @@ def _transcribe(models: Sequence[Transcriber], test_set: TestSet, quiet: bool) -
                 seconds[number] += time.perf_counter() - started
                 for i, transcript in zip(block, transcripts, strict=True):
                     texts[number][i] = transcript.text
-            for _ in block:
-                bar.advance()
+            bar.advance()
     return texts, seconds
+
+
+def _features(utterance: Utterance, spec: FrontendSpec) -> Features:
+    from zeroq_asr.runtime.transcriber import features_of, read_utterance
+
+    return features_of(read_utterance(utterance, spec.sample_rate_hz), spec, utterance.audio_path)
 
 
 def _blocks(utterances: Sequence[Utterance]) -> list[list[int]]:
@@ -119,9 +121,9 @@ def _blocks(utterances: Sequence[Utterance]) -> list[list[int]]:
 
 
 def _names(models: Sequence[Transcriber]) -> list[str]:
-    """Return the models' names, numbered where two are the same."""
-    names = [model.name for model in models]
-    return [f"{name} ({i + 1})" if names.count(name) > 1 else name for i, name in enumerate(names)]
+    """Return the models' names, numbered where two rows would otherwise look the same."""
+    keys = [(model.name, model.backend) for model in models]
+    return [f"{key[0]} ({i + 1})" if keys.count(key) > 1 else key[0] for i, key in enumerate(keys)]
 
 
 # ---- the printed table --------------------------------------------------------------------------------------------
@@ -207,10 +209,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_common_flags(parser, "manifest")
     parser.add_argument(
         "--backend",
+        action="append",
         choices=("native", "reference", "float"),
-        default="native",
         help="how quantized files compute: compiled kernels, the numpy reference (same bytes, slow), or a float "
-        "simulation of the same scales (default: native); a float model always computes in float",
+        "simulation of the same scales; repeatable (default: native); a float model always computes in float",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N utterances of each set")
     add_common_flags(parser, "threads", "seed", "json", "quiet", threads=THREADS, seed=SEED)
@@ -224,6 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.files import write_atomically
+    from zeroq_asr.runtime.model_kind import find_model_kind
     from zeroq_asr.runtime.transcriber import open_transcriber
     from zeroq_asr.zoo import DEFAULT_MODEL, shipped_sets
 
@@ -233,7 +236,12 @@ def _main(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--limit: needed at least 1, came {arguments.limit}")
     sets = [read_test_set(name, arguments.limit) for name in arguments.manifest or shipped_sets()]
     names = arguments.model or [DEFAULT_MODEL]
-    models = [open_transcriber(name, arguments.backend, arguments.threads) for name in names]
+    backends = dict.fromkeys(arguments.backend or ["native"])
+    models = [
+        open_transcriber(name, backend, arguments.threads)
+        for name in names
+        for backend in (backends if find_model_kind(name) == "quantized" else ["float"])
+    ]
     reports = evaluate(models, sets, arguments.seed, arguments.quiet)
     print(table(reports), end="", flush=True)
     if arguments.json:

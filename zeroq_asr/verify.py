@@ -190,7 +190,8 @@ def _main(arguments: argparse.Namespace) -> int:
 
         def features() -> Iterable[Features]:
             for utterance in utterances:
-                yield features_of(read_utterance(utterance, model.frontend.sample_rate_hz), model.frontend)
+                wave = read_utterance(utterance, model.frontend.sample_rate_hz)
+                yield features_of(wave, model.frontend, utterance.audio_path)
                 bar.advance()
 
         proof = verify(model, features(), arguments.threads)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import VOCABULARY
 from toy_models import save_noise, save_toy
 
 from int_kernels import available_backends
@@ -69,7 +68,7 @@ def test_utterances_keep_their_texts_though_they_run_sorted_by_length(noise: Tes
 def test_features_are_computed_once_per_front_end(noise: TestSet, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     original = transcriber_module.features_of
-    monkeypatch.setattr(transcriber_module, "features_of", lambda w, s: calls.append(s) or original(w, s))
+    monkeypatch.setattr(transcriber_module, "features_of", lambda w, s, n: calls.append(s) or original(w, s, n))
     other = FrontendSpec(n_mels=5)
     evaluate([parrot("a", noise), parrot("b", noise), parrot("c", noise, spec=other)], [noise])
     assert len(calls) == 2 * 8
@@ -187,5 +186,10 @@ def test_interruption_exits_130(files: tuple[str, str, str], monkeypatch: pytest
     assert main(["--model", files[0], "--manifest", files[2], "--backend", "reference", "--quiet"]) == 130
 
 
-def test_vocabularies_may_differ() -> None:
-    assert len(VOCABULARY) + 1 != len(LETTERS) + 1
+def test_one_file_by_several_backends(files: tuple[str, str, str], tmp_path: Path) -> None:
+    out = tmp_path / "scores.json"
+    words = ["--model", files[0], "--manifest", files[2], "--backend", "reference", "--backend", "float", "--quiet"]
+    assert main([*words, "--json", str(out)]) == 0
+    rows = json.loads(out.read_text())["results"]
+    assert [(row["model"], row["backend"]) for row in rows] == [("w8", "reference"), ("w8", "float")]
+    assert rows[1]["decoded_identical"] == 100.0 and rows[1]["wer"] == rows[0]["wer"]

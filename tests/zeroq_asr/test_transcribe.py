@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from toy_models import save_noise, save_toy, toy_float_model
 
 from int_kernels import available_backends
@@ -36,13 +38,14 @@ def test_prints_path_tab_text(model: str, tmp_path: Path, capsys: pytest.Capture
 
 def test_a_bad_file_does_not_stop_the_others(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.wav").write_bytes(b"no audio")
-    names = [str(tmp_path / name) for name in ("gone.wav", "0.wav", "bad.wav", "1.wav")]
+    soundfile.write(tmp_path / "short.wav", np.zeros(100), 16000)
+    names = [str(tmp_path / name) for name in ("gone.wav", "0.wav", "bad.wav", "1.wav", "short.wav")]
     assert main([*names, "--model", model, "--backend", BACKEND, "--quiet"]) == 2
     printed = capsys.readouterr()
     assert [line.split("\t")[0] for line in printed.out.splitlines()] == [names[1], names[3]]
     errors = printed.err.splitlines()
-    assert len(errors) == 2 and all(line.startswith("error: ") for line in errors)
-    assert "gone.wav" in errors[0] and "bad.wav" in errors[1]
+    assert all(line.startswith("error: ") for line in errors)
+    assert ["gone.wav" in errors[0], "bad.wav" in errors[1], "short.wav" in errors[2], len(errors)] == [True] * 3 + [3]
 
 
 def test_needs_a_file(model: str, capsys: pytest.CaptureFixture[str]) -> None:

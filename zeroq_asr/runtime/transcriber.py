@@ -81,9 +81,13 @@ class Transcriber:
         """
         transcripts: list[Transcript] = []
         for start in range(0, len(audio), _FILES_AT_A_TIME):
-            waves = [self._wave(item) for item in audio[start : start + _FILES_AT_A_TIME]]
-            seconds = [wave.size / self.frontend.sample_rate_hz for wave in waves]
-            transcripts += self.transcribe_features([features_of(wave, self.frontend) for wave in waves], seconds)
+            features, seconds = [], []
+            for number, item in enumerate(audio[start : start + _FILES_AT_A_TIME], start):
+                wave = self._wave(item)
+                where = f"waveform {number}" if isinstance(item, np.ndarray) else item
+                features.append(features_of(wave, self.frontend, where))
+                seconds.append(wave.size / self.frontend.sample_rate_hz)
+            transcripts += self.transcribe_features(features, seconds)
         return transcripts
 
     def transcribe_features(self, features: Sequence[Features], seconds: Sequence[float]) -> list[Transcript]:
@@ -105,11 +109,17 @@ class Transcriber:
         return read_audio(item, self.frontend.sample_rate_hz)
 
 
-def features_of(wave: Audio, spec: FrontendSpec) -> Features:
-    """Return the log-mel features float32 [n_mels, T] of a waveform float32 [N]."""
+def features_of(wave: Audio, spec: FrontendSpec, where: str | Path) -> Features:
+    """Return the log-mel features float32 [n_mels, T] of a waveform float32 [N]; `where` names it in errors.
+
+    Raises FileError: too short, not finite.
+    """
     from zeroq_asr.runtime.frontend import log_mel
 
-    return log_mel(wave, spec)
+    try:
+        return log_mel(wave, spec)
+    except FileError as error:
+        raise FileError(f"{where}: {error}") from error
 
 
 def read_utterance(utterance: Utterance, sample_rate_hz: int) -> Audio:
