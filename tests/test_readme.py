@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("zeroq_asr/**/*.md")]
-COMMAND = re.compile(r"python -m zeroq_asr\.(\w+)((?: [^`\n#|]+)?)")
+COMMAND = re.compile(r"python -m zeroq_asr\.([a-z]\w*)((?: [^`\n#|]+)?)")
 
 
 def commands() -> list[tuple[str, str, str]]:

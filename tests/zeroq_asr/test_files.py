@@ -45,7 +45,7 @@ def test_a_real_full_disk(tmp_path: Path) -> None:
 def test_folders_and_missing_and_large_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="found a folder"):
         write_atomically(tmp_path, b"x")
-    with pytest.raises(FileError, match="folder|regular"):
+    with pytest.raises(FileError, match=r"folder|regular"):
         read_file(tmp_path, 10)
     with pytest.raises(FileError, match="no such file"):
         read_file(tmp_path / "ghost", 10)
