@@ -174,6 +174,8 @@ def render(document: Document) -> str:
 
 
 def _render_model(document: Document) -> list[str]:
+    from zeroq_asr.report.columns import align
+
     worst, frontend = document["largest_accumulator"], document["frontend"]
     lines = [
         f"bits         {document['bits']}",
@@ -204,7 +206,7 @@ def _render_model(document: Document) -> list[str]:
         "|acc| max",
         "MACs",
     )
-    return [*lines, "", *_columns([headings, *(_model_row(node) for node in document["nodes"])], left={0, 1, 2, 5})]
+    return [*lines, "", *align([headings, *(_model_row(node) for node in document["nodes"])], left={0, 1, 2, 5})]
 
 
 def _model_row(node: Document) -> tuple[str, ...]:
@@ -227,6 +229,8 @@ def _model_row(node: Document) -> tuple[str, ...]:
 
 
 def _render_synthetic(document: Document) -> list[str]:
+    from zeroq_asr.report.columns import align
+
     settings = document["settings"]
     state = (
         "complete"
@@ -249,21 +253,12 @@ def _render_synthetic(document: Document) -> list[str]:
         )
         for n, b in enumerate(document["batches"])
     ]
-    return [*lines, "", *_columns([headings, *rows], left={5})]
+    return [*lines, "", *align([headings, *rows], left={5})]
 
 
 def _render_nemo(document: Document) -> list[str]:
     lines = [f"member       {name}: {size:,} bytes" for name, size in document["members"].items()]
     return lines + [f"{key:<12} {_short(text)}" for key, text in _summary_of_config(document["config"])]
-
-
-def _columns(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    aligned = (
-        [cell.ljust(w) if n in left else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))]
-        for row in rows
-    )
-    return ["  ".join(row).rstrip() for row in aligned]
 
 
 def _short(value: object) -> str:

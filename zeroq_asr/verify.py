@@ -168,8 +168,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.artifact import load_model
-    from zeroq_asr.evaluate import read_test_set
     from zeroq_asr.files import write_atomically
+    from zeroq_asr.pipeline.evaluate import read_test_set
     from zeroq_asr.runtime.model_kind import find_model_kind
     from zeroq_asr.runtime.transcriber import features_of, read_utterance
     from zeroq_asr.zoo import shipped_sets
@@ -184,7 +184,7 @@ def _main(arguments: argparse.Namespace) -> int:
             f"{arguments.model}: needed a quantized model, came another kind ({kind}); make one with `quantize`"
         )
     model = load_model(arguments.model)
-    sets = [read_test_set(name, arguments.limit) for name in arguments.manifest or shipped_sets()]
+    sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
     utterances = [utterance for test_set in sets for utterance in test_set.utterances]
     with progress(len(utterances), "verify", arguments.quiet) as bar:
 

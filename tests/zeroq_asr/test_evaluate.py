@@ -11,9 +11,10 @@ import pytest
 from toy_models import save_noise, save_toy
 
 from int_kernels import available_backends
-from zeroq_asr import evaluate as module
-from zeroq_asr.evaluate import TestSet, evaluate, main, read_test_set, table, to_json
+from zeroq_asr.evaluate import main, table, to_json
 from zeroq_asr.ir.frontend_spec import FrontendSpec
+from zeroq_asr.pipeline import evaluate as module
+from zeroq_asr.pipeline.evaluate import TestSet, evaluate, read_test_set
 from zeroq_asr.runtime import transcriber as transcriber_module
 from zeroq_asr.runtime.transcriber import Features, Ids, Transcriber
 
@@ -182,7 +183,7 @@ def test_interruption_exits_130(files: tuple[str, str, str], monkeypatch: pytest
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "evaluate", interrupted)
+    monkeypatch.setattr(module, "evaluate", interrupted)  # the command line looks it up when it runs
     assert main(["--model", files[0], "--manifest", files[2], "--backend", "reference", "--quiet"]) == 130
 
 

@@ -33,8 +33,6 @@ Ids = npt.NDArray[np.int32]
 Backend = Literal["native", "reference", "float"]
 BACKENDS: tuple[Backend, ...] = ("native", "reference", "float")
 
-# Frames of a padded float batch: enough work for one call, little enough memory.
-_FLOAT_BATCH_FRAMES = 6000
 # Features held at a time when files are transcribed one after the other.
 _FILES_AT_A_TIME = 32
 # A manifest's durations are rounded; an audio file that is shorter by more than this has been cut.
@@ -206,55 +204,10 @@ def open_float(reference: str, threads: int = THREADS) -> Transcriber:
 
 def float_transcriber(model: FloatModel, name: str, size_bytes: int, threads: int = THREADS) -> Transcriber:
     """Return the transcriber of a float model in memory; torch will use `threads` threads in this process."""
-    import torch
+    from zeroq_asr.runtime.float_tokens import FloatTokens
 
-    torch.set_num_threads(threads)
-    return Transcriber(name, "float32", "float", size_bytes, model.frontend, model.vocabulary, _FloatTokens(model))
-
-
-class _FloatTokens:
-    """Best ids of the float graph, in padded batches of utterances of similar length."""
-
-    def __init__(self, model: FloatModel) -> None:
-        from zeroq_asr.runtime.float_executor import FloatExecutor
-
-        self._graph = model.graph
-        self._executor = FloatExecutor(model.graph)
-
-    def tokens(self, features: Sequence[Features]) -> list[Ids]:
-        """See TokenSource."""
-        ids: list[Ids] = [np.zeros(0, dtype=np.int32)] * len(features)
-        for batch in batches_by_length([mel.shape[1] for mel in features], _FLOAT_BATCH_FRAMES):
-            for index, row in zip(batch, self._batch([features[i] for i in batch]), strict=True):
-                ids[index] = row
-        return ids
-
-    def _batch(self, features: Sequence[Features]) -> list[Ids]:
-        import torch
-
-        from zeroq_asr.analyses.frames import count_frames
-
-        lengths = [mel.shape[1] for mel in features]
-        padded = np.zeros((len(features), features[0].shape[0], max(lengths)), dtype=np.float32)
-        for row, mel in zip(padded, features, strict=True):
-            row[:, : mel.shape[1]] = mel
-        (output,) = self._graph.outputs
-        with torch.inference_mode():
-            logits = self._executor.run(torch.from_numpy(padded), torch.tensor(lengths))[output]
-            best = logits.argmax(dim=1).to(torch.int32).cpu().numpy()  # [B, T'], the lowest id on ties
-        frames = [count_frames(self._graph, length)[output] for length in lengths]
-        return [row[:count].copy() for row, count in zip(best, frames, strict=True)]
-
-
-def batches_by_length(lengths: Sequence[int], most_frames: int) -> list[list[int]]:
-    """Return the indices, shortest utterance first, cut so that count * longest <= most_frames (or a single one)."""
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if batches and (len(batches[-1]) + 1) * lengths[index] <= most_frames:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
+    source = FloatTokens(model.graph, threads)
+    return Transcriber(name, "float32", "float", size_bytes, model.frontend, model.vocabulary, source)
 
 
 def bits_of(model: IntegerModel) -> str:

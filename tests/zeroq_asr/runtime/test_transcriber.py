@@ -18,11 +18,11 @@ from eval.ctc import decode
 from eval.manifest import read_manifest
 from eval.types import Utterance
 from zeroq_asr.errors import ConfigError, FileError, ZeroqError
+from zeroq_asr.runtime.float_tokens import batches_by_length
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.model_kind import find_model_kind
 from zeroq_asr.runtime.transcriber import (
     Transcriber,
-    batches_by_length,
     bits_of,
     features_of,
     float_transcriber,
