@@ -28,17 +28,13 @@ def load_float_model(reference: str, edge: str = "zeros") -> FloatModel:
     nemo_toolkit downloads (the file is then read by us like any other). edge: see FrontendSpec.
     Raises FileError (missing, unreadable), CheckpointError (damaged or hostile), UnsupportedModelError (which part).
     """
-    try:
-        exists = Path(reference).exists()
-    except (OSError, ValueError):
-        exists = False
-    if exists:
+    if _is_there(reference):
         return _load_file(Path(reference), Path(reference).name.removesuffix(".nemo"), edge)
     from zeroq_asr import zoo
 
     if reference in zoo.shipped_models():
         return _load_file(Path(zoo.model_path(reference)), reference, edge)
-    if _looks_like_path(reference):
+    if not _HUB_NAME.fullmatch(reference) or reference.lower().endswith(_FILE_ENDINGS):
         raise FileError(
             f"{reference[:200]!r}: no such file; give a .nemo file or one of {', '.join(zoo.shipped_models())}"
         )
@@ -94,5 +90,10 @@ def _subwords(tokenizer: Section, pieces: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(" \u2047 " if piece == "<unk>" else piece.replace("\u2581", " ") for piece in pieces)
 
 
-def _looks_like_path(reference: str) -> bool:
-    return not _HUB_NAME.fullmatch(reference) or reference.lower().endswith(_FILE_ENDINGS)
+def _is_there(reference: str) -> bool:
+    """Return whether `reference` names a file, or a folder that no hub name could mean."""
+    try:
+        path = Path(reference)
+        return path.exists() and (not path.is_dir() or not _HUB_NAME.fullmatch(reference)) and reference != ""
+    except (OSError, ValueError):
+        return False

@@ -185,10 +185,11 @@ def open_tar(path: Path) -> Iterator[TarStream]:
         raise FileError(f"{path}: no such file; check the path") from error
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: could not be opened ({getattr(error, 'strerror', None) or error})") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise FileError(f"{path}: needed a file, found a folder or a device; give the path of a .nemo file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise FileError(f"{path}: needed a file, found a folder or a device; give the path of a .nemo file")
         if status.st_size > MAX_FILE_BYTES:
             raise CheckpointError(f"{path}: needed at most {MAX_FILE_BYTES:,} bytes, came {status.st_size:,}")
         if file.read(2) == b"\x1f\x8b":
