@@ -126,6 +126,8 @@ def _require_known(specs: Mapping[str, ValueSpec], name: str, where: str) -> Non
 
 
 def _check_names(step: Step, specs: Mapping[str, ValueSpec], made: Mapping[str, Length]) -> None:
+    if not isinstance(step, Conv1d | Sum | Argmax):
+        raise KernelError(f"program steps: needed Conv1d, Sum or Argmax; came {type(step).__name__}")
     where = f"step '{step.y}'"
     _require_known(specs, step.y, where)
     if step.y in made:
@@ -144,9 +146,7 @@ def _check_step(
         return _check_conv1d(step, specs, lengths)
     if isinstance(step, Sum):
         return _check_sum(step, specs, lengths, ranges)
-    if isinstance(step, Argmax):
-        return _check_argmax(step, specs, lengths)
-    raise KernelError(f"program steps: needed Conv1d, Sum or Argmax; came {type(step).__name__}")
+    return _check_argmax(step, specs, lengths)
 
 
 def _check_conv1d(step: Conv1d, specs: Mapping[str, ValueSpec], lengths: Mapping[str, Length]) -> tuple[Length, Bounds]:

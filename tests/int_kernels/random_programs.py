@@ -1,0 +1,159 @@
+"""Programs and inputs that hypothesis makes up: chains, separable units, residual sums, odd shapes, extreme codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+from numpy.typing import NDArray
+
+from int_kernels import INT32, Argmax, Conv1d, Dyadic, IntType, Program, Step, Sum, ValueSpec, accumulator_bounds
+
+CODE_TYPES = [IntType(bits, signed) for bits in range(2, 9) for signed in (True, False)]
+
+
+def codes(random: np.random.Generator, shape: tuple[int, ...], code_type: IntType) -> NDArray[np.int64]:
+    """Codes of a type: anything, or each at one of the rails, or all at one rail."""
+    lo, hi = code_type.lo, code_type.hi
+    style = random.integers(4)
+    if style == 0:
+        return random.choice([lo, hi], shape)
+    if style == 1:
+        return np.full(shape, random.choice([lo, hi]))
+    return random.integers(lo, hi, shape, endpoint=True)
+
+
+@dataclass
+class Maker:
+    """Grows a program step by step; every random number that does not shape it comes from one seed."""
+
+    draw: DrawFn
+    most_channels: int
+    longest_kernel: int
+    random: np.random.Generator = field(init=False)
+    values: list[ValueSpec] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = np.random.default_rng(self.draw(st.integers(0, 2**32 - 1)))
+        self.value(self.draw(st.integers(1, self.most_channels)), self.draw(st.sampled_from(CODE_TYPES)))
+
+    def value(self, channels: int, int_type: IntType) -> ValueSpec:
+        self.values.append(ValueSpec(f"v{len(self.values)}", channels, int_type))
+        return self.values[-1]
+
+    def rescale(self, worst: int, y_type: IntType, channels: int) -> Dyadic:
+        """Ratios that bring accumulators of magnitude `worst` near the range of the result, now and then far off."""
+        count = self.draw(st.sampled_from([1, channels]))
+        shift = 30 + max(worst // max(y_type.hi, 1), 1).bit_length() + self.random.integers(-4, 3, count)
+        multiplier = self.random.integers(1 << 30, 1 << 31, count)
+        odd = self.random.integers(8)
+        if odd == 0:
+            multiplier[0] = 0
+        elif odd == 1:
+            shift[0] = self.random.choice([1, 62])
+        elif odd == 2:
+            multiplier[:] = self.random.choice([1 << 30, (1 << 31) - 1])
+        return Dyadic(multiplier, np.clip(shift, 1, 62))
+
+    def clip(self, y_type: IntType) -> tuple[int, int] | None:
+        choices = [None, (0, y_type.hi), (y_type.lo // 2, y_type.hi // 3)]
+        return self.draw(st.sampled_from(choices))
+
+    def conv(self, x: ValueSpec, out: int, shape: dict[str, int], y_type: IntType, is_raw: bool = False) -> ValueSpec:
+        """A convolution; shape: kernel, stride, dilation, padding, groups."""
+        kernel, groups = shape["kernel"], shape["groups"]
+        weight_type = IntType(self.draw(st.integers(2, 8)))
+        weight = codes(self.random, (out, x.channels // groups, kernel), weight_type)
+        bias = self.random.integers(-(1 << 12), 1 << 12, out)
+        y = self.value(out, y_type)
+        lowest, highest = accumulator_bounds(weight, bias, x.type)
+        rescale = None if is_raw else self.rescale(int(max(-lowest.min(), highest.max())), y_type, out)
+        clip = None if is_raw else self.clip(y_type)
+        rest = {name: shape[name] for name in ("stride", "dilation", "padding", "groups")}
+        self.steps.append(Conv1d(x.name, y.name, weight, bias, rescale=rescale, clip=clip, **rest))
+        return y
+
+    def any_conv(self, x: ValueSpec) -> ValueSpec:
+        groups = self.draw(st.sampled_from([g for g in range(1, x.channels + 1) if x.channels % g == 0]))
+        out = groups * self.draw(st.integers(1, max(1, self.most_channels // groups)))
+        shape = {
+            "kernel": self.draw(st.integers(1, self.longest_kernel)),
+            "stride": self.draw(st.sampled_from([1, 1, 2, 3, 5])),
+            "dilation": self.draw(st.integers(1, 4)),
+            "groups": groups,
+        }
+        shape["padding"] = self.draw(st.integers(0, shape["dilation"] * shape["kernel"]))
+        return self.conv(x, out, shape, self.draw(st.sampled_from(CODE_TYPES)))
+
+    def separable(self, x: ValueSpec, out: int, y_type: IntType, is_raw: bool = False) -> ValueSpec:
+        """Depthwise, then pointwise; the length stays."""
+        half, dilation = self.draw(st.integers(0, self.longest_kernel // 2)), self.draw(st.integers(1, 2))
+        shape = {"kernel": 2 * half + 1, "stride": 1, "dilation": dilation, "padding": half * dilation}
+        middle = self.conv(x, x.channels, shape | {"groups": x.channels}, self.draw(st.sampled_from(CODE_TYPES)))
+        return self.pointwise(middle, out, y_type, is_raw)
+
+    def pointwise(self, x: ValueSpec, out: int, y_type: IntType, is_raw: bool = False) -> ValueSpec:
+        shape = {"kernel": 1, "stride": 1, "dilation": 1, "padding": 0, "groups": 1}
+        return self.conv(x, out, shape, y_type, is_raw)
+
+    def residual(self, x: ValueSpec) -> ValueSpec:
+        """Two to four branches of separable units and 1x1 convolutions, added with one rounding."""
+        out = self.draw(st.integers(1, self.most_channels))
+        branches = []
+        for _ in range(self.draw(st.integers(1, 4))):
+            make = self.draw(st.sampled_from([self.separable, self.pointwise]))
+            is_raw = self.draw(st.booleans())
+            branches.append(make(x, out, INT32 if is_raw else self.draw(st.sampled_from(CODE_TYPES)), is_raw))
+        if x.channels == out and self.draw(st.booleans()):
+            branches.append(x)
+        y = self.value(out, self.draw(st.sampled_from(CODE_TYPES)))
+        multipliers = self.random.integers(0, 1 << self.draw(st.sampled_from([8, 20, 30])), (len(branches), out))
+        shift = self.random.integers(*self.draw(st.sampled_from([(1, 10), (20, 40), (61, 63)])), out)
+        self.steps.append(Sum(tuple(b.name for b in branches), y.name, multipliers, shift, self.clip(y.type)))
+        return y
+
+
+@st.composite
+def programs(draw: DrawFn, most_channels: int = 6, longest_kernel: int = 5, most_blocks: int = 4) -> Program:
+    """A sound program with logits and their argmax, and perhaps a value from inside, as outputs."""
+    maker = Maker(draw, most_channels, longest_kernel)
+    x = maker.values[0]
+    for _ in range(draw(st.integers(0, most_blocks))):
+        block = draw(st.sampled_from([maker.any_conv, maker.residual]))
+        x = block(x)
+    logits = maker.pointwise(x, draw(st.integers(1, most_channels)), INT32, is_raw=draw(st.booleans()))
+    tokens = maker.value(1, INT32)
+    maker.steps.append(Argmax(logits.name, tokens.name))
+    outputs = [tokens.name, logits.name]
+    inner = [step.y for step in maker.steps if step.y not in outputs]
+    if inner and draw(st.booleans()):
+        outputs.append(draw(st.sampled_from(inner)))
+    return Program(tuple(maker.values), tuple(maker.steps), maker.values[0].name, tuple(outputs))
+
+
+def inputs(program: Program, seed: int, lengths: list[int]) -> list[NDArray[np.int64]]:
+    """One utterance per length, made long enough for the program."""
+    random = np.random.default_rng(seed)
+    spec = program.spec(program.input)
+    return [codes(random, (spec.channels, program.shortest_input - 1 + length), spec.type) for length in lengths]
+
+
+def lengths(longest: int) -> SearchStrategy[int]:
+    """1 to `longest` frames beyond the shortest possible, mostly few, often near a tile's edge."""
+    near_tiles = [n for n in (63, 64, 65, 127, 128, 129) if n <= longest]
+    return st.one_of(st.integers(1, min(longest, 9)), st.sampled_from([*near_tiles, longest]), st.integers(1, longest))
+
+
+def assert_same(actual: Any, expected: Any, where: str = "") -> None:
+    """Equal to the last number; the message names the first difference."""
+    for output, (a, e) in enumerate(zip(actual, expected, strict=True)):
+        assert a.shape == e.shape, f"{where} output {output}: shape {a.shape} for {e.shape}"
+        different = np.argwhere(a.astype(np.int64) != e.astype(np.int64))
+        if len(different):
+            place = tuple(different[0])
+            counts = f"{len(different)} of {a.size} differ"
+            raise AssertionError(f"{where} output {output}: {counts}, first at {place}: {a[place]} for {e[place]}")
