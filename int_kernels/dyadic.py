@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from int_kernels._arrays import integer_array
+from int_kernels._door import integer_array
 from int_kernels.errors import RangeError, ShapeError
 from int_kernels.fixed_point import MAX_SHIFT, rounding_shift_right_half_up
 
@@ -40,7 +40,7 @@ class Dyadic:
         if wrong.any():
             raise RangeError(
                 f"Dyadic.multiplier: needed 0 or {MULTIPLIER_LO} to {MULTIPLIER_HI}; came {multiplier[wrong][0]}; "
-                "normalise it: double the multiplier and raise the shift until it fits"
+                "normalise it: shift the multiplier left and raise the shift until it fits"
             )
         if shift.min() < 1 or shift.max() > MAX_SHIFT:
             raise RangeError(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from int_kernels._door import require_threads
 from int_kernels.errors import KernelError
 from int_kernels.plan import plan_slots
 from int_kernels.program import Program
@@ -33,7 +34,6 @@ FAILURES = {
     3: "the arena is too small; this is a fault of int_kernels, please report it",
     4: "there is not enough memory; run fewer or shorter utterances at once",
 }
-MAX_THREADS = 256
 
 
 class _Value(Structure):
@@ -88,7 +88,7 @@ class _Kernels(Structure):
 def library_path() -> Path | None:
     """The shared object built from native/*.c, or None where it has not been built."""
     here = Path(__file__).parent
-    return next((path for suffix in EXTENSION_SUFFIXES if (path := here / f"_native{suffix}").is_file()), None)
+    return next((path for suffix in EXTENSION_SUFFIXES if (path := here.joinpath(f"_native{suffix}")).is_file()), None)
 
 
 @cache
@@ -133,8 +133,7 @@ class NativeExecutable:
 
     def run(self, inputs: Sequence[NDArray[Any]], threads: int = 1) -> list[tuple[NDArray[Any], ...]]:
         """One tuple of outputs [C, T'] per utterance [C, T]; see `Executable.run`."""
-        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-            raise KernelError(f"threads: needed an integer from 1 to {MAX_THREADS}; came {threads!r}")
+        require_threads(threads)
         checked = [self.program.check_input(x, f"utterance {i}") for i, x in enumerate(inputs)]
         results = [self._empty_outputs(x.shape[1]) for x in checked]
         utterances = (_Utterance * len(checked))()

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from int_kernels._door import require_threads
 from int_kernels.program import Program
 from int_kernels.reference.argmax import argmax
 from int_kernels.reference.conv1d import conv1d
@@ -22,6 +23,7 @@ class ReferenceExecutable:
 
     def run(self, inputs: Sequence[NDArray[Any]], threads: int = 1) -> list[tuple[NDArray[Any], ...]]:
         """One tuple of outputs [C, T'] per utterance [C, T]; `threads` changes nothing here."""
+        require_threads(threads)
         program = self.program
         checked = [program.check_input(x, f"utterance {i}") for i, x in enumerate(inputs)]
         return [self._run_one(x) for x in checked]

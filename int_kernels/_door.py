@@ -1,4 +1,4 @@
-"""Arrays at the door: integers only, in range, copied and made read-only."""
+"""Checks at the door: arrays hold integers in range, copied and made read-only; worker counts make sense."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from int_kernels.errors import KernelError, RangeError, ShapeError
+
+MAX_THREADS = 256
 
 
 def integer_array(array: Any, dtype: type[np.signedinteger[Any]], axes: int, where: str) -> NDArray[Any]:
@@ -27,3 +29,9 @@ def integer_array(array: Any, dtype: type[np.signedinteger[Any]], axes: int, whe
     copy = np.array(given, dtype=dtype, order="C", copy=True)
     copy.setflags(write=False)
     return copy
+
+
+def require_threads(threads: int) -> None:
+    """Raises KernelError unless `threads` is an integer from 1 to 256."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise KernelError(f"threads: needed an integer from 1 to {MAX_THREADS}; came {threads!r}")

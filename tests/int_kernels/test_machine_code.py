@@ -1,0 +1,133 @@
+"""What the compiler made of the kernels: no instruction that computes with real numbers, no need of a unit for them."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from builds import CORE, NATIVE, compile_library, run
+
+from int_kernels.native_executable import library_path
+
+X86_REAL_SUFFIX = re.compile(r"(ps|pd|ss|sd|ph|sh|bf16)$")
+X86_PACKED_INTEGER = re.compile(r"^v?p(?!erm)")  # vpmaxsd, vpabsd, vpcompressd, ...
+X86_MOVES = re.compile(
+    r"^v?(mov\w*|(and|andn|or|xor)p[sd]|unpck[lh]p[sd]|shufp[sd]|perm\w*|blend\w*|broadcasts[sd]|insertps|extractps|"
+    r"(compress|expand)p[sd]|shuff\w*|gather\w*|scatter\w*|maskmov\w*)$"
+)
+X86_PREFIXES = re.compile(r"^((rep\w*|lock|notrack|data16|bnd|cs|ds) )*")
+
+
+def is_real_arithmetic(mnemonic: str, machine: str) -> bool:
+    """True for arithmetic, comparison or conversion of real numbers; moves, shuffles and bitwise logic are none."""
+    if machine == "aarch64":
+        return mnemonic in ("scvtf", "ucvtf") or (mnemonic.startswith("f") and mnemonic != "fmov")
+    if mnemonic.startswith("f") or re.match(r"^v?cvt", mnemonic):  # all of x87; all conversions
+        return True
+    if X86_PACKED_INTEGER.match(mnemonic) or X86_MOVES.match(mnemonic):
+        return False
+    return bool(X86_REAL_SUFFIX.search(mnemonic)) or mnemonic.startswith(("vfm", "vfn", "tdpbf", "tdpfp"))
+
+
+def real_arithmetic_in(listing: str, machine: str) -> dict[str, list[str]]:
+    """Function -> the offending instructions, from `objdump -d --no-show-raw-insn`."""
+    found: dict[str, list[str]] = {}
+    function = ""
+    for line in listing.splitlines():
+        if header := re.match(r"^[0-9a-f]+ <(.+)>:$", line):
+            function = header[1]
+        mnemonic = X86_PREFIXES.sub("", line.partition(":\t")[2]).partition(" ")[0]
+        if mnemonic and is_real_arithmetic(mnemonic, machine):
+            found.setdefault(function, []).append(line.strip())
+    return found
+
+
+def disassemble(path: Path) -> str:
+    if shutil.which("objdump") is None:
+        pytest.skip("objdump is not installed (apt-get install binutils)")
+    if platform.machine() not in ("x86_64", "aarch64"):
+        pytest.skip(f"no list of real-number instructions for {platform.machine()}")
+    return run("objdump", "-d", "--no-show-raw-insn", str(path))
+
+
+def test_the_installed_library_has_no_real_arithmetic() -> None:
+    path = library_path()
+    assert path is not None
+    listing = disassemble(path)
+    for op in ("zq_conv1d_dense", "zq_conv1d_depthwise", "zq_sum", "zq_argmax", "zq_run"):
+        assert re.search(rf"<{op}[.>]", listing), f"{op} is not in the listing"
+    assert len(listing.splitlines()) > 2000
+    assert real_arithmetic_in(listing, platform.machine()) == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "caught"),
+    [
+        ("double f(double a, double b) { return a + b; }", True),
+        ("int f(int a) { return (int)(a * 0.3f); }", True),
+        ("int f(float a, float b) { return a < b; }", True),
+        ("long double f(long double a) { return a * a; }", True),
+        ("float f(float *a) { float s = 0; for (int i = 0; i < 64; i++) s += a[i] * a[i]; return s; }", True),
+        ("int f(int *a) { int s = 0; for (int i = 0; i < 64; i++) s += a[i] > s ? a[i] : 3; return s; }", False),
+        ("float f(float *a) { return a[1]; }", False),
+    ],
+)
+def test_the_scan_can_fail(tmp_path: Path, body: str, caught: bool) -> None:
+    source, target = tmp_path / "f.c", tmp_path / "f.o"
+    source.write_text(body)
+    run("gcc", "-O3", "-c", str(source), "-o", str(target))
+    assert bool(real_arithmetic_in(disassemble(target), platform.machine())) == caught
+
+
+@pytest.mark.parametrize(
+    ("mnemonics", "real"),
+    [
+        (
+            "addps vaddpd mulss vdivsd sqrtps vmaxps cmpltsd vucomiss cvtsi2sd vcvtdq2ps fld fmulp vfmadd231ps haddps",
+            True,
+        ),
+        ("vaddph vcmpps roundsd vrndscaleps rcpss vdpbf16ps comisd vcvttps2dq vminsd subsd vdpps vreducepd", True),
+        (
+            "movss vmovaps movsd vxorps andps vpmaxsd vpminsd vpabsd vpaddd vpmulld vpmuldq vpsraq vpermps vshufps",
+            False,
+        ),
+        ("vpcompressd vbroadcastss vinsertps unpcklps jns sets cmovs vpmovsxwd vextracti64x4 movlps imul sar", False),
+    ],
+)
+def test_which_instructions_count(mnemonics: str, real: bool) -> None:
+    assert {is_real_arithmetic(m, "x86_64") for m in mnemonics.split()} == {real}
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="the flag exists on these machines only")
+def test_the_core_compiles_for_general_registers_only(tmp_path: Path) -> None:
+    """The compiler itself refuses any use of a real number under this flag."""
+    flags = ["-std=c99", "-O3", "-Wall", "-Wextra", "-Werror", "-mgeneral-regs-only", f"-I{NATIVE}"]
+    for source in CORE:
+        run("gcc", *flags, "-c", str(source), "-o", str(tmp_path / "core.o"))
+    (tmp_path / "real.c").write_text("int f(int a) { return (int)(a * 0.3); }")
+    with pytest.raises(AssertionError):
+        run("gcc", *flags, "-c", str(tmp_path / "real.c"), "-o", str(tmp_path / "real.o"))
+
+
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="no compiler for microcontrollers here")
+@pytest.mark.parametrize("processor", ["cortex-m0", "cortex-m3", "cortex-m55+nofp+nomve"])
+def test_the_core_compiles_for_a_microcontroller(tmp_path: Path, processor: str) -> None:
+    """Without warnings, and without one call to the library that imitates real numbers."""
+    for source in CORE:
+        target = tmp_path / f"{source.stem}.o"
+        flags = [f"-mcpu={processor}", "-mthumb", "-mfloat-abi=soft", "-std=c99", "-O2", "-DZQ_TILE=8"]
+        run("arm-none-eabi-gcc", *flags, "-Wall", "-Wextra", "-Werror", "-c", str(source), "-o", str(target))
+        needed = re.findall(r" U (\w+)", run("arm-none-eabi-nm", str(target)))
+        allowed = re.compile(
+            r"zq_\w+|mem(cpy|set|move)|__aeabi_(mem\w+|u?l?div\w*|u?idiv\w*|l(lsl|asr|lsr|mul)|u?ldivmod|u?idivmod)"
+        )
+        assert [name for name in needed if not allowed.fullmatch(name)] == []
+
+
+def test_the_sources_compile_without_a_warning(tmp_path: Path) -> None:
+    compile_library(
+        tmp_path / "strict.so", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"
+    )
