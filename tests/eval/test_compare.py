@@ -42,6 +42,7 @@ def test_swapping_the_systems_mirrors_everything() -> None:
     assert mirror.difference == pytest.approx(-pair.difference)
     assert (mirror.low, mirror.high) == (pytest.approx(-pair.high), pytest.approx(-pair.low))
     assert (mirror.worse, mirror.better) == (pair.better, pair.worse)
+    assert pair.is_significant and mirror.is_significant
 
 
 def test_the_paired_interval_is_narrower_than_either_system_s_own() -> None:
