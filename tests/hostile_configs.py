@@ -45,7 +45,7 @@ BAD_YAML: dict[str, bytes] = {
 }
 
 CONFIG_CHANGES: dict[str, list[Any]] = {
-    "target": [..., None, 7, "os.system", f"{MODELS}.EncDecRNNTModel", "EncDecCTCModel",
+    "target": [7, "os.system", f"{MODELS}.EncDecRNNTModel", "EncDecCTCModel",
                f"{MODELS}.EncDecHybridRNNTCTCModel", f"{MODELS}.EncDecClassificationModel"],
     "preprocessor": [..., None, [], "x"],
     "preprocessor._target_": [..., None, "os.system", f"{MODULES}.AudioToMFCCPreprocessor"],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import gzip
 import io
+import struct
 import tarfile
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +69,31 @@ def small_tensors(seed: int = 0) -> OrderedDict[str, torch.Tensor]:
 def weights_bytes(value: Any, legacy: bool = False) -> bytes:
     stream = io.BytesIO()
     torch.save(value, stream, _use_new_zipfile_serialization=not legacy)
+    return stream.getvalue()
+
+
+def old_zip(state: dict[str, torch.Tensor]) -> bytes:
+    """A zip checkpoint as torch 1.6 wrote it: few members, and records named after addresses."""
+
+    def text(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    def sizes(values: tuple[int, ...]) -> bytes:
+        return b"(" + b"".join(b"J" + struct.pack("<i", value) for value in values) + b"t"
+
+    stream = io.BytesIO()
+    pickled = b"\x80\x02ccollections\nOrderedDict\n)R("
+    with zipfile.ZipFile(stream, "w") as archive:
+        for index, (name, tensor) in enumerate(state.items()):
+            key = str(94_147_592_784_512 + 64 * index)
+            kind = b"FloatStorage" if tensor.is_floating_point() else b"LongStorage"
+            storage = b"(" + text("storage") + b"ctorch\n" + kind + b"\n" + text(key) + text("cuda:0")
+            view = b"K\0" + sizes(tuple(tensor.shape)) + sizes(tensor.stride()) + b"\x89ccollections\nOrderedDict\n)R"
+            pickled += text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage
+            pickled += b"J" + struct.pack("<i", tensor.numel()) + b"tQ" + view + b"tR"
+            archive.writestr(f"archive/data/{key}", tensor.numpy().tobytes())
+        archive.writestr("archive/data.pkl", pickled + b"u.")
+        archive.writestr("archive/version", b"3\n")
     return stream.getvalue()
 
 

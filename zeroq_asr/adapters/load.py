@@ -10,7 +10,7 @@ from typing import Any
 from zeroq_asr.adapters.float_model import FloatModel, fingerprint
 from zeroq_asr.adapters.hub import download
 from zeroq_asr.adapters.nemo_archive import read_nemo
-from zeroq_asr.adapters.nemo_config import Section, check_model_class
+from zeroq_asr.adapters.nemo_config import Section, check_classes
 from zeroq_asr.adapters.nemo_frontend import read_frontend
 from zeroq_asr.adapters.nemo_quartznet import QuartzNetBuilder
 from zeroq_asr.adapters.safe_yaml import Plain
@@ -61,8 +61,11 @@ def from_nemo_object(model: Any, name: str = "nemo", edge: str = "zeros") -> Flo
 def _load_file(path: Path, name: str, edge: str) -> FloatModel:
     archive = read_nemo(path)
     try:
-        return _convert(archive.config, archive.tensors, name, edge, {})
+        check_classes(Section(archive.config, "config"))  # what a model is comes before what its tensors are worth
+        return _convert(archive.config, archive.tensors(), name, edge, {})
     except (FileError, UnsupportedModelError) as error:
+        if str(error).startswith(str(path)):
+            raise
         raise type(error)(f"{path}: {error}") from error
 
 
@@ -70,7 +73,7 @@ def _convert(
     config: Mapping[str, Plain], tensors: Mapping[str, Array], name: str, edge: str, eps: Mapping[str, float]
 ) -> FloatModel:
     model = Section(config, "config")
-    kind = check_model_class(model)
+    kind = check_classes(model)
     if model.has("adapters"):
         model.refuse("adapters", "models without adapters", model.raw("adapters"))
     frontend = read_frontend(model, tensors, edge)

@@ -27,17 +27,22 @@ _ARTIFACT = re.compile(r"[0-9a-f]{32}_[A-Za-z0-9._-]{1,100}")
 
 @dataclass(frozen=True, eq=False)
 class NemoArchive:
-    """The content of a `.nemo` file: the config as plain data, the tensors by name."""
+    """The content of a `.nemo` file: the config as plain data, and the weights, still as bytes."""
 
+    where: str
     config: Mapping[str, Plain]
-    tensors: Mapping[str, Array]
+    weights: bytes
+
+    def tensors(self) -> dict[str, Array]:
+        """Return the tensors by name. Raises CheckpointError (see `load_weights`)."""
+        return load_weights(self.weights, f"{self.where}, {WEIGHTS}")
 
 
 def read_nemo(path: str | Path) -> NemoArchive:
     """Read the `.nemo` file at `path`.
 
     Raises FileError (missing, not a file) and CheckpointError: not a tar, cut short, members that do not belong, double
-    members, links, sizes beyond the caps, YAML with tags, weights that are more than a state dict, NaN, ...
+    members, links, sizes beyond the caps, YAML with tags, ...
     """
     where = str(path)
     contents: dict[str, bytes] = {}
@@ -66,7 +71,7 @@ def read_nemo(path: str | Path) -> NemoArchive:
     strangers = artifacts - set(_mentioned(config))
     if strangers:
         raise CheckpointError(f"{where}: member {min(strangers)!r}: needed a mention in the config, came none")
-    return NemoArchive(config, load_weights(contents.pop(WEIGHTS), f"{where}, {WEIGHTS}"))
+    return NemoArchive(where, config, contents.pop(WEIGHTS))
 
 
 def _mentioned(value: Plain) -> Iterator[str]:

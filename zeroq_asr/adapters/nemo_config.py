@@ -159,21 +159,34 @@ def module_section(model: Section, key: str, supported: Sequence[str]) -> Sectio
         target = section.text("_target_")
     section.ignore("_target_")
     if target not in supported:
-        name = target.rsplit(".", 1)[-1][:80]
+        name = target.rsplit(".", 1)[-1]
         raise UnsupportedModelError(
-            f"{section.where}: {shorten(name)} is not supported; supported: {supported[0].rsplit('.', 1)[-1]}"
+            f"{section.where}: {shorten(target)} is not supported; supported: {supported[0].rsplit('.', 1)[-1]}"
             f" ({_reason(name)})"
         )
     return section
 
 
-def check_model_class(model: Section) -> str:
-    """Return "EncDecCTCModel" or "EncDecCTCModelBPE". Raises UnsupportedModelError for every other class."""
+def check_classes(model: Section) -> str:
+    """Check the classes of the model and its modules; return "EncDecCTCModel" or "EncDecCTCModelBPE".
+
+    Raises UnsupportedModelError for every other class, CheckpointError when a module's section is missing.
+    """
+    kind = _model_class(model)
+    for key, supported in (("preprocessor", PREPROCESSORS), ("encoder", ENCODERS), ("decoder", DECODERS)):
+        module_section(model, key, supported)
+    return kind
+
+
+def _model_class(model: Section) -> str:
+    # the oldest files do not name their class; NeMo opens them as the class it is asked for
+    if not model.has("target"):
+        return "EncDecCTCModelBPE" if model.has("tokenizer") else "EncDecCTCModel"
     target = model.text("target")
     if target not in MODEL_CLASSES:
-        name = target.rsplit(".", 1)[-1][:80]
+        name = target.rsplit(".", 1)[-1]
         raise UnsupportedModelError(
-            f"{model.where}.target: {shorten(name)} is not supported; supported: EncDecCTCModel, EncDecCTCModelBPE"
+            f"{model.where}.target: {shorten(target)} is not supported; supported: EncDecCTCModel, EncDecCTCModelBPE"
             f" ({_reason(name)})"
         )
     return MODEL_CLASSES[target]

@@ -15,7 +15,7 @@ from typing import Any
 
 from zeroq_asr.errors import CheckpointError
 
-MAX_OPCODES = 300_000
+MAX_OPCODES = 100_000
 MAX_DIMENSIONS = 8
 
 STORAGES: Mapping[str, tuple[str, int]] = {

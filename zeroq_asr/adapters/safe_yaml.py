@@ -22,7 +22,10 @@ MAX_KEY = 256
 Plain = Mapping[str, "Plain"] | Sequence["Plain"] | str | int | float | bool | None
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_FLOAT = re.compile(r"[-+]?([0-9]{1,40}\.[0-9]{0,40}|\.[0-9]{1,40}|[0-9]{1,40}(?=[eE]))([eE][-+]?[0-9]{1,4})?")
+_FLOAT = re.compile(
+    r"[-+]?[0-9]{1,40}\.[0-9]{0,40}([eE][-+]?[0-9]{1,4})?|[-+]?[0-9]{1,40}[eE][-+]?[0-9]{1,4}"
+    r"|\.[0-9]{1,40}([eE][-+][0-9]{1,4})?"
+)
 _SPECIAL = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), True),

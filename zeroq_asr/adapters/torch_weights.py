@@ -24,7 +24,7 @@ MAX_TENSORS = 20_000
 DTYPES = ("float32", "int64")
 
 _ZIP_MEMBER = re.compile(
-    r"[^/]{1,200}/(data\.pkl|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id|data/[0-9]{1,9})"
+    r"[^/]{1,200}/(data\.pkl|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id|data/[0-9]{1,20})"
 )
 _LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _LEGACY_PROTOCOL = 1001
@@ -94,7 +94,9 @@ def _convert(loaded: Mapping[str, Any], records: Mapping[str, TensorRecord], whe
                 f"{where}: tensor {name[:200]!r}: needed finite numbers, came {bad:,} NaN or infinite ones of"
                 f" {array.size:,}; the training diverged or the file is damaged"
             )
-        arrays[name] = array.reshape(record.shape)
+        array = array.reshape(record.shape)
+        array.flags.writeable = False
+        arrays[name] = array
     return arrays
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,14 @@ from nemo_files import (
     config_bytes,
     nemo_bytes,
     old_layout,
+    old_zip,
     small_config,
     small_tensors,
     weights_bytes,
 )
 
 from zeroq_asr.adapters import FloatModel, load_float_model
+from zeroq_asr.adapters.hub import ngc_address
 from zeroq_asr.adapters.torch_weights import load_weights
 from zeroq_asr.errors import CheckpointError, FileError, UnsupportedModelError
 
@@ -51,11 +54,16 @@ def test_the_graph_carries_checkpoint_names(plain: FloatModel) -> None:
 
 
 MODELS = "nemo.collections.asr.models"
+
+
 FORMS = {
     "gzip": lambda: nemo_bytes(compress=True),
     "old layout": lambda: nemo_bytes(config_bytes(old_layout(small_config())), compress=True),
     "legacy pickle": lambda: nemo_bytes(weights=weights_bytes(small_tensors(), legacy=True)),
     "names without ./": lambda: nemo_bytes(b"", before=lambda tar: add(tar, CONFIG, config_bytes(small_config()))),
+    "tar of an older Python": lambda: nemo_bytes(compress=True, format=tarfile.GNU_FORMAT),
+    "no target": lambda: nemo_bytes(config_bytes(changed_config("target", ...))),
+    "storage keys of torch 1.6": lambda: nemo_bytes(weights=old_zip(small_tensors())),
     "plain dict": lambda: nemo_bytes(weights=weights_bytes(dict(small_tensors()))),
     "other training section": lambda: nemo_bytes(config_bytes(changed_config("optim.lr", 0.5))),
     "short target": lambda: nemo_bytes(config_bytes(changed_config("target", f"{MODELS}.EncDecCTCModel"))),
@@ -149,9 +157,11 @@ def test_a_hub_name_is_downloaded_by_nemo_and_read_by_us(
     (tmp_path / "cached.nemo").write_bytes(nemo_bytes())
 
     class Fake:
-        class EncDecCTCModel:
+        class ASRModel:
             @staticmethod
             def from_pretrained(model_name: str, return_model_file: bool) -> str:
+                if model_name == "unknown":
+                    raise FileNotFoundError(model_name)
                 if model_name != "some/model":
                     raise ConnectionError("no route to host\nmany lines")
                 assert return_model_file
@@ -160,9 +170,16 @@ def test_a_hub_name_is_downloaded_by_nemo_and_read_by_us(
     monkeypatch.setitem(sys.modules, "nemo.collections.asr.models", Fake)
     loaded = load_float_model("some/model")
     assert (loaded.fingerprint, loaded.name) == (plain.fingerprint, "some/model")
-    with pytest.raises(FileError, match="could not deliver it") as caught:
-        load_float_model("other/model")
-    assert "\n" not in str(caught.value)
+    for name, words in (("other/model", "could not be downloaded"), ("unknown", "does not list it")):
+        with pytest.raises(FileError, match=words) as caught:
+            load_float_model(name)
+        assert "\n" not in str(caught.value)
+
+
+def test_published_quartznets_are_known_where_nemo_lists_them_no_more() -> None:
+    assert ngc_address("QuartzNet15x5Base-En") and ngc_address("stt_en_quartznet15x5")
+    for name in ("stt_en_conformer_ctc_large", "QuartzNet15x5Base-En/../x", "nvidia/stt_en_quartznet15x5"):
+        assert ngc_address(name) is None
 
 
 def test_errors_name_the_file_the_place_and_the_need(tmp_path: Path) -> None:

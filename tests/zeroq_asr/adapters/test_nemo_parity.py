@@ -163,3 +163,35 @@ def test_batch_norm_eps_of_a_live_model_is_its_own() -> None:
     ours = from_nemo_object(reference)
     assert [node.attrs["eps"] for node in ours.graph.nodes if node.op == "batch_norm"] == [0.5, 1e-3]
     assert worst_difference(reference, ours) <= TOLERANCE
+
+
+def test_sub_word_model_spells_as_its_tokenizer_does(tmp_path: Path) -> None:
+    import sentencepiece
+    from nemo.collections.asr.models import EncDecCTCModelBPE
+    from omegaconf import OmegaConf
+
+    words = ["turn", "on", "the", "kitchen", "light", "and", "play", "music", "for", "seven", "minutes", "please"]
+    lines = [" ".join(np.random.default_rng(n).permutation(words)[:6]) for n in range(300)]
+    (tmp_path / "text").write_text("\n".join(lines))
+    (tmp_path / "tok").mkdir()
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(tmp_path / "text"),
+        model_prefix=str(tmp_path / "tok" / "tokenizer"),
+        vocab_size=40,
+        hard_vocab_limit=False,
+        bos_id=-1,
+        eos_id=-1,
+        minloglevel=2,
+    )
+    pieces = [line.split("\t")[0] for line in (tmp_path / "tok" / "tokenizer.vocab").read_text().splitlines()]
+    (tmp_path / "tok" / "vocab.txt").write_text("\n".join(pieces))
+    config = ctc_config([block(16, 11, stride=[2]), block(16, 1, separable=False)])
+    config["decoder"] |= {"num_classes": -1, "vocabulary": []}
+    config |= {"tokenizer": {"dir": str(tmp_path / "tok"), "type": "bpe"}}
+    reference = EncDecCTCModelBPE(cfg=OmegaConf.create(config))
+    reference.save_to(str(tmp_path / "model.nemo"))
+    ours = load_float_model(str(tmp_path / "model.nemo"))
+    assert len(ours.vocabulary) == len(pieces) > 20
+    for line in [*lines[:50], "kitchen"]:
+        ids = reference.tokenizer.text_to_ids(line)
+        assert "".join(ours.vocabulary[i] for i in ids).strip() == reference.tokenizer.ids_to_text(ids) == line
