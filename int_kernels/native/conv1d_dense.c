@@ -10,13 +10,9 @@ ZQ_INLINE void gather_column(const char *x, int32_t storage, int32_t frames, int
 {
     int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);
     int32_t last = start >= frames ? first : zq_min((frames - 1 - start) / stride + 1, ZQ_TILE);
-    if (last < first) last = first;
+    last = last < first ? first : last;
     for (int32_t t = 0; t < first; t++) column[t] = 0;
-    if (storage == ZQ_INT8) {
-        for (int32_t t = first; t < last; t++) column[t] = ((const int8_t *)x)[start + t * stride];
-    } else {
-        for (int32_t t = first; t < last; t++) column[t] = ((const uint8_t *)x)[start + t * stride];
-    }
+    if (first < last) zq_widen(x, storage, start + first * stride, stride, last - first, column + first);
     for (int32_t t = last; t < ZQ_TILE; t++) column[t] = 0;
 }
 
@@ -29,10 +25,7 @@ ZQ_INLINE void gather(const zq_state *state, const zq_step *step, int32_t group,
         const char *row = zq_row(state, step->x[0], group * channels + c);
         for (int32_t k = 0; k < step->kernel; k++) {
             int32_t start = t0 * step->stride + k * step->dilation - step->padding;
-            if (step->stride == 1) /* a constant stride lets the compiler copy whole vectors */
-                gather_column(row, x->storage, frames, start, 1, columns);
-            else
-                gather_column(row, x->storage, frames, start, step->stride, columns);
+            gather_column(row, x->storage, frames, start, step->stride, columns);
             columns += ZQ_TILE;
         }
     }

@@ -4,6 +4,8 @@
  * tap then reads contiguous frames, whatever stride and dilation are. */
 #include "kernels.h"
 
+enum { HALF = ZQ_TILE / 2 };
+
 /* Frames of one phase: what the last tap of the last whole tile reads. */
 static int32_t phase_frames(const zq_step *step, int32_t frames_y)
 {
@@ -25,8 +27,7 @@ ZQ_INLINE void lay_out(const char *row, int32_t storage, int32_t frames, const z
         int32_t first = p >= step->padding ? 0 : zq_ceil_div(step->padding - p, step->stride);
         int32_t time = first * step->stride + p - step->padding;
         int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / step->stride + 1, length - first);
-        for (int32_t i = 0; i < n; i++, time += step->stride)
-            phase[first + i] = storage == ZQ_INT8 ? ((const int8_t *)row)[time] : ((const uint8_t *)row)[time];
+        if (n > 0) zq_widen(row, storage, time, step->stride, n, phase + first);
     }
 }
 
@@ -41,8 +42,8 @@ ZQ_INLINE void accumulate(const zq_step *step, const int8_t *weight, const int16
     for (int32_t k = 0; k < kernel; k++) {
         const int32_t w = weight[k];
         const int16_t *column = phases + (size_t)p * (size_t)length + i;
-        for (int32_t h = 0; h < ZQ_TILE; h += ZQ_TILE / 2) /* in halves: gcc jams a single loop into a scalar one */
-            for (int32_t t = h; t < h + ZQ_TILE / 2; t++) acc[t] += w * column[t];
+        for (int32_t h = 0; h < 2; h++) /* in halves: gcc would jam a single loop with the next tap's, and stay scalar */
+            for (int32_t t = 0; t < HALF; t++) acc[h * HALF + t] += w * column[h * HALF + t];
         p += turn;
         i += jump + (p >= stride);
         p -= p >= stride ? stride : 0;

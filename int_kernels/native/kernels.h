@@ -58,9 +58,27 @@ ZQ_INLINE void zq_load(const char *row, int32_t storage, int32_t first, int32_t 
     if (storage == ZQ_INT32) {
         memcpy(out, (const int32_t *)row + first, (size_t)n * 4);
     } else if (storage == ZQ_INT8) {
-        for (int32_t t = 0; t < n; t++) out[t] = ((const int8_t *)row)[first + t];
+        const int8_t *codes = (const int8_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = codes[t];
     } else {
-        for (int32_t t = 0; t < n; t++) out[t] = ((const uint8_t *)row)[first + t];
+        const uint8_t *codes = (const uint8_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = codes[t];
+    }
+}
+
+/* out[t] = row[start + t * stride] as int16, t < n, from codes. */
+ZQ_INLINE void zq_widen(const char *row, int32_t storage, int32_t start, int32_t stride, int32_t n, int16_t *restrict out)
+{
+    const int8_t *codes = (const int8_t *)row + start;
+    const uint8_t *unsigned_codes = (const uint8_t *)row + start;
+    if (stride == 1 && storage == ZQ_INT8) { /* without a stride the compiler copies whole vectors */
+        for (int32_t t = 0; t < n; t++) out[t] = codes[t];
+    } else if (stride == 1) {
+        for (int32_t t = 0; t < n; t++) out[t] = unsigned_codes[t];
+    } else if (storage == ZQ_INT8) {
+        for (int32_t t = 0; t < n; t++) out[t] = codes[t * stride];
+    } else {
+        for (int32_t t = 0; t < n; t++) out[t] = unsigned_codes[t * stride];
     }
 }
 
@@ -70,9 +88,11 @@ ZQ_INLINE void zq_store(char *row, int32_t storage, int32_t first, int32_t n, co
     if (storage == ZQ_INT32) {
         memcpy((int32_t *)row + first, codes, (size_t)n * 4);
     } else if (storage == ZQ_INT8) {
-        for (int32_t t = 0; t < n; t++) ((int8_t *)row)[first + t] = (int8_t)codes[t];
+        int8_t *out = (int8_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = (int8_t)codes[t];
     } else {
-        for (int32_t t = 0; t < n; t++) ((uint8_t *)row)[first + t] = (uint8_t)codes[t];
+        uint8_t *out = (uint8_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = (uint8_t)codes[t];
     }
 }
 
