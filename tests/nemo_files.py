@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,18 @@ def old_zip(state: dict[str, torch.Tensor]) -> bytes:
 
 
 def config_bytes(config: Any) -> bytes:
-    return yaml.safe_dump(config, sort_keys=False).encode()
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return yaml.dump(config, Dumper=dumper, sort_keys=False).encode()
+
+
+@cache
+def good_config() -> bytes:
+    return config_bytes(small_config())
+
+
+@cache
+def good_weights() -> bytes:
+    return weights_bytes(small_tensors())
 
 
 Edit = Callable[[tarfile.TarFile], None]
@@ -121,8 +133,8 @@ def nemo_bytes(
     format: int = tarfile.PAX_FORMAT,
 ) -> bytes:
     """A whole file, with other members where `before` and `after` put them; empty bytes leave a member out."""
-    config = config_bytes(small_config()) if config is None else config
-    weights = weights_bytes(small_tensors()) if weights is None else weights
+    config = good_config() if config is None else config
+    weights = good_weights() if weights is None else weights
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=format) as tar:
         add(tar, "./", b"", type=tarfile.DIRTYPE)

@@ -33,9 +33,13 @@ def load_once() -> None:
     load_weights(weights_bytes({"a": torch.zeros(1)}), "here")
 
 
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hostile") / "hostile.nemo"
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_hostile_file_is_refused(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "hostile.nemo"
+def test_hostile_file_is_refused(path: Path, name: str) -> None:
     path.write_bytes(FILES[name]())
     load_once()
     start = time.process_time()
