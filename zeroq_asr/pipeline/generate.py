@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,9 +61,12 @@ def synthesis_settings(config: GenerateConfig, model: FloatModel) -> SynthesisSe
 
 
 def default_data_path(model: FloatModel, config: GenerateConfig) -> Path:
-    """Where the data of this model, preset and seed lies when nobody says otherwise."""
+    """Where the data of this model with these settings lies when nobody says otherwise: other settings, other name."""
+    settings = json.dumps(synthesis_settings(config, model).to_json(), sort_keys=True)
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:6]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(model.name).stem) or "model"
-    return OUTPUT_DIR / "synthetic" / f"{name}-{model.fingerprint[:8]}-{config.preset}-seed{config.seed}.safetensors"
+    made_by = f"{config.preset}-seed{config.seed}-{digest}"
+    return OUTPUT_DIR / "synthetic" / f"{name}-{model.fingerprint[:8]}-{made_by}.safetensors"
 
 
 def generate(
@@ -127,11 +132,11 @@ def tap_forward(
     """mel [B, n_mels, T] -> the values `names`, differentiable; nothing behind the last of them is computed."""
     import torch
 
-    from zeroq_asr.runtime.float_executor import FloatExecutor
+    from zeroq_asr.pipeline.synthesis_executor import SynthesisExecutor
 
     check_device(device)
     torch.set_num_threads(threads)
-    executor = FloatExecutor(graph, device)
+    executor = SynthesisExecutor(graph, device)
     return lambda mel: executor.run(mel, keep=names, outputs=False)
 
 

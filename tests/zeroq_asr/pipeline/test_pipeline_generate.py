@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -187,8 +188,9 @@ def test_settings_follow_the_model() -> None:
     assert not synthesis_settings(small(), plain).normalize, "only where the front end normalises per feature"
 
 
-def test_default_path_names_model_preset_and_seed_and_nothing_odd() -> None:
+def test_default_path_names_model_and_settings_and_nothing_odd() -> None:
     model = replace(toy_float_model(), name="nvidia/stt en*quartz.nemo")
     path = default_data_path(model, small(seed=3))
-    assert path.name == "stt-en-quartz-00000000-fast-seed3.safetensors"
+    assert re.fullmatch(r"stt-en-quartz-00000000-fast-seed3-[0-9a-f]{6}\.safetensors", path.name)
+    assert path != default_data_path(model, small(seed=3, frames=61)), "two sets of settings never share a file"
     assert path.parts[0] == "zeroq-out"

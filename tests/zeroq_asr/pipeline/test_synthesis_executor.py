@@ -1,0 +1,36 @@
+"""The phase-wise dilated convolution against torch's own: values and gradients, every remainder of the length."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from toy import toy_graph
+
+from zeroq_asr.pipeline.synthesis_executor import SynthesisExecutor, dilated_depthwise
+from zeroq_asr.runtime.float_executor import FloatExecutor
+
+
+@pytest.mark.parametrize("frames", [17, 18, 19, 40])
+@pytest.mark.parametrize("dilation, kernel", [(2, 5), (3, 4), (2, 1), (4, 5)])
+@pytest.mark.parametrize("padding", [0, 4, 7])
+def test_equals_the_dilated_convolution(frames: int, dilation: int, kernel: int, padding: int) -> None:
+    generator = torch.Generator().manual_seed(frames)
+    x = torch.randn(3, 6, 1, frames, generator=generator, dtype=torch.float64)
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(6, 1, 1, kernel, generator=generator, dtype=torch.float64)
+    ours = dilated_depthwise(x, weight, dilation, padding)
+    theirs = F.conv2d(x, weight, padding=(0, padding), dilation=(1, dilation), groups=6)
+    torch.testing.assert_close(ours, theirs)
+    wave = torch.randn(theirs.shape, generator=generator, dtype=torch.float64)
+    (a,), (b,) = (torch.autograd.grad((y * wave).sum(), x) for y in (ours, theirs))
+    torch.testing.assert_close(a, b)
+
+
+def test_a_whole_graph_gives_the_same_values() -> None:
+    graph = toy_graph()
+    assert any(node.attrs.get("dilation") == 2 for node in graph.nodes), "the toy must have what this is about"
+    for frames in (50, 51):
+        mel = torch.randn(2, 6, frames, generator=torch.Generator().manual_seed(1))
+        ours, theirs = (kind(graph).run(mel)["logits"] for kind in (SynthesisExecutor, FloatExecutor))
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
