@@ -34,6 +34,11 @@ static uint64_t most_bytes(const zq_pool *pool, uint64_t (*bytes)(const zq_progr
     return most;
 }
 
+static void *allocate(uint64_t bytes)
+{
+    return bytes <= SIZE_MAX ? malloc((size_t)bytes) : NULL;
+}
+
 /* Sleep until every worker is here. */
 static void barrier(zq_pool *pool)
 {
@@ -66,7 +71,7 @@ static const zq_utterance *take(zq_pool *pool)
 static void run_whole_utterances(zq_pool *pool)
 {
     const uint64_t bytes = most_bytes(pool, zq_values_bytes) + most_bytes(pool, zq_scratch_bytes);
-    void *arena = malloc(bytes);
+    void *arena = allocate(bytes);
     const zq_utterance *u;
     if (!arena) {
         fail(pool, ZQ_NO_MEMORY);
@@ -98,7 +103,7 @@ static void run_parts_of_steps(zq_pool *pool, int32_t worker, void *scratch)
 static void *work(void *argument)
 {
     zq_pool *pool = argument;
-    void *scratch = pool->is_split ? malloc(most_bytes(pool, zq_scratch_bytes)) : NULL;
+    void *scratch = pool->is_split ? allocate(most_bytes(pool, zq_scratch_bytes)) : NULL;
     if (pool->is_split && !scratch) fail(pool, ZQ_NO_MEMORY);
     pthread_mutex_lock(&pool->mutex);
     const int32_t worker = pool->started++;
@@ -135,7 +140,7 @@ zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, cons
         if (!zq_values_bytes(program, utterances[u].frames)) return ZQ_BAD_LENGTH;
     if (count < 1) return ZQ_OK;
     pool.is_split = threads > count;
-    if (pool.is_split && !(pool.values = malloc(most_bytes(&pool, zq_values_bytes)))) return ZQ_NO_MEMORY;
+    if (pool.is_split && !(pool.values = allocate(most_bytes(&pool, zq_values_bytes)))) return ZQ_NO_MEMORY;
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.changed, NULL);
     run_workers(&pool, threads < 1 ? 1 : threads);

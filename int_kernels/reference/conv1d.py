@@ -28,16 +28,12 @@ def accumulate(step: Conv1d, x: NDArray[Any]) -> NDArray[np.int64]:
     Sums in int64 and refuses what does not fit int32 (which `Program` has proved cannot happen). -> int64 [C_out, T'].
     """
     padded = np.pad(x.astype(np.int64), ((0, 0), (step.padding, step.padding)))
-    frames = (padded.shape[1] - step.dilation * (step.kernel - 1) - 1) // step.stride + 1
-    # [groups, channels of the group, ...]: one matrix product per group and tap
-    padded = padded.reshape(step.groups, -1, padded.shape[1])
+    reach = step.dilation * (step.kernel - 1) + 1
+    windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=1)[:, :: step.stride, :: step.dilation]
+    windows = windows.reshape(step.groups, -1, *windows.shape[1:])  # [groups, C_in/groups, T', K]
     weight = step.weight.astype(np.int64).reshape(step.groups, -1, *step.weight.shape[1:])
-    acc = np.zeros((step.groups, weight.shape[1], frames), np.int64)
-    for k in range(step.kernel):
-        first = k * step.dilation
-        window = padded[:, :, first : first + step.stride * (frames - 1) + 1 : step.stride]
-        acc += weight[:, :, :, k] @ window
-    result: NDArray[np.int64] = acc.reshape(step.channels_out, frames) + step.bias.astype(np.int64)[:, None]
+    products: NDArray[np.int64] = np.einsum("gock,gctk->got", weight, windows)
+    result = products.reshape(step.channels_out, -1) + step.bias.astype(np.int64)[:, None]
     if result.min() < INT32.lo or result.max() > INT32.hi:
         raise RangeError(f"conv1d '{step.y}': an accumulator left int32, {result.min()} to {result.max()}")
     return result

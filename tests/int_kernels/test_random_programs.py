@@ -43,7 +43,7 @@ def test_native_equals_reference(program: Program, seed: int, sizes: list[int]) 
             assert_same(single[i], outputs, f"single, {threads} threads, utterance {i}")
 
 
-@settings(max_examples=20)
+@settings(max_examples=30)
 @given(program=programs(most_channels=80, longest_kernel=33, most_blocks=3), seed=seeds, size=lengths(2000))
 def test_native_equals_reference_on_wide_programs(program: Program, seed: int, size: int) -> None:
     xs = inputs(program, seed, [size])
