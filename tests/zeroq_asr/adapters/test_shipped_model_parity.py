@@ -1,0 +1,55 @@
+"""The shipped model is a real NeMo file: NeMo opens it, and reads the same words from real recordings as we do."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+pytest.importorskip("nemo.collections.asr", reason="nemo_toolkit is not installed")
+import torch
+
+from eval.ctc import decode
+from eval.manifest import read_manifest
+from zeroq_asr import zoo
+from zeroq_asr.adapters import from_nemo_object, load_float_model
+from zeroq_asr.runtime.audio import read_audio
+from zeroq_asr.runtime.float_executor import FloatExecutor
+from zeroq_asr.runtime.frontend import log_mel
+
+pytestmark = pytest.mark.nemo
+
+UTTERANCES = 12
+
+
+def test_shipped_model_agrees_with_nemo_from_sound_to_text() -> None:
+    logging.getLogger("nemo_logger").setLevel(logging.ERROR)
+    from nemo.collections.asr.models import EncDecCTCModel
+
+    path = zoo.model_path(zoo.DEFAULT_MODEL)
+    if not path.exists():
+        pytest.skip("the shipped model is not in this tree")
+    reference = EncDecCTCModel.restore_from(str(path), map_location="cpu").eval()
+    ours = load_float_model(zoo.DEFAULT_MODEL)
+    assert from_nemo_object(reference).fingerprint == ours.fingerprint
+    executor = FloatExecutor(ours.graph)
+    worst_features = worst_log_probs = 0.0
+    for utterance in read_manifest(zoo.manifest_path("clean"))[:UTTERANCES]:
+        audio = read_audio(utterance.audio_path, ours.frontend.sample_rate_hz)
+        with torch.no_grad():
+            mel, frames = reference.preprocessor(
+                input_signal=torch.from_numpy(audio)[None], length=torch.tensor([audio.size])
+            )
+            expected, _, _ = reference(
+                input_signal=torch.from_numpy(audio)[None], input_signal_length=torch.tensor([audio.size])
+            )
+            features = log_mel(audio, ours.frontend)
+            got = torch.log_softmax(executor.run(features[None])["logits"], dim=1)[0].T
+        worst_features = max(worst_features, float(np.abs(mel[0, :, : int(frames)].numpy() - features).max()))
+        expected = expected[0, : len(got)]
+        worst_log_probs = max(worst_log_probs, float((expected - got).abs().max()))
+        words = [decode(rows.argmax(dim=1).numpy(), ours.vocabulary) for rows in (expected, got)]
+        assert words[0] == words[1]
+    print(f"features differ by {worst_features:.1e}, log-probabilities by {worst_log_probs:.1e}")
+    assert worst_features <= 1e-3 and worst_log_probs <= 1e-2
