@@ -140,7 +140,7 @@ def _run(
     from zeroq_asr.pipeline.synthesis_view import reference_panel, synthesis_picture, text_decoder
 
     settings = synthesis_settings(config, model)
-    read_text = text_decoder(model)
+    read_text = text_decoder(model, arguments.threads)
     reference = reference_panel(arguments.reference, config, model, read_text)
     hop_ms = model.frontend.hop_ms
     with ExitStack() as stack:

@@ -21,7 +21,7 @@ from synth import (
 )
 from synth.store import MAX_BYTES
 from zeroq_asr.config import DEVICE, GENERATE_THREADS, OUTPUT_DIR, GenerateConfig
-from zeroq_asr.errors import ConfigError, FileError
+from zeroq_asr.errors import FileError
 from zeroq_asr.files import read_file, write_atomically
 
 if TYPE_CHECKING:
@@ -130,25 +130,12 @@ def tap_forward(
     graph: Graph, names: tuple[str, ...], device: str, threads: int
 ) -> Callable[[Tensor], Mapping[str, Tensor]]:
     """mel [B, n_mels, T] -> the values `names`, differentiable; nothing behind the last of them is computed."""
-    import torch
+    from synth.device import use_device
+    from zeroq_asr.runtime.float_executor import FloatExecutor
 
-    from zeroq_asr.pipeline.synthesis_executor import SynthesisExecutor
-
-    check_device(device)
-    torch.set_num_threads(threads)
-    executor = SynthesisExecutor(graph, device)
+    use_device(device, threads)
+    executor = FloatExecutor(graph, device)
     return lambda mel: executor.run(mel, keep=names, outputs=False)
-
-
-def check_device(device: str) -> None:
-    """Raise ConfigError unless torch can compute on `device`."""
-    import torch
-
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device: needed a device that torch can use here, came {device!r} ({reason})") from error
 
 
 def _batches_to_resume(partial: Path, settings: SynthesisSettings, model: FloatModel) -> tuple[SyntheticBatch, ...]:

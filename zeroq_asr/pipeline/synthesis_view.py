@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from synth import SpectrogramSpec, SyntheticData, random_baseline
 from synth.start import normalize_features, start
-from zeroq_asr.config import DEVICE, GenerateConfig
+from zeroq_asr.config import GenerateConfig
 from zeroq_asr.report.mel_figure import Panel, draw_panels, to_png
 
 if TYPE_CHECKING:
@@ -21,22 +21,13 @@ Mel = npt.NDArray[np.float32]
 ReadText = Callable[[Mel], str]
 
 
-def text_decoder(model: FloatModel, device: str = DEVICE) -> Callable[[Mel], str]:
+def text_decoder(model: FloatModel, threads: int) -> ReadText:
     """A function from a spectrogram float32 [n_mels, T] to the text that the float model reads in it (greedy CTC)."""
-    import torch
-
     from eval.ctc import decode
-    from zeroq_asr.runtime.float_executor import FloatExecutor
+    from zeroq_asr.runtime.float_tokens import FloatTokens
 
-    executor = FloatExecutor(model.graph, device)
-    (output,) = model.graph.outputs
-
-    def read(mel: Mel) -> str:
-        with torch.inference_mode():
-            logits = executor.run(torch.tensor(mel).unsqueeze(0))[output]
-        return decode(logits[0].argmax(dim=0).to(torch.int32).cpu().numpy(), model.vocabulary)
-
-    return read
+    source = FloatTokens(model.graph, threads)
+    return lambda mel: decode(source.tokens([mel])[0], model.vocabulary)
 
 
 def reference_mel(source: str, model: FloatModel) -> Mel:

@@ -10,6 +10,7 @@ One run per batch (so that batches lie over each other, step by step) and one ru
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from synth.types import StepRecord
 from zeroq_asr.config import SNAPSHOTS
-from zeroq_asr.report.mel_figure import Panel, draw_panels, to_pixels
+from zeroq_asr.report.mel_figure import Panel, draw_panels, to_png
 
 Mel = npt.NDArray[np.float32]
 ReadText = Callable[[Mel], str]
@@ -44,7 +45,7 @@ class TensorBoardLog:
     ) -> None:
         self._folder, self._taps, self._hop_ms, self._read_text = folder, tuple(tap_names), hop_ms, read_text
         self._reference = reference
-        self._writer: Any = None
+        self._writer: _EventWriter | None = None
         self._batch = -1
         self._first: Panel | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,8 +53,7 @@ class TensorBoardLog:
             for old in (*folder.glob("batch-*/events.out.tfevents.*"), *folder.glob("reference/events.out.tfevents.*")):
                 old.unlink()
         if reference is not None and not (keep and any(folder.glob("reference/events.out.tfevents.*"))):
-            self._open("reference")
-            self._show(reference, 0)
+            self._show(self._open("reference"), reference, 0)
 
     def __enter__(self) -> TensorBoardLog:
         return self
@@ -65,49 +65,86 @@ class TensorBoardLog:
 
     def __call__(self, record: StepRecord) -> None:
         """Write one step down."""
-        if record.batch != self._batch:
-            self._open(f"batch-{record.batch:02d}")
+        writer = self._writer
+        if writer is None or record.batch != self._batch:
+            writer = self._open(f"batch-{record.batch:02d}")
             self._batch = record.batch
-        self._writer.add_scalar("generate/loss/total", record.total, record.step)
+        writer.scalar("generate/loss/total", record.total, record.step)
         if record.last or record.step % max(1, record.steps // TAP_POINTS) == 0:
             for name, loss in zip(self._taps, record.tap_losses, strict=True):
-                self._writer.add_scalar(f"generate/loss/batchnorm/{name}", loss, record.step)
+                writer.scalar(f"generate/loss/batchnorm/{name}", float(loss), record.step)
         if _is_snapshot(record):
-            self._show_step(record)
+            self._show_step(writer, record)
 
     def close(self) -> None:
-        """Flush and close; nothing can be written afterwards."""
+        """Flush and close."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
-    def _open(self, run: str) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
+    def _open(self, run: str) -> _EventWriter:
         self.close()
-        self._writer = SummaryWriter(str(self._folder / run))
+        self._writer = _EventWriter(self._folder / run)
+        return self._writer
 
-    def _show_step(self, record: StepRecord) -> None:
+    def _show_step(self, writer: _EventWriter, record: StepRecord) -> None:
         word = "start" if record.step == 0 else "result" if record.last else f"step {record.step} of {record.steps}"
         title = f"synthetic, batch {record.batch}, {word}: loss {record.total:.3g}"
         panel = Panel(title, record.example, self._read_text(record.example))
-        self._show(panel, record.step)
+        self._show(writer, panel, record.step)
         if record.batch == 0 and record.step == 0:
             self._first = panel
         if record.batch == 0 and record.last and self._first is not None:
             panels = [self._first, panel, *([self._reference] if self._reference else [])]
-            self._picture("generate/comparison", panels, record.step)
+            writer.image("generate/comparison", to_png(draw_panels(panels, self._hop_ms)), record.step)
 
-    def _show(self, panel: Panel, step: int) -> None:
-        self._picture("generate/mel", [panel], step)
+    def _show(self, writer: _EventWriter, panel: Panel, step: int) -> None:
+        writer.image("generate/mel", to_png(draw_panels([panel], self._hop_ms)), step)
         if panel.text is not None:
             # as code: what a model reads must not be taken for markup
             words = panel.text.replace("`", "'") or "(no text)"
-            self._writer.add_text("generate/text", f"{panel.title}\n\n    {words}", step)
+            writer.text("generate/text", f"{panel.title}\n\n    {words}", step)
 
-    def _picture(self, tag: str, panels: Sequence[Panel], step: int) -> None:
-        pixels = to_pixels(draw_panels(panels, self._hop_ms))
-        self._writer.add_image(tag, pixels, step, dataformats="HWC")
+
+class _EventWriter:
+    """Scalars, PNG pictures and markdown texts into one run's event file, with tensorboard's own writer (no torch)."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._file: Any = EventFileWriter(str(folder))
+
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        self._add(step, tag=tag, simple_value=value)
+
+    def image(self, tag: str, png: bytes, step: int) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        # a PNG says its width and height in bytes 16 to 24
+        width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+        picture = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
+        self._add(step, tag=tag, image=picture)
+
+    def text(self, tag: str, markdown: str, step: int) -> None:
+        from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+        from tensorboard.compat.proto.types_pb2 import DT_STRING
+
+        shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
+        tensor = TensorProto(dtype=DT_STRING, string_val=[markdown.encode()], tensor_shape=shape)
+        metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+        self._add(step, tag=tag, metadata=metadata, tensor=tensor)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, step: int, **value: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        summary = Summary(value=[Summary.Value(**value)])
+        self._file.add_event(Event(wall_time=time.time(), step=step, summary=summary))
 
 
 def _is_snapshot(record: StepRecord) -> bool:

@@ -121,18 +121,40 @@ def _conv1d(node: Node, signal: _Signal, constants: list[Tensor]) -> _Signal:
         raise GraphError(
             f"node {node.output!r}: {data.shape[3]} frames are too few for its kernel; give a longer input"
         )
-    data = F.conv2d(
-        data.contiguous(memory_format=torch.channels_last),
-        weight,
-        bias,
-        stride=(1, stride),
-        padding=(0, padding),
-        dilation=(1, dilation),
-        groups=node.integer("groups"),
-    )
+    groups = node.integer("groups")
+    if dilation > 1 and stride == 1 and bias is None and groups == weight.shape[0] == data.shape[1]:
+        data = dilated_depthwise(data, weight, dilation, padding)
+    else:
+        data = F.conv2d(
+            data.contiguous(memory_format=torch.channels_last),
+            weight,
+            bias,
+            stride=(1, stride),
+            padding=(0, padding),
+            dilation=(1, dilation),
+            groups=groups,
+        )
     if lengths is not None:
         lengths = torch.div(lengths + 2 * padding - dilation * (kernel - 1) - 1, stride, rounding_mode="floor") + 1
     return _Signal(data, lengths)
+
+
+def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int, padding: int) -> Tensor:
+    """y[b, c, t] = sum_k w[c, k] x[b, c, t + d k - p] as d convolutions without dilation, one per phase t mod d.
+
+    x [B, C, 1, T], weight [C, 1, 1, K]; returns [B, C, 1, T + 2 p - d (K - 1)], channels-last. torch has no fast kernel
+    for dilated depthwise convolutions on a CPU: one such layer took as long as the rest of a QuartzNet.
+    """
+    batch, channels, _, frames = x.shape
+    result = frames + 2 * padding - dilation * (weight.shape[3] - 1)
+    # zeros behind the end make phases of equal length; no output that is kept reads them
+    extra = -(frames + 2 * padding) % dilation
+    rows = F.pad(x.permute(0, 2, 3, 1).squeeze(1), (0, 0, padding, padding + extra))  # [B, T + 2 p + extra, C]
+    steps = rows.shape[1] // dilation
+    phases = rows.view(batch, steps, dilation, channels).transpose(1, 2).reshape(batch * dilation, 1, steps, channels)
+    y = F.conv2d(phases.permute(0, 3, 1, 2), weight, groups=channels).permute(0, 2, 3, 1)  # [B d, 1, T'', C]
+    y = y.reshape(batch, dilation, -1, channels).transpose(1, 2).reshape(batch, -1, channels)
+    return y[:, :result].unsqueeze(1).permute(0, 3, 1, 2)
 
 
 def _edited(name: str, data: Tensor, edit: Edit | None) -> Tensor:

@@ -18,7 +18,7 @@ from toy_models import toy_float_model
 
 from synth import StepRecord, SynthError
 from zeroq_asr.config import GenerateConfig
-from zeroq_asr.errors import ConfigError, FileError
+from zeroq_asr.errors import FileError
 from zeroq_asr.pipeline.generate import (
     default_data_path,
     find_data,
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_before_the_work(tmp_pat
 
 def test_device_that_is_not_there(tmp_path: Path) -> None:
     for device in ("cuda:63", "quantum"):
-        with pytest.raises(ConfigError, match="--device"):
+        with pytest.raises(SynthError, match="--device"):
             generate(toy_float_model(), small(), tmp_path / "data", device=device, threads=1)
 
 

@@ -1,0 +1,20 @@
+"""Where torch computes."""
+
+from __future__ import annotations
+
+import torch
+
+from synth.errors import SynthError
+
+
+def use_device(device: str, threads: int) -> None:
+    """Set the number of torch's CPU threads, and raise SynthError unless torch can compute on `device`.
+
+    The number is set, not left to the machine, because the last bits of a sum depend on it.
+    """
+    torch.set_num_threads(threads)
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        raise SynthError(f"--device: needed a device that torch can use here, came {device!r} ({reason})") from error
