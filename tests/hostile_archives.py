@@ -141,6 +141,7 @@ def archives() -> Iterator[tuple[str, Recipe]]:
     yield "global pax header", lambda: paxed(b"11 mtime=1\n", b"g")
     yield "gzip bomb as weights", lambda: bomb(WEIGHTS, 1 << 30)
     yield "gzip bomb as config", lambda: bomb(CONFIG, 1 << 30)
+    yield "2 MB of zeros behind the end", lambda: nemo_bytes() + bytes(2 << 20)
     yield "gzip bomb behind the end", lambda: gzip.compress(nemo_bytes() + bytes(200 << 20), 1)
 
 

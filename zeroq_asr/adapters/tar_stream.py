@@ -27,6 +27,8 @@ MAX_GZIP_RATIO = 20
 """A gzip stream may expand to PLAIN_BYTES_FREE + MAX_GZIP_RATIO times its size; trained weights hardly shrink."""
 MAX_MEMBERS = 64
 MAX_PAX_BYTES = 4096
+MAX_TRAILER_BYTES = 1 << 20
+"""Zeros behind the archive's end; tar fills its last record, of 10,240 bytes by default."""
 
 _REFUSED_TYPES = {
     b"1": "a hard link",
@@ -163,6 +165,7 @@ class TarStream:
 
     def _check_end(self) -> None:
         rest = self._exactly(BLOCK, "end of archive")
+        left = MAX_TRAILER_BYTES
         while rest:
             if rest.strip(b"\0"):
                 raise self.error("end of archive", "zeros", "more data behind the archive's end")
@@ -170,8 +173,8 @@ class TarStream:
                 rest = self._stream.read(1 << 16)
             except (OSError, EOFError, zlib.error) as error:
                 raise self.error("end of archive", "a readable stream", str(error)[:80]) from error
-            self._budget -= len(rest)
-            if self._budget < 0:
+            left -= len(rest)
+            if left < 0:
                 raise self.error("end of archive", "zeros of a sensible number", "far too many")
 
 

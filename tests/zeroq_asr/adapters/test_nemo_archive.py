@@ -219,6 +219,7 @@ for path in sys.argv[1:]:
     except ZeroqError as error:
         outcomes.append(type(error).__name__)
 watching = False
+events += [["imported", name] for name in ("nemo", "omegaconf", "hydra", "lightning") if name in sys.modules]
 print(json.dumps([outcomes, events]))
 """
 
