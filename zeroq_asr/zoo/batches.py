@@ -29,7 +29,7 @@ class Stage:
 STAGES: tuple[Stage, ...] = (
     Stage(0.0, ("short",), 64, False),
     Stage(0.06, ("short0", "clean"), 32, False),
-    Stage(0.22, ("short0", "clean", "mixed"), 32, True),
+    Stage(0.32, ("short0", "clean", "mixed"), 32, True),
 )
 
 

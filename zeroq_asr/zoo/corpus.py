@@ -57,7 +57,7 @@ def training_shards(scale: float = 1.0) -> tuple[ShardSpec, ...]:
     return (
         *(ShardSpec(f"short{i}", "train", count, True, 0.1) for i in range(4)),
         *(ShardSpec(f"clean{i}", "train", count, False, 0.2) for i in range(4)),
-        *(ShardSpec(f"mixed{i}", "train", count, False, 0.6) for i in range(8)),
+        *(ShardSpec(f"mixed{i}", "train", count, False, 0.6) for i in range(5)),
     )
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--work", type=Path, default=Path("zoo-work"), help="corpus and checkpoint go here (about 3 GB)"
     )
     parser.add_argument("--output", type=Path, required=True, help="the .nemo file to write")
-    parser.add_argument("--steps", type=int, default=20000, help="optimiser steps of the whole run")
+    parser.add_argument("--steps", type=int, default=12000, help="optimiser steps of the whole run")
     parser.add_argument("--lr", type=float, default=4e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -184,7 +186,8 @@ def _start_corpus(arguments: argparse.Namespace) -> subprocess.Popen[bytes]:
         "--seed",
         str(arguments.seed),
     ]
-    return subprocess.Popen(command)
+    # A session of its own: it can be ended with all its workers, and a desktop's scheduler shares the processor fairly.
+    return subprocess.Popen(command, start_new_session=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -198,7 +201,8 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             _train(trainer, maker)
         finally:
-            maker.terminate()
+            with suppress(ProcessLookupError):
+                os.killpg(maker.pid, signal.SIGTERM)
     trainer.export(arguments.output)
     print(f"{arguments.output}: {sum(p.numel() for p in trainer.model.parameters())} parameters, {trainer.step} steps")
     return 0

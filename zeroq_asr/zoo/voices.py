@@ -31,24 +31,29 @@ class Voice:
     pitch: int = 50
 
 
+# espeak-ng takes variants (+f2, +m5 ...) of the voice "en"; on "en-gb", the same voice, it silently ignores them.
 TRAINING_VOICES: tuple[Voice, ...] = (
     Voice("espeak", "en-us"),
     Voice("espeak", "en-gb", pitch=45),
     Voice("espeak", "en-gb-scotland"),
     Voice("espeak", "en-gb-x-rp", pitch=58),
     Voice("espeak", "en-us+f2", pitch=55),
-    Voice("espeak", "en-gb+f4"),
+    Voice("espeak", "en-gb"),
     Voice("espeak", "en-us+m3", pitch=42),
     Voice("flite", "slt", pitch=170),
     Voice("flite", "rms", pitch=95),
     Voice("flite", "awb", pitch=120),
 )
 OTHER_VOICES: tuple[Voice, ...] = (
+    Voice("espeak", "en-us+m7"),
+    Voice("espeak", "en-us+f1", pitch=52),
+    Voice("espeak", "en-us-nyc"),
+    Voice("espeak", "en-gb-x-gbclan"),
+    Voice("espeak", "en-gb-x-rp+f5"),
+    Voice("espeak", "en-gb-scotland+m4", pitch=45),
+    Voice("espeak", "en+m5"),
     Voice("espeak", "en-us+f5"),
-    Voice("espeak", "en-gb-x-gbclan+m7"),
-    Voice("espeak", "en-us-nyc+f3", pitch=52),
-    Voice("espeak", "en-gb+m5", pitch=40),
-    Voice("espeak", "en-gb-x-gbcwmd+f1", pitch=48),
+    Voice("espeak", "en-us+m1"),
     Voice("flite", "kal16", pitch=105),
 )
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from zeroq_asr.zoo.batches import STAGES, Curriculum, collate, encode, mask_spec
 from zeroq_asr.zoo.corpus import ShardSpec, read_shard
 from zeroq_asr.zoo.speedups import depthwise
 from zeroq_asr.zoo.train import WARM_UP_STEPS, learning_rate, main
-from zeroq_asr.zoo.voices import add_noise, reverberate, to_pcm16
+from zeroq_asr.zoo.voices import OTHER_VOICES, TRAINING_VOICES, Voice, add_noise, render, reverberate, to_pcm16
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
 
 
 def test_the_stages_follow_each_other() -> None:
-    assert [stage_at(step, 1000) for step in (0, 59, 60, 219, 220, 999)] == [0, 0, 1, 1, 2, 2]
+    assert [stage_at(step, 1000) for step in (0, 59, 60, 319, 320, 999)] == [0, 0, 1, 1, 2, 2]
 
 
 def test_padding_and_tokens_of_a_batch() -> None:
@@ -101,6 +103,21 @@ def test_noise_has_the_ratio_asked_for_and_a_room_keeps_the_length() -> None:
     assert 10 * np.log10(np.mean(speech**2) / np.mean((noisy - speech) ** 2)) == pytest.approx(20.0, abs=0.1)
     assert reverberate(speech, rng, 0.2, 0.3).shape == speech.shape
     assert abs(to_pcm16(speech, 0.25)).max() == pytest.approx(0.25 * 32767, abs=1)
+
+
+@pytest.mark.skipif(not (shutil.which("espeak-ng") and shutil.which("flite")), reason="needs espeak-ng and flite")
+def test_no_other_voice_is_a_training_voice_under_another_name() -> None:
+    """espeak-ng falls back silently to a base voice when it does not know a variant."""
+
+    def sound(voice: Voice) -> bytes:
+        same_settings = dataclasses.replace(voice, speed=160, pitch=50 if voice.engine == "espeak" else 110)
+        return render("water the plants", same_settings, np.random.default_rng(0), spread=0.0).tobytes()
+
+    trained = {sound(voice) for voice in TRAINING_VOICES}
+    assert len(trained) == len({voice.name for voice in TRAINING_VOICES}) == 9
+    others = [sound(voice) for voice in OTHER_VOICES]
+    assert trained.isdisjoint(others)
+    assert len(set(others)) == len(OTHER_VOICES)
 
 
 @pytest.mark.parametrize("arguments", [["--help"]])

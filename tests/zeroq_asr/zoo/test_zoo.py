@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+
+import pytest
+import soundfile
+
+from zeroq_asr.errors import ConfigError
+from zeroq_asr.zoo import DEFAULT_MODEL, manifest_path, model_path, shipped_models, shipped_sets
+from zeroq_asr.zoo.architecture import LABELS, model_config
+from zeroq_asr.zoo.corpus import test_texts as texts_of_set
+from zeroq_asr.zoo.grammar import split_of
+from zeroq_asr.zoo.measure import open_model, read_set, transcribe
+
+
+def test_the_zoo_is_light() -> None:
+    code = "import sys, zeroq_asr.zoo; print([m for m in ('torch', 'nemo', 'scipy', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_default_model_is_shipped_as_a_tar_with_the_two_members_of_a_nemo_file() -> None:
+    assert DEFAULT_MODEL in shipped_models()
+    path = model_path(DEFAULT_MODEL)
+    assert path.stat().st_size < 16e6
+    with tarfile.open(path) as archive:
+        assert {name.removeprefix("./") for name in archive.getnames()} - {"", "."} == {
+            "model_config.yaml",
+            "model_weights.ckpt",
+        }
+
+
+@pytest.mark.parametrize("function", [model_path, manifest_path])
+def test_an_unknown_name_is_refused_with_the_known_ones(function: object) -> None:
+    known = shipped_models() if function is model_path else shipped_sets()
+    with pytest.raises(ConfigError, match=known[0]):
+        function("nonesuch")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["clean", "other"])
+def test_a_shipped_set_is_whole_held_out_and_what_the_grammar_wrote(name: str) -> None:
+    lines = [json.loads(line) for line in manifest_path(name).read_text().splitlines()]
+    texts = [line["text"] for line in lines]
+    assert len(lines) >= 250
+    assert texts == texts_of_set(name, len(texts), 0)
+    assert {split_of(text) for text in texts} == {"test"}
+    assert set("".join(texts)) <= set(LABELS)
+    for line in lines:
+        info = soundfile.info(manifest_path(name).parent / line["audio_filepath"])
+        assert (info.samplerate, info.channels, info.format) == (16000, 1, "FLAC")
+        assert abs(info.frames / 16000 - line["duration"]) < 1e-3
+        assert 0.5 < line["duration"] < 6
+
+
+def test_the_audio_decodes_and_is_not_silent() -> None:
+    for name in shipped_sets():
+        for path, _ in read_set(manifest_path(name))[::50]:
+            samples, rate = soundfile.read(path, dtype="float32")
+            assert rate == 16000
+            assert 0.02 < abs(samples).max() < 0.5
+
+
+def test_the_shipped_files_stay_small() -> None:
+    folder = model_path(DEFAULT_MODEL).parent
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 25e6
+
+
+def test_the_architecture_has_every_part_of_a_quartznet() -> None:
+    encoder = model_config()["encoder"]
+    blocks = encoder["jasper"]
+    assert encoder["conv_mask"] is True
+    assert blocks[0]["stride"] == [2]
+    assert any(block["dilation"] == [2] for block in blocks)
+    assert sum(block["residual"] for block in blocks) == 5
+    assert blocks[-1]["kernel"] == [1]
+
+
+@pytest.mark.nemo
+@pytest.mark.slow
+def test_nemo_opens_the_shipped_model_and_transcribes() -> None:
+    model = open_model(model_path(DEFAULT_MODEL))
+    assert sum(parameter.numel() for parameter in model.parameters()) <= 3_000_000
+    items = read_set(manifest_path("clean"))[:40]
+    hypotheses = transcribe(model, [audio for audio, _ in items])
+    right = sum(text == hypothesis for (_, text), hypothesis in zip(items, hypotheses, strict=True))
+    assert right >= 24, hypotheses
