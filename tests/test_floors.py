@@ -49,6 +49,7 @@ HEAVY = {
         "synth",
         "zeroq_asr.adapters",
         "zeroq_asr.runtime.float_executor",
+        "zeroq_asr.runtime.float_tokens",
         "zeroq_asr.runtime.simulation",
         "zeroq_asr.zoo",
     ),

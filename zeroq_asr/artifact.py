@@ -208,9 +208,9 @@ def _constant(name: str, spec: Mapping[str, Any], stored: Array) -> Array:
         raise FileError(f"constant {name!r}: shape {shape} is out of bounds")
     type = IntType.from_name(_text(spec["type"]))
     if type.bits < 8:
-        return unpack(np.asarray(stored, dtype=np.uint8) if stored.dtype == np.uint8 else stored, type, count).reshape(
-            shape
-        )
+        if stored.dtype != np.uint8:
+            raise FileError(f"constant {name!r}: needed packed codes in uint8, came {stored.dtype}")
+        return unpack(stored.astype(np.uint8, copy=False), type, count).reshape(shape)
     if stored.dtype != type.storage or stored.shape != shape:
         raise FileError(f"constant {name!r}: needed {type.name} {shape}, came {stored.dtype} {stored.shape}")
     return stored

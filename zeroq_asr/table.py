@@ -47,23 +47,25 @@ def _main(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.seeds <= 100:
         raise ConfigError(f"--seeds: needed 1 to 100, came {arguments.seeds}")
     from zeroq_asr.files import write_atomically
+    from zeroq_asr.pipeline.evaluate import read_test_set, split_into_blocks
     from zeroq_asr.pipeline.table import Plan, fill_table, render_table
     from zeroq_asr.zoo import DEFAULT_MODEL, shipped_sets
 
     plan = Plan(
         model=arguments.model or DEFAULT_MODEL,
-        manifests=tuple(arguments.manifest or shipped_sets()),
         bits=tuple(arguments.bits),
         calibrations=tuple(arguments.calibrations),
         real=arguments.real,
         seeds=tuple(range(arguments.seeds)),
         preset=arguments.preset,
-        limit=arguments.limit,
         threads=arguments.threads,
         device=arguments.device,
     )
-    with progress(len(plan.programs), "quantize", arguments.quiet) as bar:
-        rows = fill_table(plan, OUTPUT_DIR / "table", bar.advance, arguments.quiet)
+    sets = [read_test_set(name, arguments.limit) for name in arguments.manifest or shipped_sets()]
+    blocks = sum(len(split_into_blocks(test_set.utterances)) for test_set in sets)
+    steps = len(plan.programs) + blocks
+    with progress(steps, "table", arguments.quiet) as bar:
+        rows = fill_table(plan, sets, OUTPUT_DIR / "table", bar.advance, bar.advance)
     print(render_table(rows), end="", flush=True)
     if arguments.json:
         write_atomically(arguments.json, (json.dumps({"results": rows}, indent=2) + "\n").encode())

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zeroq_asr import evaluate, generate, inspect, quantize, transcribe, verify
+from zeroq_asr import evaluate, generate, inspect, quantize, verify
 from zeroq_asr.artifact import load_model
 from zeroq_asr.pipeline.evaluate import read_test_set
 from zeroq_asr.runtime.audio import read_audio

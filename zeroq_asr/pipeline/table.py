@@ -12,7 +12,7 @@ from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import IntegerModel, save_model
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.pipeline.calibration import calibration_data
-from zeroq_asr.pipeline.evaluate import evaluate, read_test_set
+from zeroq_asr.pipeline.evaluate import TestSet, evaluate
 from zeroq_asr.pipeline.quantize import quantize_model
 from zeroq_asr.report.columns import align
 from zeroq_asr.runtime.transcriber import float_transcriber, open_integer
@@ -29,13 +29,11 @@ class Plan:
     """What the table compares. `real`: manifest (or shipped set) that stands for real calibration data."""
 
     model: str
-    manifests: tuple[str, ...]
     bits: tuple[int, ...]
     calibrations: tuple[str, ...]
     real: str
     seeds: tuple[int, ...]
     preset: str
-    limit: int | None
     threads: int
     device: str
 
@@ -50,7 +48,13 @@ class Plan:
         ]
 
 
-def fill_table(plan: Plan, folder: Path, on_program: Callable[[str], None], quiet: bool) -> list[Row]:
+def fill_table(
+    plan: Plan,
+    sets: Sequence[TestSet],
+    folder: Path,
+    on_program: Callable[[str], None],
+    on_block: Callable[[], None],
+) -> list[Row]:
     """Quantize and evaluate everything in `plan`; return one row per set, bits and calibration, the float model first.
 
     The programs are written to `folder` and read back: what is scored is what a user would load. `on_program` hears of
@@ -68,11 +72,12 @@ def fill_table(plan: Plan, folder: Path, on_program: Callable[[str], None], quie
     float_bytes = sum(array.nbytes for array in model.graph.constants.values())
     systems = [float_transcriber(model, model.name, float_bytes, plan.threads)]
     systems += [open_integer(path, threads=plan.threads) for path in paths]
-    sets = [read_test_set(name, plan.limit) for name in plan.manifests]
-    reports = evaluate(systems, sets, quiet=quiet)
+    reports = evaluate(systems, sets, on_block=on_block)
     bops = _bops(model)
     return [
-        row for name in plan.manifests for row in _rows(plan, name, [r for r in reports if r.manifest == name], bops)
+        row
+        for test_set in sets
+        for row in _rows(plan, test_set.name, [r for r in reports if r.manifest == test_set.name], bops)
     ]
 
 
