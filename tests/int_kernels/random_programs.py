@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,24 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from numpy.typing import NDArray
 
-from int_kernels import INT32, Argmax, Conv1d, Dyadic, IntType, Program, Step, Sum, ValueSpec, accumulator_bounds
+from int_kernels import INT32, Argmax, Conv1d, Dyadic, IntType, Program, Step, Sum, ValueSpec
 
 CODE_TYPES = [IntType(bits, signed) for bits in range(2, 9) for signed in (True, False)]
 
 
 def codes(random: np.random.Generator, shape: tuple[int, ...], code_type: IntType) -> NDArray[np.int64]:
-    """Codes of a type: anything, or each at one of the rails, or all at one rail."""
+    """Codes of a type: mostly anything, at times each at one of the rails, seldom all at one rail."""
     lo, hi = code_type.lo, code_type.hi
-    style = random.integers(4)
-    if style == 0:
+    style = random.integers(8)
+    if style < 2:
         return random.choice([lo, hi], shape)
-    if style == 1:
+    if style == 2:
         return np.full(shape, random.choice([lo, hi]))
     return random.integers(lo, hi, shape, endpoint=True)
+
+
+def bits(number: int) -> int:
+    return max(number, 1).bit_length()
 
 
 @dataclass
@@ -36,6 +41,7 @@ class Maker:
     random: np.random.Generator = field(init=False)
     values: list[ValueSpec] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    spread: dict[str, int] = field(default_factory=dict)  # raw accumulator -> its usual magnitude
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.draw(st.integers(0, 2**32 - 1)))
@@ -45,12 +51,12 @@ class Maker:
         self.values.append(ValueSpec(f"v{len(self.values)}", channels, int_type))
         return self.values[-1]
 
-    def rescale(self, worst: int, y_type: IntType, channels: int) -> Dyadic:
-        """Ratios that bring accumulators of magnitude `worst` near the range of the result, now and then far off."""
+    def rescale(self, spread: int, y_type: IntType, channels: int) -> Dyadic:
+        """Ratios that spread accumulators of magnitude `spread` over the result's range, now and then far off."""
         count = self.draw(st.sampled_from([1, channels]))
-        shift = 30 + max(worst // max(y_type.hi, 1), 1).bit_length() + self.random.integers(-4, 3, count)
+        shift = 31 + bits(spread) - bits(y_type.hi) + self.random.integers(-2, 2, count)
         multiplier = self.random.integers(1 << 30, 1 << 31, count)
-        odd = self.random.integers(8)
+        odd = self.random.integers(16)
         if odd == 0:
             multiplier[0] = 0
         elif odd == 1:
@@ -60,7 +66,7 @@ class Maker:
         return Dyadic(multiplier, np.clip(shift, 1, 62))
 
     def clip(self, y_type: IntType) -> tuple[int, int] | None:
-        choices = [None, (0, y_type.hi), (y_type.lo // 2, y_type.hi // 3)]
+        choices = [None, None, (0, y_type.hi), (y_type.lo // 2, y_type.hi // 3)]
         return self.draw(st.sampled_from(choices))
 
     def conv(self, x: ValueSpec, out: int, shape: dict[str, int], y_type: IntType, is_raw: bool = False) -> ValueSpec:
@@ -68,13 +74,17 @@ class Maker:
         kernel, groups = shape["kernel"], shape["groups"]
         weight_type = IntType(self.draw(st.integers(2, 8)))
         weight = codes(self.random, (out, x.channels // groups, kernel), weight_type)
-        bias = self.random.integers(-(1 << 12), 1 << 12, out)
         y = self.value(out, y_type)
-        lowest, highest = accumulator_bounds(weight, bias, x.type)
-        rescale = None if is_raw else self.rescale(int(max(-lowest.min(), highest.max())), y_type, out)
-        clip = None if is_raw else self.clip(y_type)
+        taps = kernel * (x.channels // groups)
+        spread = 1 + x.type.hi * weight_type.hi * (1 + isqrt(taps)) // 3
+        bias = self.random.integers(-spread, spread + 1, out)
         rest = {name: shape[name] for name in ("stride", "dilation", "padding", "groups")}
-        self.steps.append(Conv1d(x.name, y.name, weight, bias, rescale=rescale, clip=clip, **rest))
+        if is_raw:
+            self.steps.append(Conv1d(x.name, y.name, weight, bias, **rest))
+            self.spread[y.name] = spread
+        else:
+            rescale = self.rescale(spread, y_type, out)
+            self.steps.append(Conv1d(x.name, y.name, weight, bias, rescale=rescale, clip=self.clip(y_type), **rest))
         return y
 
     def any_conv(self, x: ValueSpec) -> ValueSpec:
@@ -111,8 +121,12 @@ class Maker:
         if x.channels == out and self.draw(st.booleans()):
             branches.append(x)
         y = self.value(out, self.draw(st.sampled_from(CODE_TYPES)))
-        multipliers = self.random.integers(0, 1 << self.draw(st.sampled_from([8, 20, 30])), (len(branches), out))
-        shift = self.random.integers(*self.draw(st.sampled_from([(1, 10), (20, 40), (61, 63)])), out)
+        width = self.draw(st.sampled_from([8, 20, 30]))  # bits of the multiplier of the widest branch
+        spreads = [self.spread.get(branch.name, branch.type.hi) for branch in branches]
+        most = [max(1, (1 << width) * min(spreads) // spread) for spread in spreads]
+        multipliers = self.random.integers(0, np.array(most)[:, None] + 1, (len(branches), out))
+        shift = width + bits(min(spreads)) - bits(y.type.hi) + self.random.integers(-1, 2, out)
+        shift = np.clip(shift, 1, 62)
         self.steps.append(Sum(tuple(b.name for b in branches), y.name, multipliers, shift, self.clip(y.type)))
         return y
 
@@ -122,7 +136,7 @@ def programs(draw: DrawFn, most_channels: int = 6, longest_kernel: int = 5, most
     """A sound program with logits and their argmax, and perhaps a value from inside, as outputs."""
     maker = Maker(draw, most_channels, longest_kernel)
     x = maker.values[0]
-    for _ in range(draw(st.integers(0, most_blocks))):
+    for _ in range(draw(st.integers(1, most_blocks))):
         block = draw(st.sampled_from([maker.any_conv, maker.residual]))
         x = block(x)
     logits = maker.pointwise(x, draw(st.integers(1, most_channels)), INT32, is_raw=draw(st.booleans()))

@@ -25,7 +25,7 @@ def run_sanitized(
         pytest.skip(f"gcc has no {runtime} here")
     library = compile_library(tmp_path / "sanitized.so", "-O1", "-g", "-DZQ_SINGLE_VERSION", *flags)
     environment = os.environ | {"LD_PRELOAD": preload, "PYTHONPATH": str(ROOT)} | options
-    command = [sys.executable, str(SCRIPT), str(library), "60"]
+    command = [sys.executable, str(SCRIPT), str(library), "40"]
     if "thread" in runtime or "tsan" in runtime:  # its runtime wants a fixed layout of memory
         command = ["setarch", platform.machine(), "-R", *command]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
