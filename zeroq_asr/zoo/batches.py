@@ -18,7 +18,7 @@ _INDEX = {label: index for index, label in enumerate(LABELS)}
 
 @dataclass(frozen=True)
 class Stage:
-    """Part of the curriculum: from which fraction of all steps, on which shards (by name prefix), in which batches."""
+    """Part of the curriculum: from which fraction of --steps, on which shards (by name prefix), in which batches."""
 
     start: float
     shards: tuple[str, ...]
@@ -30,6 +30,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(0.0, ("short",), 64, False),
     Stage(0.06, ("short0", "clean"), 32, False),
     Stage(0.32, ("short0", "clean", "mixed"), 32, True),
+    Stage(1.0, ("clean", "mixed", "flite", "wide"), 32, True),
 )
 
 
@@ -72,7 +73,7 @@ def mask_spectrogram(batch: Batch, rng: np.random.Generator) -> None:
 
 
 def stage_at(step: int, total: int) -> int:
-    """The index of the stage that step 0 <= step < total belongs to."""
+    """The index of the stage that step >= 0 belongs to; from ``total`` on, the refinement."""
     return max(index for index, stage in enumerate(STAGES) if step >= round(stage.start * total))
 
 

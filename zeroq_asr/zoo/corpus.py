@@ -28,9 +28,11 @@ from zeroq_asr.files import write_atomically
 from zeroq_asr.zoo.architecture import N_MELS, model_config
 from zeroq_asr.zoo.grammar import sentences
 from zeroq_asr.zoo.voices import (
+    FLITE_VOICES,
     OTHER_VOICES,
     SAMPLE_RATE_HZ,
     TRAINING_VOICES,
+    WIDE_VOICES,
     Voice,
     add_noise,
     flac_bytes,
@@ -49,15 +51,18 @@ class ShardSpec:
     count: int
     short: bool
     noisy: float
+    voices: tuple[Voice, ...] = TRAINING_VOICES
 
 
-def training_shards(scale: float = 1.0) -> tuple[ShardSpec, ...]:
-    """Short clean phrases first, then whole sentences, noisier later; ``scale`` shrinks every shard (for tests)."""
-    count = max(int(4000 * scale), 8)
+def training_shards() -> tuple[ShardSpec, ...]:
+    """Short clean phrases first, then whole sentences, noisier later, more voices at last."""
+    count = 4000
     return (
         *(ShardSpec(f"short{i}", "train", count, True, 0.1) for i in range(4)),
         *(ShardSpec(f"clean{i}", "train", count, False, 0.2) for i in range(4)),
         *(ShardSpec(f"mixed{i}", "train", count, False, 0.6) for i in range(5)),
+        *(ShardSpec(f"flite{i}", "train", count, False, 0.3, FLITE_VOICES) for i in range(2)),
+        *(ShardSpec(f"wide{i}", "train", count, False, 0.6, WIDE_VOICES) for i in range(2)),
     )
 
 
@@ -121,13 +126,13 @@ class FeatureMaker:
 _maker: FeatureMaker | None = None
 
 
-def _features(job: tuple[str, int, str, int, float]) -> NDArray[np.float16]:
+def _features(job: tuple[ShardSpec, int, str, int]) -> NDArray[np.float16]:
     global _maker
     if _maker is None:
         _maker = FeatureMaker()
-    name, seed, text, index, noisy = job
-    rng = np.random.default_rng([_mix(seed, name), index])
-    return _maker(utterance(text, TRAINING_VOICES, rng, noisy=noisy))
+    spec, seed, text, index = job
+    rng = np.random.default_rng([_mix(seed, spec.name), index])
+    return _maker(utterance(text, spec.voices, rng, noisy=spec.noisy))
 
 
 def build_shards(
@@ -141,7 +146,7 @@ def build_shards(
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for spec in todo:
             texts = shard_texts(spec, seed)
-            jobs = [(spec.name, seed, text, index, spec.noisy) for index, text in enumerate(texts)]
+            jobs = [(spec, seed, text, index) for index, text in enumerate(texts)]
             arrays = list(pool.map(_features, jobs, chunksize=50))
             _write_shard(folder, spec.name, texts, arrays)
             report(f"corpus: {spec.name}, {len(texts)} utterances, {sum(map(len, arrays)) / 360000:.2f} h")

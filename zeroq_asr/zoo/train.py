@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 WARM_UP_STEPS = 300
+REFINE_PEAK = 0.4
 CHECKPOINT_EVERY_S = 120.0
 
 
@@ -40,7 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--work", type=Path, default=Path("zoo-work"), help="corpus and checkpoint go here (about 3 GB)"
     )
     parser.add_argument("--output", type=Path, required=True, help="the .nemo file to write")
-    parser.add_argument("--steps", type=int, default=12000, help="optimiser steps of the whole run")
+    parser.add_argument("--steps", type=int, default=12000, help="optimiser steps of the main part")
+    parser.add_argument("--refine", type=int, default=0, help="further steps, on more voices")
     parser.add_argument("--lr", type=float, default=4e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -52,8 +54,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def learning_rate(step: int, total: int, peak: float) -> float:
-    """Linear warm-up, then peak * (1 + cos(pi * progress)) / 2 down to 0 at the last step."""
+def learning_rate(step: int, total: int, refine: int, peak: float) -> float:
+    """Linear warm-up, then peak * (1 + cos(pi * progress)) / 2 down to 0 at ``total``; the refinement does it again.
+
+    The refinement's peak is lower by REFINE_PEAK, its length ``refine`` steps.
+    """
+    if step >= total:
+        step, total, peak = step - total, max(refine, 1), peak * REFINE_PEAK
     if step < WARM_UP_STEPS:
         return peak * (step + 1) / WARM_UP_STEPS
     progress = (step - WARM_UP_STEPS) / max(total - WARM_UP_STEPS, 1)
@@ -96,7 +103,8 @@ class Trainer:
         """One optimiser step; returns the loss (mean over utterances of -log p(text) per letter)."""
         import torch
 
-        rate = learning_rate(self.step, self.arguments.steps, self.arguments.lr)
+        plan = self.arguments
+        rate = learning_rate(self.step, plan.steps, plan.refine, plan.lr)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
@@ -219,14 +227,15 @@ def _train(trainer: Trainer, maker: subprocess.Popen[bytes]) -> None:
 
     curriculum = Curriculum(arguments.work / "corpus", arguments.seed, arguments.steps, waiting)
     saved, losses, dev_note = time.monotonic(), [], ""
-    with cli.progress(arguments.steps - trainer.step, "train") as bar:
-        while trainer.step < arguments.steps:
+    total = arguments.steps + arguments.refine
+    with cli.progress(total - trainer.step, "train") as bar:
+        while trainer.step < total:
             losses.append(trainer.train_step(curriculum.at(trainer.step)))
             losses = losses[-100:]
             if trainer.step % 500 == 0:
                 wer = trainer.word_error_rate(list(read_shard(arguments.work / "corpus", DEV.name)))
                 dev_note = f", dev WER {wer:.1f} % at step {trainer.step}"
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S or trainer.step == arguments.steps:
+            if time.monotonic() - saved > CHECKPOINT_EVERY_S or trainer.step in (arguments.steps, total):
                 trainer.save()
                 saved = time.monotonic()
             bar.advance(f"step {trainer.step} loss {np.mean(losses):.3f}{dev_note}")

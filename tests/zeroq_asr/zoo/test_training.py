@@ -16,8 +16,17 @@ from zeroq_asr.zoo import batches
 from zeroq_asr.zoo.batches import STAGES, Curriculum, collate, encode, mask_spectrogram, stage_at
 from zeroq_asr.zoo.corpus import ShardSpec, read_shard
 from zeroq_asr.zoo.speedups import depthwise
-from zeroq_asr.zoo.train import WARM_UP_STEPS, learning_rate, main
-from zeroq_asr.zoo.voices import OTHER_VOICES, TRAINING_VOICES, Voice, add_noise, render, reverberate, to_pcm16
+from zeroq_asr.zoo.train import REFINE_PEAK, WARM_UP_STEPS, learning_rate, main
+from zeroq_asr.zoo.voices import (
+    OTHER_VOICES,
+    TRAINING_VOICES,
+    WIDE_VOICES,
+    Voice,
+    add_noise,
+    render,
+    reverberate,
+    to_pcm16,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,16 +49,18 @@ def test_the_fast_depthwise_convolution_has_torchs_values_and_gradients(
         torch.testing.assert_close(mine, other, atol=2e-5, rtol=1e-4)
 
 
-def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
-    rates = [learning_rate(step, 5000, 4e-3) for step in range(5001)]
+def test_the_learning_rate_warms_up_and_ends_at_zero_twice() -> None:
+    both = [learning_rate(step, 5000, 2000, 4e-3) for step in range(7001)]
+    assert max(both[5000:]) == pytest.approx(4e-3 * REFINE_PEAK)
+    assert both[4999] < 1e-8 and both[7000] == pytest.approx(0, abs=1e-12)
+    rates = [*both[:5000], 0.0]
     assert rates[WARM_UP_STEPS] == max(rates) == pytest.approx(4e-3)
     assert rates[0] < 1e-4
-    assert rates[-1] == pytest.approx(0, abs=1e-12)
     assert all(a >= b for a, b in itertools.pairwise(rates[WARM_UP_STEPS:]))
 
 
 def test_the_stages_follow_each_other() -> None:
-    assert [stage_at(step, 1000) for step in (0, 59, 60, 319, 320, 999)] == [0, 0, 1, 1, 2, 2]
+    assert [stage_at(step, 1000) for step in (0, 59, 60, 319, 320, 999, 1000, 1500)] == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_padding_and_tokens_of_a_batch() -> None:
@@ -115,6 +126,8 @@ def test_no_other_voice_is_a_training_voice_under_another_name() -> None:
 
     trained = {sound(voice) for voice in TRAINING_VOICES}
     assert len(trained) == len({voice.name for voice in TRAINING_VOICES}) == 9
+    trained |= {sound(voice) for voice in WIDE_VOICES}
+    assert len(trained) == 9 + len(WIDE_VOICES)
     others = [sound(voice) for voice in OTHER_VOICES]
     assert trained.isdisjoint(others)
     assert len(set(others)) == len(OTHER_VOICES)
