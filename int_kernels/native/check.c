@@ -1,5 +1,5 @@
-/* Looks at a program once, before it ever runs: every index and size that the kernels trust (SPEC 6, 9). The proofs about ranges
- * (SPEC 5) are made where programs are built. */
+/* Looks at a program once, before it ever runs: every index and size that the kernels trust (SPEC 6, 9). The
+ * proofs about ranges (SPEC 5) are made where programs are built. */
 #include "kernels.h"
 
 enum { MAX_CHANNELS = 1 << 16, MAX_EXTENT = 1 << 15, MAX_LENGTH = 1 << 24, MAX_COUNT = 1 << 20 };

@@ -1,7 +1,7 @@
 /* conv1d with two or more input channels per group; a pointwise convolution is the case kernel = 1 (SPEC 4).
  *
- * For a tile of output frames the inputs of every tap are gathered side by side as 16-bit columns [tap][ZQ_TILE]; each block of
- * ZQ_ROWS output channels then runs over the taps with its accumulators in registers. */
+ * For a tile of output frames the inputs of every tap are gathered side by side as 16-bit columns [tap][ZQ_TILE];
+ * each block of ZQ_ROWS output channels then runs over the taps with its accumulators in registers. */
 #include "kernels.h"
 
 /* column[t] = x[start + t * stride], 0 outside 0 .. frames-1. */
@@ -31,7 +31,8 @@ ZQ_INLINE void gather(const zq_state *state, const zq_step *step, int32_t group,
     }
 }
 
-/* acc[j][t] = bias[o + j] + sum over taps of weight[o + j][tap] * columns[tap][t]; rows beyond `last` repeat row last - 1. */
+/* acc[j][t] = bias[o + j] + sum over taps of weight[o + j][tap] * columns[tap][t]; rows beyond `last` repeat row
+ * last - 1. */
 ZQ_INLINE void accumulate(const zq_step *step, int32_t o, int32_t last, int32_t taps, const int16_t *restrict columns,
                           int32_t acc[ZQ_ROWS][ZQ_TILE])
 {

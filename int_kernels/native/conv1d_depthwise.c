@@ -1,7 +1,7 @@
 /* conv1d with one input channel per group: each output channel filters one row (SPEC 4).
  *
- * The row is laid out once as 16-bit numbers with its padding, split into `stride` phases: phase[p][i] = padded[i * stride + p]. Every
- * tap then reads contiguous frames, whatever stride and dilation are. */
+ * The row is laid out once as 16-bit numbers with its padding, split into `stride` phases:
+ * phase[p][i] = padded[i * stride + p]. Every tap then reads contiguous frames, whatever stride and dilation are. */
 #include "kernels.h"
 
 enum { HALF = ZQ_TILE / 2 };
@@ -42,7 +42,7 @@ ZQ_INLINE void accumulate(const zq_step *step, const int8_t *weight, const int16
     for (int32_t k = 0; k < kernel; k++) {
         const int32_t w = weight[k];
         const int16_t *column = phases + (size_t)p * (size_t)length + i;
-        for (int32_t h = 0; h < 2; h++) /* in halves: gcc would jam a single loop with the next tap's, and stay scalar */
+        for (int32_t h = 0; h < 2; h++) /* in halves: gcc would jam one loop with the next tap's, and stay scalar */
             for (int32_t t = 0; t < HALF; t++) acc[h * HALF + t] += w * column[h * HALF + t];
         p += turn;
         i += jump + (p >= stride);

@@ -1,4 +1,5 @@
-/* The list of kernel tables, best first. Tables for instruction sets are added in front, each behind a test of the processor. */
+/* The list of kernel tables, best first. Tables for instruction sets are added in front, each behind a test of the
+ * processor. */
 #include "kernels.h"
 
 static const zq_kernels portable = {"c", zq_conv1d_dense, zq_conv1d_depthwise, zq_sum, zq_argmax};

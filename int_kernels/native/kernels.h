@@ -1,6 +1,7 @@
 /* The table of inner loops, and what they share.
  *
- * Loops for a particular instruction set go into a file of their own and enter the list in kernels.c; nothing else changes. */
+ * Loops for a particular instruction set go into a file of their own and enter the list in kernels.c; nothing else
+ * changes. */
 #ifndef ZQ_KERNELS_H
 #define ZQ_KERNELS_H
 
@@ -12,11 +13,14 @@
 #ifndef ZQ_TILE
 #define ZQ_TILE 64 /* frames worked on at once: with ZQ_ROWS, what fits the registers of a large core */
 #endif
+#if ZQ_TILE < 2 || ZQ_TILE % 2
+#error "ZQ_TILE must be even"
+#endif
 #define ZQ_ROWS 4   /* output channels worked on at once */
 #define ZQ_CHUNK 64 /* output channels in one unit of a dense convolution */
 
-/* gcc on x86-64 compiles such a function once per instruction set and glibc picks one when the program is loaded. One source,
- * the same bytes from each. */
+/* gcc on x86-64 compiles such a function once per instruction set and glibc picks one when the program is loaded.
+ * One source, the same bytes from each. */
 #if defined(__x86_64__) && defined(__SSE2__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12 && \
     !defined(ZQ_SINGLE_VERSION)
 #define ZQ_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -67,7 +71,8 @@ ZQ_INLINE void zq_load(const char *row, int32_t storage, int32_t first, int32_t 
 }
 
 /* out[t] = row[start + t * stride] as int16, t < n, from codes. */
-ZQ_INLINE void zq_widen(const char *row, int32_t storage, int32_t start, int32_t stride, int32_t n, int16_t *restrict out)
+ZQ_INLINE void zq_widen(const char *row, int32_t storage, int32_t start, int32_t stride, int32_t n,
+                        int16_t *restrict out)
 {
     const int8_t *codes = (const int8_t *)row + start;
     const uint8_t *unsigned_codes = (const uint8_t *)row + start;

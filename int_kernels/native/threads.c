@@ -89,7 +89,8 @@ static void run_parts_of_steps(zq_pool *pool, int32_t worker, void *scratch)
     for (int32_t u = 0; u < pool->count; u++) {
         const zq_utterance *utterance = &pool->utterances[u];
         if (worker == 0)
-            zq_prepare(pool->program, utterance->frames, utterance->input, utterance->outputs, pool->values, &pool->state);
+            zq_prepare(pool->program, utterance->frames, utterance->input, utterance->outputs, pool->values,
+                       &pool->state);
         barrier(pool);
         for (int32_t s = 0; s < pool->program->steps_count; s++) {
             const int64_t units = zq_units(&pool->state, s);

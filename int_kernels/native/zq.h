@@ -1,7 +1,9 @@
-/* The integer executor: programs as plain structs, one call to run one (SPEC.md is the law; section numbers refer to it).
+/* The integer executor: programs as plain structs, one call to run one (SPEC.md is the law; section numbers refer
+ * to it).
  *
- * Core: every .c file here but threads.c. It needs <stdint.h> and <string.h>, allocates nothing, keeps no state, and compiles for
- * a processor without any unit for real numbers. A program is made once (in Python or as constant tables) and never written to. */
+ * Core: every .c file here but threads.c. It needs <stdint.h> and <string.h>, allocates nothing, keeps no state,
+ * and compiles for a processor without any unit for real numbers. A program is made once (in Python or as constant
+ * tables) and never written to. */
 #ifndef ZQ_H
 #define ZQ_H
 
@@ -21,8 +23,8 @@ typedef struct {
 #define ZQ_INPUT (-1)
 #define ZQ_OUTPUT(i) (-2 - (i))
 
-/* One step (SPEC 4). Arrays: weight [C_out][C_in/groups][kernel], bias [C_out], multiplier [C] for conv1d (NULL: y is the raw
- * accumulator) and [inputs][C] for sum, shift [C]. Fields that an op doesn't use are 0. */
+/* One step (SPEC 4). Arrays: weight [C_out][C_in/groups][kernel], bias [C_out], multiplier [C] for conv1d (NULL: y
+ * is the raw accumulator) and [inputs][C] for sum, shift [C]. Fields that an op doesn't use are 0. */
 typedef struct {
     const int8_t *weight;
     const int32_t *bias;
@@ -49,10 +51,12 @@ typedef struct {
 
 typedef struct zq_kernels zq_kernels; /* kernels.h */
 
-/* ZQ_OK when every index, size and length fits; *step is then steps_count, else the step at fault (or -1: a value). */
+/* ZQ_OK when every index, size and length fits; *step is then steps_count, else the step at fault (or -1: a
+ * value). */
 zq_status zq_check(const zq_program *program, int32_t *step);
 
-/* Bytes that an utterance of T frames needs: its values, and the scratch of one worker. 0 when T is too short or too long. */
+/* Bytes that an utterance of T frames needs: its values, and the scratch of one worker. 0 when T is too short or
+ * too long. */
 uint64_t zq_values_bytes(const zq_program *program, int32_t T);
 uint64_t zq_scratch_bytes(const zq_program *program, int32_t T);
 
