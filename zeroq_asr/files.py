@@ -14,13 +14,16 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """Write `data` to `path`: a reader sees the old file or the whole new one, never a part.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the name is swapped. Missing
-    parent folders are made. Raises FileError (folder not writable, disk full, `path` is a folder); the old file
-    survives.
+    parent folders are made. What is not a regular file (/dev/stdout, a pipe) is written to as it is. Raises FileError
+    (folder not writable, disk full, `path` is a folder); the old file survives.
     """
     target = Path(path)
     temporary: str | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not (target.is_file() or target.is_dir()):  # /dev/stdout, /dev/null, a pipe
+            target.write_bytes(data)
+            return
         if target.is_dir():
             raise FileError(f"{target}: needed the name of a file to write, found a folder; give a file name in it")
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)

@@ -52,3 +52,17 @@ def test_folders_and_missing_and_large_files_are_refused(tmp_path: Path) -> None
     write_atomically(tmp_path / "a", b"12345")
     with pytest.raises(FileError, match="at most 4 bytes, the file has 5"):
         read_file(tmp_path / "a", 4)
+
+
+def test_a_device_stays_a_device(tmp_path: Path) -> None:
+    import threading
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard: list[bytes] = []
+    reader = threading.Thread(target=lambda: heard.append(pipe.read_bytes()))
+    reader.start()
+    write_atomically(pipe, b"through")
+    reader.join(10)
+    assert heard == [b"through"]
+    assert pipe.is_fifo()

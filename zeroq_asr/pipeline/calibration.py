@@ -84,11 +84,10 @@ def random_batches(n_mels: int, seed: int) -> Iterator[Batch]:
 def real_batches(manifest: Path, spec: FrontendSpec) -> Iterator[Batch]:
     """The utterances of a manifest as batches of one, each at its own length."""
     from eval.manifest import read_manifest
-    from zeroq_asr.runtime.audio import read_audio
-    from zeroq_asr.runtime.frontend import log_mel
+    from zeroq_asr.runtime.transcriber import features_of, read_utterance
 
     for utterance in read_manifest(manifest):
-        yield log_mel(read_audio(utterance.audio_path, spec.sample_rate_hz), spec)[None]
+        yield features_of(read_utterance(utterance, spec.sample_rate_hz), spec, utterance.audio_path)[None]
 
 
 def read_synthetic(path: Path, model: FloatModel) -> SyntheticData:

@@ -1,9 +1,9 @@
-"""The integer program imitated in float32 with torch: what "simulated quantization" would compute with the same scales.
+"""The integer program imitated in float64 with torch: what "simulated quantization" would compute with the same scales.
 
-    y = clip(floor((conv(x, w) + b) * (m / 2^r) + 1/2), lo, hi)        everything in float32
+    y = clip(floor((conv(x, w) + b) * (m / 2^r) + 1/2), lo, hi)        everything in float64
 
-It shares no arithmetic with the kernels and serves as a check on them: apart from a rare tie that float32 rounds the
-other way, both decode the same text.
+It shares no arithmetic with the kernels and serves as a check on them: both decode the same text. In float32 a
+product near a tie would be rounded the other way now and then.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from zeroq_asr.runtime.integer_executor import quantize_input
 
 
 class SimulatedExecutor:
-    """Runs an integer model in float32. The same face as `IntegerExecutor`."""
+    """Runs an integer model in float64. The same face as `IntegerExecutor`."""
 
     def __init__(self, model: IntegerModel) -> None:
         self.model = model
         self._constants = {
-            name: torch.tensor(array.astype(np.float32)) for name, array in model.graph.constants.items()
+            name: torch.tensor(array.astype(np.float64)) for name, array in model.graph.constants.items()
         }
 
-    def run(self, features: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
-        """features: float32 [n_mels, T_i] each -> logits float32 [V + 1, T'_i] each, on the program's logit grid."""
+    def run(self, features: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float64]]:
+        """features: float32 [n_mels, T_i] each -> logits float64 [V + 1, T'_i] each, on the program's logit grid."""
         return [self._run(x) for x in features]
 
     def tokens(self, features: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.int32]]:
         """features: float32 [n_mels, T_i] each -> token ids int32 [T'_i] each."""
         return [logits.argmax(axis=0).astype(np.int32) for logits in self.run(features)]
 
-    def _run(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _run(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         graph = self.model.graph
         (name,) = graph.inputs
         type = graph.values[name].type
         assert isinstance(type, IntType)
-        codes = quantize_input(features, self.model.input_scale, type).astype(np.float32)
+        codes = quantize_input(features, self.model.input_scale, type).astype(np.float64)
         values: dict[str, Tensor] = {name: torch.from_numpy(codes)[None, :, None, :]}
         for node in graph.nodes:
             if node.op != "argmax":
                 values[node.output] = self._step(node, values)
         result: Array = values[graph.outputs[0]][0, :, 0].numpy()
-        return result.astype(np.float32)
+        return result.astype(np.float64)
 
     def _step(self, node: Node, values: dict[str, Tensor]) -> Tensor:
         if node.op == "sum":
