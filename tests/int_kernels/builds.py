@@ -38,7 +38,6 @@ def ways_to_build() -> dict[str, tuple[str, ...]]:
         "O0": ("-O0",),
         "O3 single version": ("-O3", "-DZQ_SINGLE_VERSION"),
         "Os, tiny tiles": ("-Os", "-DZQ_TILE=8", "-DZQ_SINGLE_VERSION"),
-        "no vectors": ("-O2", "-fno-tree-vectorize", "-DZQ_SINGLE_VERSION"),
     }
     if has_processor_flags("avx2", "bmi2", "fma"):
         ways["x86-64-v3"] = ("-O3", "-march=x86-64-v3", "-DZQ_SINGLE_VERSION")

@@ -60,7 +60,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_every_build_gives_the_same_bytes(builds: dict[str, Path]) -> None:
-    assert len(builds) >= 4
+    assert len(builds) >= 3
 
     @settings(max_examples=40)
     @given(program=programs(most_channels=70, longest_kernel=9), seed=seeds, size=lengths(300))
