@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zeroq_asr import config as defaults
 from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import GenerateConfig
-from zeroq_asr.errors import ConfigError
+from zeroq_asr.errors import ConfigError, FileError
 from zeroq_asr.files import write_atomically
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _generate(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
+    for name in (arguments.json, arguments.picture):
+        if name is not None and Path(name).is_dir():  # found out now, not after the work
+            raise FileError(f"{name}: needed the name of a file to write, found a folder; give a file name in it")
     from zeroq_asr import zoo
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.pipeline.generate import default_data_path

@@ -86,6 +86,8 @@ def generate(
     matches is kept as it is. Raises ConfigError, FileError (a file to resume from that was made otherwise), SynthError.
     """
     settings = synthesis_settings(config, model)
+    if output.is_dir():
+        raise FileError(f"{output}: needed the name of a file to write, found a folder; give a file name in it")
     partial = output.with_name(output.name + ".partial")
     if resume:
         finished = read_data(output) if output.exists() else None
