@@ -30,7 +30,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(0.0, ("short",), 64, False),
     Stage(0.06, ("short0", "clean"), 32, False),
     Stage(0.32, ("short0", "clean", "mixed"), 32, True),
-    Stage(1.0, ("clean", "mixed", "flite", "wide"), 32, True),
+    Stage(1.0, ("clean", "mixed", "flite0"), 32, True),
+    Stage(1.25, ("clean", "mixed", "flite"), 32, True),
 )
 
 

@@ -32,7 +32,6 @@ from zeroq_asr.zoo.voices import (
     OTHER_VOICES,
     SAMPLE_RATE_HZ,
     TRAINING_VOICES,
-    WIDE_VOICES,
     Voice,
     add_noise,
     flac_bytes,
@@ -55,14 +54,13 @@ class ShardSpec:
 
 
 def training_shards() -> tuple[ShardSpec, ...]:
-    """Short clean phrases first, then whole sentences, noisier later, more voices at last."""
+    """Short clean phrases first, then whole sentences, noisier later, at last more of flite's voices."""
     count = 4000
     return (
         *(ShardSpec(f"short{i}", "train", count, True, 0.1) for i in range(4)),
         *(ShardSpec(f"clean{i}", "train", count, False, 0.2) for i in range(4)),
         *(ShardSpec(f"mixed{i}", "train", count, False, 0.6) for i in range(5)),
         *(ShardSpec(f"flite{i}", "train", count, False, 0.3, FLITE_VOICES) for i in range(2)),
-        *(ShardSpec(f"wide{i}", "train", count, False, 0.6, WIDE_VOICES) for i in range(2)),
     )
 
 

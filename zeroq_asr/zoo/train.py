@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, required=True, help="the .nemo file to write")
     parser.add_argument("--steps", type=int, default=12000, help="optimiser steps of the main part")
-    parser.add_argument("--refine", type=int, default=0, help="further steps, on more voices")
+    parser.add_argument("--refine", type=int, default=6500, help="further steps, with more of the harder voices")
     parser.add_argument("--lr", type=float, default=4e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)

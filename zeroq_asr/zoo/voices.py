@@ -45,22 +45,6 @@ TRAINING_VOICES: tuple[Voice, ...] = (
     Voice("flite", "awb", pitch=120),
 )
 FLITE_VOICES: tuple[Voice, ...] = tuple(voice for voice in TRAINING_VOICES if voice.engine == "flite")
-# More speakers for the second part of the training; none shares its variant with one of OTHER_VOICES.
-WIDE_VOICES: tuple[Voice, ...] = (
-    Voice("espeak", "en-us+f3"),
-    Voice("espeak", "en-us+f4"),
-    Voice("espeak", "en-us+m2"),
-    Voice("espeak", "en-us+m6"),
-    Voice("espeak", "en-us+m8"),
-    Voice("espeak", "en+f2"),
-    Voice("espeak", "en+f4"),
-    Voice("espeak", "en+m2"),
-    Voice("espeak", "en+m3"),
-    Voice("espeak", "en-gb-scotland+f4"),
-    Voice("espeak", "en-gb-x-rp+m2"),
-    Voice("espeak", "en-gb-x-gbcwmd"),
-    Voice("espeak", "en-029"),
-)
 OTHER_VOICES: tuple[Voice, ...] = (
     Voice("espeak", "en-us+m7"),
     Voice("espeak", "en-us+f1", pitch=52),

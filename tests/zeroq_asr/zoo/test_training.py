@@ -20,7 +20,6 @@ from zeroq_asr.zoo.train import REFINE_PEAK, WARM_UP_STEPS, learning_rate, main
 from zeroq_asr.zoo.voices import (
     OTHER_VOICES,
     TRAINING_VOICES,
-    WIDE_VOICES,
     Voice,
     add_noise,
     render,
@@ -60,7 +59,17 @@ def test_the_learning_rate_warms_up_and_ends_at_zero_twice() -> None:
 
 
 def test_the_stages_follow_each_other() -> None:
-    assert [stage_at(step, 1000) for step in (0, 59, 60, 319, 320, 999, 1000, 1500)] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [stage_at(step, 1000) for step in (0, 59, 60, 319, 320, 999, 1000, 1249, 1250)] == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+        4,
+    ]
 
 
 def test_padding_and_tokens_of_a_batch() -> None:
@@ -74,7 +83,7 @@ def test_padding_and_tokens_of_a_batch() -> None:
 
 
 def _fake_corpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    specs = [ShardSpec(stage.shards[-1] + "0", "train", 200, False, 0.0) for stage in STAGES]
+    specs = [ShardSpec(stage.shards[-1] + "0", "train", 200, False, 0.0) for stage in STAGES[:3]]
     monkeypatch.setattr(batches, "training_shards", lambda: specs)
     rng = np.random.default_rng(0)
     for spec in specs:
@@ -126,8 +135,6 @@ def test_no_other_voice_is_a_training_voice_under_another_name() -> None:
 
     trained = {sound(voice) for voice in TRAINING_VOICES}
     assert len(trained) == len({voice.name for voice in TRAINING_VOICES}) == 9
-    trained |= {sound(voice) for voice in WIDE_VOICES}
-    assert len(trained) == 9 + len(WIDE_VOICES)
     others = [sound(voice) for voice in OTHER_VOICES]
     assert trained.isdisjoint(others)
     assert len(set(others)) == len(OTHER_VOICES)
