@@ -76,6 +76,9 @@ setup(
         "matplotlib>=3.8",
         "pyyaml>=6.0",
     ],
-    extras_require={"dev": ["pytest", "pytest-benchmark", "hypothesis", "ruff", "mypy", "types-PyYAML"]},
+    extras_require={
+        "dev": ["pytest", "pytest-benchmark", "hypothesis", "ruff", "mypy", "types-PyYAML"],
+        "peers": ["onnx==1.23.2", "onnxruntime==1.31.1", "openvino==2026.4.1", "nncf==3.4.0"],
+    },
     entry_points={"console_scripts": ["zeroq-asr = zeroq_asr.cli:main"]},
 )

@@ -30,6 +30,8 @@ FLOORS: dict[str, int] = {
     "zeroq_asr.analyses": 3,
     "zeroq_asr.runtime": 3,
     "zeroq_asr.report": 3,
+    "zeroq_asr.export": 3,
+    "zeroq_asr.engines": 3,
     "zeroq_asr.zoo": 3,
     "zeroq_asr.pipeline": 4,
     "zeroq_asr.cli": 5,
@@ -40,6 +42,7 @@ FLOORS: dict[str, int] = {
     "zeroq_asr.inspect": 6,
     "zeroq_asr.verify": 6,
     "zeroq_asr.table": 6,
+    "zeroq_asr.benchmark": 6,
     "zeroq_asr.demo": 7,
 }
 """Room -> floor. A module may import from its own floor and from those below it."""
@@ -48,6 +51,7 @@ HEAVY = {
     "torch": (
         "synth",
         "zeroq_asr.adapters",
+        "zeroq_asr.engines.torch_float",
         "zeroq_asr.runtime.float_executor",
         "zeroq_asr.runtime.float_tokens",
         "zeroq_asr.runtime.simulation",
@@ -55,6 +59,10 @@ HEAVY = {
     ),
     "nemo": ("zeroq_asr.adapters.hub", "zeroq_asr.zoo"),
     "tensorboard": ("zeroq_asr.report.tensorboard",),
+    "onnx": ("zeroq_asr.export",),
+    "onnxruntime": ("zeroq_asr.engines.onnx_runtime",),
+    "openvino": ("zeroq_asr.engines.open_vino",),
+    "nncf": ("zeroq_asr.engines.open_vino",),
 }
 """Library -> the only rooms that may name it."""
 
@@ -148,7 +156,7 @@ def test_the_package_and_the_integer_path_import_nothing_heavy() -> None:
     assert loaded("import zeroq_asr, zeroq_asr.artifact, zeroq_asr.runtime.integer_executor, zeroq_asr.zoo") == set()
 
 
-VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify")
+VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify", "benchmark")
 
 
 def test_every_help_is_light() -> None:

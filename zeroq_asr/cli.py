@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from zeroq_asr.errors import ZeroqError
 
-VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify", "table", "demo")
+VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify", "table", "benchmark", "demo")
 
 _FLAGS: dict[str, dict[str, object]] = {
     "model": {

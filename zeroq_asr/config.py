@@ -107,3 +107,10 @@ class QuantizeConfig:
 TABLE_BITS = (8, 6)
 TABLE_SEEDS = 4
 """The paper averages four runs (section 3.1)."""
+
+# ---- benchmark ----------------------------------------------------------------------------------------------------
+
+BENCHMARK_FRAMES = 1000
+"""10 seconds at a hop of 10 ms."""
+BENCHMARK_ROUNDS = 15
+BENCHMARK_THREADS = (1, 2)

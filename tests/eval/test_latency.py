@@ -65,7 +65,7 @@ def test_ratios_are_paired_by_round() -> None:
     theirs = Timing("theirs", (2.0, 4.0, 8.0, 3.0, 1.5), (1.0,) * 5, 0)
     assert ratio(theirs, ours) == (2.0, 2.0, 2.0)  # though the medians are 3 and 1
     assert ratio(Timing("one", (3.0,), (1.0,), 0), Timing("two", (2.0,), (1.0,), 0)) == (1.5, 1.5, 1.5)
-    assert (ours.median_ms, ours.min_ms, ours.cpu_per_wall) == (1000.0, 1000.0, 5 / 9)
+    assert (ours.median_ms, ours.min_ms, ours.cpu_ms, ours.cpu_per_wall) == (1000.0, 1000.0, 1000.0, 5 / 9)
 
 
 def test_the_peak_can_be_forgotten() -> None:

@@ -1,0 +1,66 @@
+"""ONNX Runtime on the CPU: float32, and int8 by its own static quantization."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+Mel = npt.NDArray[np.float32]
+
+
+def open_onnxruntime(path: str, mel_path: str, threads: int) -> Callable[[], Mel]:
+    """Return the run of an ONNX file on the input in a .npy file, float32 [B, n_mels, 1, T]."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: np.load(mel_path, allow_pickle=False)}
+    return lambda: session.run(None, feed)[0]
+
+
+def quantize_onnx(source: Path, target: Path, samples: Iterable[Mel]) -> None:
+    """Write the int8 form of a float ONNX file: QDQ, activations uint8, weights int8 per channel, min-max ranges.
+
+    Unsigned activations are the form with fast kernels on x86. samples: float32 [B, n_mels, 1, T] each.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left: Iterator[Mel] = iter(samples)
+
+        def get_next(self) -> dict[str, Mel] | None:
+            mel = next(self._left, None)
+            return None if mel is None else {"mel": mel}
+
+    with tempfile.TemporaryDirectory() as folder, _without_advice():
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(target),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep warnings back: the advice to pre-process a model first also comes when that has been done."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
