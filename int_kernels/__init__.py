@@ -10,6 +10,7 @@ from int_kernels.dyadic import Dyadic
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import INT8, INT32, UINT8, IntType
 from int_kernels.lengths import MAX_FRAMES, Length
+from int_kernels.native_executable import available_kernels
 from int_kernels.packing import pack, packed_size, unpack
 from int_kernels.program import Program, ValueSpec
 from int_kernels.steps import Argmax, Conv1d, Step, Sum
@@ -37,6 +38,7 @@ __all__ = [
     "ValueSpec",
     "accumulator_bounds",
     "available_backends",
+    "available_kernels",
     "compile_program",
     "pack",
     "packed_size",

@@ -1,8 +1,8 @@
 """The compiled executor: loading it, laying programs out for it, its status codes as exceptions.
 
 setup.py compiles native/*.c into the shared object `_native` beside this file. It is loaded with ctypes, which releases
-the interpreter's lock while C runs. ZEROQ_KERNELS names the table of inner loops ("c"); unset, the best one for the
-processor is taken.
+the interpreter's lock while C runs. ZEROQ_KERNELS names the table of inner loops ("c", "avx512vnni"); unset, the best
+one for the processor is taken.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class _Step(Structure):
         ("multiplier", POINTER(c_int32)),
         ("shift", POINTER(c_int8)),
         ("x", POINTER(c_int32)),
+        ("packed", c_void_p),
         ("op", c_int32),
         ("y", c_int32),
         ("inputs", c_int32),
@@ -96,11 +97,24 @@ def load_library(path: Path) -> ctypes.CDLL:
     """The shared object at `path`, with the argument types of zq.h and threads.h declared."""
     library = ctypes.CDLL(str(path))
     library.zq_check.argtypes = [POINTER(_Program), POINTER(c_int32)]
-    library.zq_values_bytes.argtypes = library.zq_scratch_bytes.argtypes = [POINTER(_Program), c_int32]
-    library.zq_values_bytes.restype = library.zq_scratch_bytes.restype = c_uint64
+    library.zq_values_bytes.argtypes = [POINTER(_Program), c_int32]
+    library.zq_scratch_bytes.argtypes = library.zq_packed_bytes.argtypes = [
+        POINTER(_Program),
+        POINTER(_Kernels),
+        c_int32,
+    ]
+    library.zq_values_bytes.restype = library.zq_scratch_bytes.restype = library.zq_packed_bytes.restype = c_uint64
+    library.zq_pack.argtypes = [POINTER(_Program), POINTER(_Kernels), c_int32, c_void_p]
+    library.zq_pack.restype = None
     library.zq_kernels_at.argtypes = [c_int32]
     library.zq_kernels_at.restype = POINTER(_Kernels)
-    library.zq_run_many.argtypes = [POINTER(_Program), POINTER(_Kernels), POINTER(_Utterance), c_int32, c_int32]
+    library.zq_run_many.argtypes = [
+        POINTER(_Program),
+        POINTER(_Kernels),
+        POINTER(_Utterance),
+        c_int32,
+        c_int32,
+    ]
     library.zq_check.restype = library.zq_run_many.restype = c_int
     return library
 
@@ -119,6 +133,18 @@ class NativeExecutable:
         faulty = c_int32()
         if self._library.zq_check(self._layout.program, faulty):
             raise KernelError(f"backend 'native', step {faulty.value}: {FAILURES[1]}")
+        self._packed = self._pack()
+
+    def _pack(self) -> list[NDArray[np.uint8]]:
+        """The weights in the order of the inner loops in use, one array per step that wants one."""
+        layout, packed = self._layout.program, list[NDArray[np.uint8]]()
+        for index in range(layout.steps_count):
+            size = self._library.zq_packed_bytes(layout, self._kernels, index)
+            if size:
+                packed.append(np.empty(size, np.uint8))
+                self._library.zq_pack(layout, self._kernels, index, packed[-1].ctypes.data)
+                layout.steps[index].packed = packed[-1].ctypes.data
+        return packed
 
     @property
     def kernels(self) -> str:
@@ -126,10 +152,15 @@ class NativeExecutable:
         name: bytes = self._kernels.contents.name
         return name.decode()
 
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of the weights in the order of the inner loops in use, beside the weights themselves."""
+        return sum(array.nbytes for array in self._packed)
+
     def memory_bytes(self, frames: int) -> int:
         """Bytes that one worker needs for an utterance of `frames`, the caller's input and outputs not counted."""
-        layout = self._layout.program
-        return int(self._library.zq_values_bytes(layout, frames) + self._library.zq_scratch_bytes(layout, frames))
+        layout, library = self._layout.program, self._library
+        return int(library.zq_values_bytes(layout, frames) + library.zq_scratch_bytes(layout, self._kernels, frames))
 
     def run(self, inputs: Sequence[NDArray[Any]], threads: int = 1) -> list[tuple[NDArray[Any], ...]]:
         """One tuple of outputs [C, T'] per utterance [C, T]; see `Executable.run`."""
@@ -186,7 +217,10 @@ class _Layout:
                 struct.multiplier = self._point(rescale.multiplier, c_int32)
                 struct.shift = self._point(rescale.shift, c_int8)
         if isinstance(step, Sum):
-            struct.multiplier, struct.shift = self._point(step.multipliers, c_int32), self._point(step.shift, c_int8)
+            struct.multiplier, struct.shift = (
+                self._point(step.multipliers, c_int32),
+                self._point(step.shift, c_int8),
+            )
         clip = getattr(step, "clip", None) or (y.type.lo, y.type.hi)
         struct.clip_lo, struct.clip_hi = clip
         return struct
@@ -196,12 +230,25 @@ class _Layout:
         return array.ctypes.data_as(POINTER(element))
 
 
+def available_kernels(library: Path | None = None) -> tuple[str, ...]:
+    """Names of the tables of inner loops that run on this processor, best first; none where nothing is built."""
+    path = library or library_path()
+    return tuple(name for name, _ in _tables(load_library(path))) if path is not None else ()
+
+
+def _tables(library: ctypes.CDLL) -> list[tuple[str, Any]]:
+    tables: list[tuple[str, Any]] = []
+    while table := library.zq_kernels_at(len(tables)):
+        tables.append((table.contents.name.decode(), table))
+    return tables
+
+
 def _find_kernels(library: ctypes.CDLL) -> Any:
     """The table that ZEROQ_KERNELS names, or the first. Raises KernelError for a name that is not there."""
     wanted = os.environ.get("ZEROQ_KERNELS", "")
-    names: list[str] = []
-    while table := library.zq_kernels_at(len(names)):
-        names.append(table.contents.name.decode())
-        if wanted in ("", names[-1]):
+    tables = _tables(library)
+    for name, table in tables:
+        if wanted in ("", name):
             return table
-    raise KernelError(f"ZEROQ_KERNELS: needed one of {', '.join(names)}; came {wanted!r}; unset it for the best one")
+    names = ", ".join(name for name, _ in tables)
+    raise KernelError(f"ZEROQ_KERNELS: needed one of {names}; came {wanted!r}; unset it for the best one")

@@ -27,6 +27,13 @@
 #else
 #define ZQ_MULTIVERSION
 #endif
+
+/* The loops for AVX-512 VNNI are compiled by gcc and clang for x86-64, for their own functions only; the processor
+ * is asked before one of them is called. They are made for tiles of 64 frames. */
+#if defined(__x86_64__) && defined(__SSE2__) && ZQ_TILE == 64 && \
+    ((defined(__clang__) && __clang_major__ >= 8) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9))
+#define ZQ_AVX512VNNI
+#endif
 #if defined(__GNUC__)
 #define ZQ_INLINE static inline __attribute__((always_inline))
 #else
@@ -36,17 +43,34 @@
 /* Work on units first..last-1 of a step. */
 typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
 
+/* Bytes of one step's packed weights (0: this step runs unpacked), the packing, the bytes of its scratch. */
+typedef uint64_t zq_packed_size(const zq_program *program, const zq_step *step);
+typedef void zq_packer(const zq_program *program, const zq_step *step, void *packed);
+typedef uint64_t zq_scratch_size(const zq_program *program, const zq_step *step, int32_t frames_y);
+
 struct zq_kernels {
     const char *name;
     zq_kernel *conv1d_dense;     /* unit: a tile of time x a group x ZQ_CHUNK of its output channels */
     zq_kernel *conv1d_depthwise; /* unit: an output channel */
     zq_kernel *sum;              /* unit: a channel */
     zq_kernel *argmax;           /* unit: a tile of time */
+    zq_packed_size *packed_bytes; /* of a conv1d; NULL: nothing is ever packed */
+    zq_packer *pack;
+    zq_scratch_size *scratch_bytes; /* of a conv1d, beyond what the portable loops ask for; NULL: nothing more */
 };
 
 zq_kernel zq_conv1d_dense, zq_conv1d_depthwise, zq_sum, zq_argmax;
+#ifdef ZQ_AVX512VNNI
+extern const zq_kernels zq_avx512vnni;
+#endif
 
-/* The tables, best first; NULL after the last. */
+/* True for a convolution with one input channel per group. */
+ZQ_INLINE int zq_is_depthwise(const zq_program *program, const zq_step *step)
+{
+    return program->values[step->x[0]].channels == step->groups;
+}
+
+/* The tables that run on this processor, best first; NULL after the last. */
 const zq_kernels *zq_kernels_at(int32_t index);
 
 /* Row of a value: where channel c starts. */

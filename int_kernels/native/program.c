@@ -15,11 +15,6 @@ static int32_t frames_of(const zq_value *value, int32_t T)
     return (int32_t)((T + value->offset) / value->stride);
 }
 
-static int is_depthwise(const zq_program *program, const zq_step *step)
-{
-    return program->values[step->x[0]].channels == step->groups;
-}
-
 static uint64_t value_bytes(const zq_value *value, int32_t T)
 {
     return aligned((uint64_t)value->channels * (uint64_t)frames_of(value, T) * (value->storage == ZQ_INT32 ? 4 : 1));
@@ -60,20 +55,38 @@ uint64_t zq_values_bytes(const zq_program *program, int32_t T)
     return bytes;
 }
 
-uint64_t zq_scratch_bytes(const zq_program *program, int32_t T)
+static uint64_t step_scratch_bytes(const zq_program *program, const zq_kernels *kernels, const zq_step *step,
+                                   int32_t frames)
+{
+    const uint64_t width = (uint64_t)(program->values[step->x[0]].channels / step->groups);
+    const uint64_t portable = zq_is_depthwise(program, step) ? zq_depthwise_scratch(step, frames)
+                                                             : width * (uint64_t)step->kernel * ZQ_TILE * 2;
+    const uint64_t special = kernels->scratch_bytes ? kernels->scratch_bytes(program, step, frames) : 0;
+    return special > portable ? special : portable;
+}
+
+uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, int32_t T)
 {
     uint64_t most = 64;
     if (!is_length_possible(program, T)) return 0;
     for (int32_t s = 0; s < program->steps_count; s++) {
         const zq_step *step = &program->steps[s];
         if (step->op != ZQ_CONV1D) continue;
-        uint64_t taps = (uint64_t)(program->values[step->x[0]].channels / step->groups) * (uint64_t)step->kernel;
-        uint64_t bytes = is_depthwise(program, step)
-                             ? zq_depthwise_scratch(step, frames_of(&program->values[step->y], T))
-                             : taps * ZQ_TILE * 2;
+        uint64_t bytes = step_scratch_bytes(program, kernels, step, frames_of(&program->values[step->y], T));
         if (bytes > most) most = bytes;
     }
     return 64 + aligned(most);
+}
+
+uint64_t zq_packed_bytes(const zq_program *program, const zq_kernels *kernels, int32_t step)
+{
+    const int is_convolution = program->steps[step].op == ZQ_CONV1D;
+    return is_convolution && kernels->packed_bytes ? kernels->packed_bytes(program, &program->steps[step]) : 0;
+}
+
+void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step, void *packed)
+{
+    kernels->pack(program, &program->steps[step], packed);
 }
 
 static char *align_pointer(void *pointer)
@@ -110,7 +123,7 @@ int32_t zq_units(const zq_state *state, int32_t index)
     const int32_t channels = state->program->values[step->y].channels;
     if (step->op == ZQ_SUM) return channels;
     if (step->op == ZQ_ARGMAX) return tiles;
-    if (is_depthwise(state->program, step)) return channels;
+    if (zq_is_depthwise(state->program, step)) return channels;
     return tiles * step->groups * zq_ceil_div(channels / step->groups, ZQ_CHUNK);
 }
 
@@ -123,7 +136,7 @@ void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t inde
         kernels->sum(state, step, first, last, scratch);
     else if (step->op == ZQ_ARGMAX)
         kernels->argmax(state, step, first, last, scratch);
-    else if (is_depthwise(state->program, step))
+    else if (zq_is_depthwise(state->program, step))
         kernels->conv1d_depthwise(state, step, first, last, scratch);
     else
         kernels->conv1d_dense(state, step, first, last, scratch);
@@ -135,7 +148,7 @@ zq_status zq_run(const zq_program *program, const zq_kernels *kernels, int32_t T
     zq_state state;
     const uint64_t values = zq_values_bytes(program, T);
     if (!values) return ZQ_BAD_LENGTH;
-    if (arena_bytes < values + zq_scratch_bytes(program, T)) return ZQ_SMALL_ARENA;
+    if (arena_bytes < values + zq_scratch_bytes(program, kernels, T)) return ZQ_SMALL_ARENA;
     zq_status status = zq_prepare(program, T, input, outputs, arena, &state);
     for (int32_t step = 0; status == ZQ_OK && step < program->steps_count; step++)
         zq_run_units(kernels, &state, step, 0, zq_units(&state, step), (char *)arena + values);

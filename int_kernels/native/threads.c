@@ -24,11 +24,21 @@ typedef struct {
     zq_status status;     /* the first failure */
 } zq_pool;
 
-static uint64_t most_bytes(const zq_pool *pool, uint64_t (*bytes)(const zq_program *, int32_t))
+static uint64_t most_values_bytes(const zq_pool *pool)
 {
     uint64_t most = 0;
     for (int32_t u = 0; u < pool->count; u++) {
-        uint64_t needed = bytes(pool->program, pool->utterances[u].frames);
+        uint64_t needed = zq_values_bytes(pool->program, pool->utterances[u].frames);
+        if (needed > most) most = needed;
+    }
+    return most;
+}
+
+static uint64_t most_scratch_bytes(const zq_pool *pool)
+{
+    uint64_t most = 0;
+    for (int32_t u = 0; u < pool->count; u++) {
+        uint64_t needed = zq_scratch_bytes(pool->program, pool->kernels, pool->utterances[u].frames);
         if (needed > most) most = needed;
     }
     return most;
@@ -70,7 +80,7 @@ static const zq_utterance *take(zq_pool *pool)
 
 static void run_whole_utterances(zq_pool *pool)
 {
-    const uint64_t bytes = most_bytes(pool, zq_values_bytes) + most_bytes(pool, zq_scratch_bytes);
+    const uint64_t bytes = most_values_bytes(pool) + most_scratch_bytes(pool);
     void *arena = allocate(bytes);
     const zq_utterance *u;
     if (!arena) {
@@ -104,7 +114,7 @@ static void run_parts_of_steps(zq_pool *pool, int32_t worker, void *scratch)
 static void *work(void *argument)
 {
     zq_pool *pool = argument;
-    void *scratch = pool->is_split ? allocate(most_bytes(pool, zq_scratch_bytes)) : NULL;
+    void *scratch = pool->is_split ? allocate(most_scratch_bytes(pool)) : NULL;
     if (pool->is_split && !scratch) fail(pool, ZQ_NO_MEMORY);
     pthread_mutex_lock(&pool->mutex);
     const int32_t worker = pool->started++;
@@ -141,7 +151,7 @@ zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, cons
         if (!zq_values_bytes(program, utterances[u].frames)) return ZQ_BAD_LENGTH;
     if (count < 1) return ZQ_OK;
     pool.is_split = threads > count;
-    if (pool.is_split && !(pool.values = allocate(most_bytes(&pool, zq_values_bytes)))) return ZQ_NO_MEMORY;
+    if (pool.is_split && !(pool.values = allocate(most_values_bytes(&pool)))) return ZQ_NO_MEMORY;
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.changed, NULL);
     run_workers(&pool, threads < 1 ? 1 : threads);

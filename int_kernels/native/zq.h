@@ -30,7 +30,8 @@ typedef struct {
     const int32_t *bias;
     const int32_t *multiplier;
     const int8_t *shift;
-    const int32_t *x; /* [inputs] indices of values */
+    const int32_t *x;   /* [inputs] indices of values */
+    const void *packed; /* what zq_pack made for the kernels in use, or NULL */
     int32_t op, y, inputs;
     int32_t kernel, stride, dilation, padding, groups;
     int32_t clip_lo, clip_hi;
@@ -55,10 +56,15 @@ typedef struct zq_kernels zq_kernels; /* kernels.h */
  * value). */
 zq_status zq_check(const zq_program *program, int32_t *step);
 
+/* Weights in the order in which `kernels` read them, made once for each step: the bytes that takes (0: the step
+ * needs none), and the making itself. A packed step runs with these kernels only, or with the portable ones. */
+uint64_t zq_packed_bytes(const zq_program *program, const zq_kernels *kernels, int32_t step);
+void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step, void *packed);
+
 /* Bytes that an utterance of T frames needs: its values, and the scratch of one worker. 0 when T is too short or
  * too long. */
 uint64_t zq_values_bytes(const zq_program *program, int32_t T);
-uint64_t zq_scratch_bytes(const zq_program *program, int32_t T);
+uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, int32_t T);
 
 /* Lay the values of an utterance into `arena` (at least zq_values_bytes). */
 zq_status zq_prepare(const zq_program *program, int32_t T, const void *input, void *const *outputs, void *arena,

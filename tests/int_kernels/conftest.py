@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from int_kernels import available_backends
+from int_kernels import available_backends, available_kernels
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `oracle`, `random_programs`, `builds`
 
@@ -23,9 +23,30 @@ settings.register_profile(
 settings.load_profile("kernels")
 
 
-@pytest.fixture(params=["reference", "native"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """Each backend in turn; one that isn't built fails the test, since an installation always builds it."""
+KERNELS = ("c", "avx512vnni")  # every table of inner loops there is, on any machine
+
+
+def choose_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on the native backend uses this table; a processor without its instructions skips the test."""
+    if name not in available_kernels():
+        pytest.skip(f"kernels {name} do not run on this processor")
+    monkeypatch.setenv("ZEROQ_KERNELS", name)
+
+
+@pytest.fixture(params=KERNELS)
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each table of inner loops in turn."""
     name: str = request.param
+    choose_kernels(name, monkeypatch)
+    return name
+
+
+@pytest.fixture(params=["reference", *(f"native-{name}" for name in KERNELS)])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each backend in turn, the native one with each table of inner loops; one that isn't built fails the test, since
+    an installation always builds it."""
+    name, _, table = str(request.param).partition("-")
     assert name in available_backends(), f"backend {name} is not built: run `pip install -e .`"
+    if table:
+        choose_kernels(table, monkeypatch)
     return name

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from builds import CORE, NATIVE, compile_library, run
 
+from int_kernels import available_kernels
 from int_kernels.native_executable import library_path
 
 X86_REAL_SUFFIX = re.compile(r"(ps|pd|ss|sd|ph|sh|bf16)$")
@@ -59,6 +60,9 @@ def test_the_installed_library_has_no_real_arithmetic() -> None:
     listing = disassemble(path)
     for op in ("zq_conv1d_dense", "zq_conv1d_depthwise", "zq_sum", "zq_argmax", "zq_run"):
         assert re.search(rf"<{op}[.>]", listing), f"{op} is not in the listing"
+    for table in available_kernels():
+        for op in ("dense", "depthwise", "sum") if table != "c" else ():
+            assert f"<zq_{table}_{op}>" in listing, f"{op} for {table} is not in the listing"
     assert len(listing.splitlines()) > 2000
     assert real_arithmetic_in(listing, platform.machine()) == {}
 
@@ -94,7 +98,10 @@ def test_the_scan_can_fail(tmp_path: Path, body: str, caught: bool) -> None:
             "movss vmovaps movsd vxorps andps vpmaxsd vpminsd vpabsd vpaddd vpmulld vpmuldq vpsraq vpermps vshufps",
             False,
         ),
-        ("vpcompressd vbroadcastss vinsertps unpcklps jns sets cmovs vpmovsxwd vextracti64x4 movlps imul sar", False),
+        (
+            "vpcompressd vpdpbusd vbroadcastss vinsertps unpcklps sets cmovs vpmovsxwd vextracti64x4 movlps imul sar",
+            False,
+        ),
     ],
 )
 def test_which_instructions_count(mnemonics: str, real: bool) -> None:

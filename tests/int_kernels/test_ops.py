@@ -157,7 +157,7 @@ def test_argmax_of_many_channels(backend: str) -> None:
 
 
 @pytest.mark.parametrize("is_dense", [False, True], ids=["depthwise", "dense"])
-def test_ten_million_random_rescales_are_equal(is_dense: bool) -> None:
+def test_ten_million_random_rescales_are_equal(kernels: str, is_dense: bool) -> None:
     """Reference == native on 10^7 accumulators of any size, any multiplier, any shift."""
     random = np.random.default_rng(3)
     channels, frames = 640, 1 << 14

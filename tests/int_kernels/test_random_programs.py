@@ -31,7 +31,7 @@ def test_every_backend_equals_exact_arithmetic(backend: str, program: Program, s
     seed=seeds,
     sizes=st.lists(lengths(300), min_size=1, max_size=4),
 )
-def test_native_equals_reference(program: Program, seed: int, sizes: list[int]) -> None:
+def test_native_equals_reference(kernels: str, program: Program, seed: int, sizes: list[int]) -> None:
     xs = inputs(program, seed, sizes)
     expected = compile_program(program, "reference").run(xs)
     native = compile_program(program, "native")
@@ -45,7 +45,7 @@ def test_native_equals_reference(program: Program, seed: int, sizes: list[int]) 
 
 @settings(max_examples=30)
 @given(program=programs(most_channels=80, longest_kernel=33, most_blocks=3), seed=seeds, size=lengths(2000))
-def test_native_equals_reference_on_wide_programs(program: Program, seed: int, size: int) -> None:
+def test_native_equals_reference_on_wide_programs(kernels: str, program: Program, seed: int, size: int) -> None:
     xs = inputs(program, seed, [size])
     expected = compile_program(program, "reference").run(xs)[0]
     for threads in (1, 2):

@@ -34,7 +34,7 @@ def call(program: Program, x: NDArray[Any], arena: NDArray[np.uint8], size: int,
 
 @settings(max_examples=40)
 @given(program=programs(most_channels=20, longest_kernel=9), size=lengths(200), start=st.integers(0, 63))
-def test_the_arena_is_as_large_as_it_says(program: Program, size: int, start: int) -> None:
+def test_the_arena_is_as_large_as_it_says(kernels: str, program: Program, size: int, start: int) -> None:
     """Any alignment will do; one byte less is refused; nothing outside is touched."""
     x = program.check_input(inputs(program, 7, [size])[0])
     frames = x.shape[1]

@@ -1,0 +1,74 @@
+/* The table for AVX-512 VNNI, and its sum. */
+#include "avx512vnni.h"
+
+#ifdef ZQ_AVX512VNNI
+
+static uint64_t packed_bytes(const zq_program *program, const zq_step *step)
+{
+    return zq_is_depthwise(program, step) ? zq_avx512vnni_depthwise_bytes(program, step)
+                                          : zq_avx512vnni_dense_bytes(program, step);
+}
+
+static void pack(const zq_program *program, const zq_step *step, void *packed)
+{
+    if (zq_is_depthwise(program, step))
+        zq_avx512vnni_pack_depthwise(program, step, packed);
+    else
+        zq_avx512vnni_pack_dense(program, step, packed);
+}
+
+static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, int32_t frames_y)
+{
+    return zq_is_depthwise(program, step) ? zq_avx512vnni_depthwise_scratch(program, step, frames_y)
+                                          : zq_avx512vnni_dense_scratch(program, step, frames_y);
+}
+
+/* 16 numbers of a row from frame t on; those outside the mask are 0. */
+ZQ_TARGET_INLINE __m512i load_numbers(const char *row, int32_t storage, int32_t t, __mmask16 mask)
+{
+    if (storage == ZQ_INT32) return _mm512_maskz_loadu_epi32(mask, (const int32_t *)row + t);
+    const __m128i codes = _mm_maskz_loadu_epi8(mask, row + t);
+    return storage == ZQ_INT8 ? _mm512_cvtepi8_epi32(codes) : _mm512_cvtepu8_epi32(codes);
+}
+
+ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
+                                 void *scratch)
+{
+    const zq_value *values = state->program->values;
+    const int32_t frames = state->frames[step->y], storage = values[step->y].storage;
+    const size_t channels = (size_t)values[step->y].channels;
+    const __m512i lo = _mm512_set1_epi64(step->clip_lo), hi = _mm512_set1_epi64(step->clip_hi);
+    (void)scratch;
+    for (int32_t c = first; c < last; c++) {
+        const __m128i shift = _mm_cvtsi32_si128(step->shift[c]);
+        const __m512i half = _mm512_set1_epi64((int64_t)1 << (step->shift[c] - 1));
+        char *y = zq_row(state, step->y, c);
+        for (int32_t t = 0; t < frames; t += 16) {
+            const __mmask16 mask = zq_first_numbers(frames - t);
+            __m512i even = _mm512_setzero_si512(), odd = even;
+            for (int32_t i = 0; i < step->inputs; i++) {
+                const __m512i m = _mm512_set1_epi32(step->multiplier[(size_t)i * channels + (size_t)c]);
+                const __m512i x = load_numbers(zq_row(state, step->x[i], c), values[step->x[i]].storage, t, mask);
+                even = _mm512_add_epi64(even, _mm512_mul_epi32(x, m));
+                odd = _mm512_add_epi64(odd, _mm512_mul_epi32(_mm512_srli_epi64(x, 32), m));
+            }
+            const __m512i sum = zq_join_low(zq_round_wide(even, half, shift, lo, hi),
+                                            zq_round_wide(odd, half, shift, lo, hi));
+            if (storage == ZQ_INT32)
+                _mm512_mask_storeu_epi32((int32_t *)y + t, mask, sum);
+            else
+                _mm512_mask_cvtepi32_storeu_epi8(y + t, mask, sum);
+        }
+    }
+}
+
+const zq_kernels zq_avx512vnni = {.name = "avx512vnni",
+                                  .conv1d_dense = zq_avx512vnni_dense,
+                                  .conv1d_depthwise = zq_avx512vnni_depthwise,
+                                  .sum = zq_avx512vnni_sum,
+                                  .argmax = zq_argmax,
+                                  .packed_bytes = packed_bytes,
+                                  .pack = pack,
+                                  .scratch_bytes = scratch_bytes};
+
+#endif

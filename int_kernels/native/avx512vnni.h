@@ -1,0 +1,192 @@
+/* What the loops for AVX-512 VNNI share: one row of one tile, from accumulators to codes in memory.
+ *
+ * VPDPBUSD adds four products of an unsigned and a signed byte to each 32-bit lane, modulo 2^32 and without
+ * saturation. Activations are the unsigned side; signed ones enter as x + 128, and -128 * sum(weight) enters the bias.
+ * Sums may wrap on the way: the true result fits 32 bits (SPEC 5), so it comes out exact.
+ *
+ * The 64 frames of a tile lie in four vectors, in the order that packing them to bytes undoes: lane 16 bytes wide
+ * number l of vector v holds frames 16 * l + 4 * v .. + 3 ("tile order"). */
+#ifndef ZQ_AVX512VNNI_H
+#define ZQ_AVX512VNNI_H
+
+#include "kernels.h"
+
+#ifdef ZQ_AVX512VNNI
+#include <immintrin.h>
+
+#define ZQ_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#define ZQ_TARGET_INLINE static inline __attribute__((always_inline)) ZQ_TARGET
+
+zq_packed_size zq_avx512vnni_dense_bytes, zq_avx512vnni_depthwise_bytes;
+zq_packer zq_avx512vnni_pack_dense, zq_avx512vnni_pack_depthwise;
+zq_scratch_size zq_avx512vnni_dense_scratch, zq_avx512vnni_depthwise_scratch;
+zq_kernel zq_avx512vnni_dense, zq_avx512vnni_depthwise, zq_avx512vnni_sum;
+
+/* bias[o] - 128 * sum(weight) for signed activations, else bias[o]; modulo 2^32. */
+static inline int32_t zq_shifted_bias(const zq_step *step, int32_t storage, int32_t o, size_t taps)
+{
+    const int8_t *weight = step->weight + (size_t)o * taps;
+    int64_t sum = 0;
+    for (size_t tap = 0; tap < taps; tap++) sum += weight[tap];
+    return (int32_t)(uint32_t)(step->bias[o] - (storage == ZQ_INT8 ? 128 * sum : 0));
+}
+
+/* acc += the four products of each lane. An instruction of its own: with the intrinsic gcc 12 copies and spills
+ * accumulators. */
+ZQ_TARGET_INLINE void zq_dot(__m512i *acc, __m512i activations, __m512i weights)
+{
+    __asm__("vpdpbusd %2,%1,%0" : "+v"(*acc) : "v"(activations), "v"(weights));
+}
+
+/* Four weights in every lane. */
+ZQ_TARGET_INLINE __m512i zq_four_weights(const int8_t *weight)
+{
+    int32_t four;
+    memcpy(&four, weight, 4);
+    return _mm512_set1_epi32(four);
+}
+
+/* One row's way from accumulator to code. */
+typedef struct {
+    __m512i multiplier, half, lo, hi;
+    __m128i shift;
+    int32_t is_wide; /* the shift is 32 or less: all 64 bits of the products are needed */
+} zq_rescaler;
+
+ZQ_TARGET_INLINE zq_rescaler zq_rescaler_of(const zq_step *step, int32_t o)
+{
+    const int32_t shift = step->shift[o];
+    zq_rescaler r;
+    r.is_wide = shift < 33;
+    r.multiplier = _mm512_set1_epi32(step->multiplier[o]);
+    r.half = r.is_wide ? _mm512_set1_epi64((int64_t)1 << (shift - 1)) : _mm512_set1_epi32((int32_t)1 << (shift - 33));
+    r.shift = _mm_cvtsi32_si128(r.is_wide ? shift : shift - 32);
+    r.lo = _mm512_set1_epi64(step->clip_lo);
+    r.hi = _mm512_set1_epi64(step->clip_hi);
+    return r;
+}
+
+/* Even lanes from `even`, odd lanes from `odd`, both the low halves of 64-bit numbers. */
+ZQ_TARGET_INLINE __m512i zq_join_low(__m512i even, __m512i odd)
+{
+    return _mm512_mask_shuffle_epi32(even, 0xAAAA, odd, _MM_PERM_CCAA);
+}
+
+/* rescale(acc) for a shift of 33 or more: floor((high * 2^32 + low + 2^(r-1)) / 2^r) needs only the high half. */
+ZQ_TARGET_INLINE __m512i zq_rescale_high(const zq_rescaler *r, __m512i acc)
+{
+    const __m512i even = _mm512_mul_epi32(acc, r->multiplier);
+    const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), r->multiplier);
+    const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
+    return _mm512_sra_epi32(_mm512_add_epi32(high, r->half), r->shift);
+}
+
+/* (v + half) >> shift, saturated, in 64 bits. */
+ZQ_TARGET_INLINE __m512i zq_round_wide(__m512i v, __m512i half, __m128i shift, __m512i lo, __m512i hi)
+{
+    v = _mm512_sra_epi64(_mm512_add_epi64(v, half), shift);
+    return _mm512_min_epi64(_mm512_max_epi64(v, lo), hi);
+}
+
+/* saturate(rescale(acc)) for any shift. */
+ZQ_TARGET_INLINE __m512i zq_rescale_wide(const zq_rescaler *r, __m512i acc)
+{
+    const __m512i even = _mm512_mul_epi32(acc, r->multiplier);
+    const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), r->multiplier);
+    return zq_join_low(zq_round_wide(even, r->half, r->shift, r->lo, r->hi),
+                       zq_round_wide(odd, r->half, r->shift, r->lo, r->hi));
+}
+
+/* The first n of 64 bytes. */
+ZQ_TARGET_INLINE __mmask64 zq_first_bytes(int32_t n)
+{
+    return n >= 64 ? ~(__mmask64)0 : n <= 0 ? 0 : ((__mmask64)1 << n) - 1;
+}
+
+/* The first n of 16 numbers. */
+ZQ_TARGET_INLINE __mmask16 zq_first_numbers(int32_t n)
+{
+    return (__mmask16)(n >= 16 ? 0xFFFF : n <= 0 ? 0 : (1 << n) - 1);
+}
+
+/* Tile order and plain order are each other's mirror image: lanes of 16 bytes, transposed. */
+ZQ_TARGET_INLINE void zq_transpose_lanes(__m512i v[4])
+{
+    const __m512i a = _mm512_shuffle_i32x4(v[0], v[1], 0x44), b = _mm512_shuffle_i32x4(v[0], v[1], 0xEE);
+    const __m512i c = _mm512_shuffle_i32x4(v[2], v[3], 0x44), d = _mm512_shuffle_i32x4(v[2], v[3], 0xEE);
+    v[0] = _mm512_shuffle_i32x4(a, c, 0x88);
+    v[1] = _mm512_shuffle_i32x4(a, c, 0xDD);
+    v[2] = _mm512_shuffle_i32x4(b, d, 0x88);
+    v[3] = _mm512_shuffle_i32x4(b, d, 0xDD);
+}
+
+/* Within each lane of 16 bytes: number i of vector j becomes number j of vector i. */
+ZQ_TARGET_INLINE void zq_transpose_numbers(__m512i v[4])
+{
+    const __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+    const __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+    v[0] = _mm512_unpacklo_epi64(a, c);
+    v[1] = _mm512_unpackhi_epi64(a, c);
+    v[2] = _mm512_unpacklo_epi64(b, d);
+    v[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+/* The same for bytes: byte i of dword j becomes byte j of dword i. */
+ZQ_TARGET_INLINE __m512i zq_transpose_bytes(__m512i v)
+{
+    const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_shuffle_epi8(v, _mm512_broadcast_i32x4(order));
+}
+
+/* Numbers in tile order -> n codes of 8 bits at y, saturated to the step's clip (which lies within the type). */
+ZQ_TARGET_INLINE void zq_store_codes(const zq_step *step, int32_t storage, const __m512i v[4], int is_phased,
+                                     char *y, int32_t n)
+{
+    const __m512i a = _mm512_packs_epi32(v[0], v[1]), b = _mm512_packs_epi32(v[2], v[3]);
+    __m512i codes = storage == ZQ_INT8 ? _mm512_packs_epi16(a, b) : _mm512_packus_epi16(a, b);
+    const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
+    if (storage == ZQ_INT8)
+        codes = _mm512_min_epi8(_mm512_max_epi8(codes, lo), hi);
+    else
+        codes = _mm512_min_epu8(_mm512_max_epu8(codes, lo), hi);
+    if (is_phased) codes = zq_transpose_bytes(codes);
+    if (n >= 64)
+        _mm512_storeu_si512(y, codes);
+    else
+        _mm512_mask_storeu_epi8(y, zq_first_bytes(n), codes);
+}
+
+/* Numbers in tile order -> n numbers of 32 bits at y. */
+ZQ_TARGET_INLINE void zq_store_numbers(__m512i v[4], int is_phased, char *y, int32_t n)
+{
+    if (is_phased) zq_transpose_numbers(v);
+    zq_transpose_lanes(v);
+    for (int32_t i = 0; i < 4; i++) _mm512_mask_storeu_epi32(y + 64 * i, zq_first_numbers(n - 16 * i), v[i]);
+}
+
+/* Row o of a tile from its accumulators in tile order to memory: frames t0 .. t0 + n - 1 of the value `y`.
+ * is_phased: v[p] holds frames 4 * i + p instead, i = 0..15. */
+ZQ_TARGET_INLINE void zq_finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t t0, int32_t n,
+                                    __m512i v[4], int is_phased)
+{
+    const int32_t storage = state->program->values[step->y].storage;
+    char *y = zq_row(state, step->y, o) + (size_t)t0 * (storage == ZQ_INT32 ? 4 : 1);
+    if (step->multiplier) {
+        const zq_rescaler r = zq_rescaler_of(step, o);
+        if (r.is_wide)
+            for (int32_t i = 0; i < 4; i++) v[i] = zq_rescale_wide(&r, v[i]);
+        else
+            for (int32_t i = 0; i < 4; i++) v[i] = zq_rescale_high(&r, v[i]);
+        if (storage == ZQ_INT32) {
+            const __m512i lo = _mm512_set1_epi32(step->clip_lo), hi = _mm512_set1_epi32(step->clip_hi);
+            for (int32_t i = 0; i < 4; i++) v[i] = _mm512_min_epi32(_mm512_max_epi32(v[i], lo), hi);
+        }
+    }
+    if (storage == ZQ_INT32)
+        zq_store_numbers(v, is_phased, y, n);
+    else
+        zq_store_codes(step, storage, v, is_phased, y, n);
+}
+
+#endif
+#endif

@@ -1,0 +1,207 @@
+/* conv1d with two or more input channels per group, for AVX-512 VNNI: a matrix product of tiles of 64 frames.
+ *
+ * The inputs of a tile are gathered four taps at a time, columns[taps / 4][64 frames in tile order][4 taps]; each block
+ * of output channels then runs over the taps with all its accumulators in registers, a vector of 16 frames times
+ * four weights of one channel per instruction. */
+#include "avx512vnni.h"
+
+#ifdef ZQ_AVX512VNNI
+
+enum { ROWS = 6 }; /* output channels at once: 24 accumulators, 4 vectors of inputs, 1 of weights */
+
+/* Packed: [C_out] shifted bias, then per output channel block [taps / 4][rows of the block][4]; the rows of a chunk of
+ * ZQ_CHUNK are cut into blocks of ROWS, the last one smaller. */
+static size_t quads_of(const zq_program *program, const zq_step *step)
+{
+    const size_t channels = (size_t)(program->values[step->x[0]].channels / step->groups);
+    return (channels * (size_t)step->kernel + 3) / 4;
+}
+
+static int32_t rows_of(const zq_program *program, const zq_step *step)
+{
+    return program->values[step->y].channels / step->groups;
+}
+
+/* How many rows the block has that starts at row `row` of a group of `rows`. */
+static int32_t block_rows(int32_t row, int32_t rows)
+{
+    const int32_t end = zq_min((row / ZQ_CHUNK + 1) * ZQ_CHUNK, rows);
+    return zq_min(ROWS, end - row);
+}
+
+uint64_t zq_avx512vnni_dense_bytes(const zq_program *program, const zq_step *step)
+{
+    return (uint64_t)program->values[step->y].channels * (4 + 4 * (uint64_t)quads_of(program, step));
+}
+
+void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, void *packed)
+{
+    const int32_t channels = program->values[step->y].channels, rows = rows_of(program, step);
+    const size_t quads = quads_of(program, step);
+    const size_t taps = (size_t)(program->values[step->x[0]].channels / step->groups) * (size_t)step->kernel;
+    int32_t *bias = packed;
+    int8_t *out = (int8_t *)(bias + channels);
+    for (int32_t o = 0; o < channels; o++)
+        bias[o] = zq_shifted_bias(step, program->values[step->x[0]].storage, o, taps);
+    for (int32_t o = 0; o < channels;) {
+        const int32_t block = block_rows(o % rows, rows);
+        for (size_t tap = 0; tap < 4 * quads; tap += 4)
+            for (int32_t r = 0; r < block; r++)
+                for (size_t i = tap; i < tap + 4; i++)
+                    *out++ = (int8_t)(i < taps ? step->weight[(size_t)(o + r) * taps + i] : 0);
+        o += block;
+    }
+}
+
+uint64_t zq_avx512vnni_dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
+{
+    (void)frames_y;
+    return (uint64_t)quads_of(program, step) * 256;
+}
+
+/* 64 bytes: x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
+ZQ_TARGET_INLINE __m512i gather_tap(const char *x, int32_t frames, int32_t start, int32_t stride, __m512i flip)
+{
+    const int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), 64);
+    const int32_t last = start >= frames ? first : zq_min((frames - 1 - start) / stride + 1, 64);
+    if (last <= first) return flip;
+    if (stride == 1) {
+        const __mmask64 mask = zq_first_bytes(last) & ~zq_first_bytes(first);
+        return _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x + start), flip);
+    }
+    char bytes[64] = {0};
+    for (int32_t t = first; t < last; t++) bytes[t] = x[start + t * stride];
+    return _mm512_xor_si512(_mm512_loadu_si512(bytes), flip);
+}
+
+/* Four rows of 64 frames side by side, in tile order. */
+ZQ_TARGET_INLINE void interleave(const __m512i tap[4], uint8_t *columns)
+{
+    const __m512i a = _mm512_unpacklo_epi8(tap[0], tap[1]), b = _mm512_unpackhi_epi8(tap[0], tap[1]);
+    const __m512i c = _mm512_unpacklo_epi8(tap[2], tap[3]), d = _mm512_unpackhi_epi8(tap[2], tap[3]);
+    _mm512_storeu_si512(columns, _mm512_unpacklo_epi16(a, c));
+    _mm512_storeu_si512(columns + 64, _mm512_unpackhi_epi16(a, c));
+    _mm512_storeu_si512(columns + 128, _mm512_unpacklo_epi16(b, d));
+    _mm512_storeu_si512(columns + 192, _mm512_unpackhi_epi16(b, d));
+}
+
+/* kernel = 1, stride = 1, padding = 0: the columns are the rows themselves. */
+ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t channels, int32_t t0, __m512i flip,
+                                  uint8_t *columns)
+{
+    const __mmask64 mask = zq_first_bytes(frames - t0);
+    int32_t c = 0;
+    for (x += t0; c + 4 <= channels; c += 4, columns += 256) {
+        __m512i tap[4];
+        for (int32_t i = 0; i < 4; i++, x += frames) {
+            tap[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), flip);
+            _mm_prefetch(x + 128, _MM_HINT_T1); /* for the next tile: rows lie too far apart to be foreseen */
+        }
+        interleave(tap, columns);
+    }
+    if (c < channels) {
+        __m512i tap[4] = {flip, flip, flip, flip};
+        for (int32_t i = 0; i < channels - c; i++, x += frames)
+            tap[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), flip);
+        interleave(tap, columns);
+    }
+}
+
+ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, int32_t group, int32_t t0, uint8_t *columns)
+{
+    const zq_value *x = &state->program->values[step->x[0]];
+    const int32_t frames = state->frames[step->x[0]], channels = x->channels / step->groups;
+    const __m512i flip = x->storage == ZQ_INT8 ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
+    if (step->kernel == 1 && step->stride == 1 && step->padding == 0) {
+        gather_rows(zq_row(state, step->x[0], group * channels), frames, channels, t0, flip, columns);
+        return;
+    }
+    const int32_t quads = (int32_t)quads_of(state->program, step);
+    int32_t c = 0, k = 0;
+    for (int32_t quad = 0; quad < quads; quad++, columns += 256) {
+        __m512i tap[4] = {flip, flip, flip, flip};
+        for (int32_t i = 0; i < 4 && c < channels; i++) {
+            const int32_t start = t0 * step->stride + k * step->dilation - step->padding;
+            tap[i] = gather_tap(zq_row(state, step->x[0], group * channels + c), frames, start, step->stride, flip);
+            c += ++k == step->kernel;
+            k = k == step->kernel ? 0 : k;
+        }
+        interleave(tap, columns);
+    }
+}
+
+/* One block of rows, written out for every height, because gcc keeps accumulators in registers only under names
+ * of their own. */
+#define EACH_1(DO) DO(0)
+#define EACH_2(DO) EACH_1(DO) DO(1)
+#define EACH_3(DO) EACH_2(DO) DO(2)
+#define EACH_4(DO) EACH_3(DO) DO(3)
+#define EACH_5(DO) EACH_4(DO) DO(4)
+#define EACH_6(DO) EACH_5(DO) DO(5)
+
+#define START(r) __m512i a##r = _mm512_set1_epi32(bias[r]), b##r = a##r, c##r = a##r, d##r = a##r;
+#define ADD(r)                                                \
+    {                                                         \
+        const __m512i four = zq_four_weights(weight + 4 * r); \
+        zq_dot(&a##r, x0, four);                              \
+        zq_dot(&b##r, x1, four);                              \
+        zq_dot(&c##r, x2, four);                              \
+        zq_dot(&d##r, x3, four);                              \
+    }
+#define FINISH(r)                                             \
+    {                                                         \
+        __m512i row[4] = {a##r, b##r, c##r, d##r};            \
+        zq_finish_row(state, step, o + r, t0, n, row, 0);     \
+    }
+#define BLOCK(rows)                                                                                             \
+    ZQ_TARGET static void block_##rows(const zq_state *state, const zq_step *step, int32_t o, const int32_t *bias, \
+                                       const int8_t *weight, const uint8_t *columns, size_t quads, int32_t t0,  \
+                                       int32_t n)                                                               \
+    {                                                                                                           \
+        EACH_##rows(START);                                                                                     \
+        for (size_t quad = 0; quad < quads; quad++, columns += 256, weight += 4 * rows) {                       \
+            const __m512i x0 = _mm512_loadu_si512(columns), x1 = _mm512_loadu_si512(columns + 64);              \
+            const __m512i x2 = _mm512_loadu_si512(columns + 128), x3 = _mm512_loadu_si512(columns + 192);       \
+            EACH_##rows(ADD)                                                                                    \
+        }                                                                                                       \
+        EACH_##rows(FINISH)                                                                                     \
+    }
+
+BLOCK(1)
+BLOCK(2)
+BLOCK(3)
+BLOCK(4)
+BLOCK(5)
+BLOCK(6)
+
+typedef void block_function(const zq_state *, const zq_step *, int32_t, const int32_t *, const int8_t *,
+                            const uint8_t *, size_t, int32_t, int32_t);
+static block_function *const blocks[ROWS] = {block_1, block_2, block_3, block_4, block_5, block_6};
+
+void zq_avx512vnni_dense(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
+{
+    if (!step->packed) {
+        zq_conv1d_dense(state, step, first, last, scratch);
+        return;
+    }
+    const int32_t frames = state->frames[step->y], rows = rows_of(state->program, step);
+    const int32_t chunks = zq_ceil_div(rows, ZQ_CHUNK);
+    const size_t quads = quads_of(state->program, step);
+    const int32_t *bias = step->packed;
+    const int8_t *weight = (const int8_t *)(bias + state->program->values[step->y].channels);
+    int32_t gathered = -1;
+    for (int32_t unit = first; unit < last; unit++) {
+        const int32_t chunk = unit % chunks, place = unit / chunks;
+        const int32_t group = place % step->groups, t0 = place / step->groups * ZQ_TILE;
+        if (place != gathered) gather(state, step, group, t0, scratch);
+        gathered = place;
+        for (int32_t row = chunk * ZQ_CHUNK; row < zq_min((chunk + 1) * ZQ_CHUNK, rows);) {
+            const int32_t o = group * rows + row, block = block_rows(row, rows);
+            blocks[block - 1](state, step, o, bias + o, weight + (size_t)o * quads * 4, scratch, quads, t0,
+                              zq_min(ZQ_TILE, frames - t0));
+            row += block;
+        }
+    }
+}
+
+#endif

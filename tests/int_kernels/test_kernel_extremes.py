@@ -1,0 +1,134 @@
+"""Every table of inner loops against the reference where vector code breaks: rails, odd sizes, tails, padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from random_programs import CODE_TYPES, assert_same
+
+from int_kernels import INT8, INT32, UINT8, Conv1d, Dyadic, IntType, Program, Sum, ValueSpec, compile_program
+
+LOW, HIGH = 1 << 30, (1 << 31) - 1
+
+
+def compare(x: np.ndarray[Any, Any], x_type: IntType, y_type: IntType, step: Conv1d) -> None:
+    """One convolution of x [C, T]: native == reference, for 1 and 3 threads."""
+    values = (ValueSpec("x", len(x), x_type), ValueSpec("y", step.channels_out, y_type))
+    program = Program(values, (step,), "x", ("y",))
+    expected = compile_program(program, "reference").run([x])[0]
+    for threads in (1, 3):
+        assert_same(compile_program(program).run([x], threads)[0], expected, f"{threads} threads")
+
+
+def ratios(random: np.random.Generator, channels: int) -> Dyadic:
+    """Ratios of every kind: any shift, dead channels, the limits of the multiplier."""
+    multiplier = random.integers(LOW, HIGH, channels, endpoint=True)
+    multiplier[::7], multiplier[1::11], multiplier[2::13] = 0, LOW, HIGH
+    return Dyadic(
+        multiplier,
+        np.where(np.arange(channels) % 3, random.integers(33, 44, channels), np.arange(channels) % 62 + 1),
+    )
+
+
+@pytest.mark.parametrize("frames", [*range(1, 20), 31, 32, 33, 63, 64, 65, 127, 128, 129, 191, 192, 255, 256, 257, 320])
+def test_every_length(kernels: str, frames: int) -> None:
+    random = np.random.default_rng(frames)
+    x = random.integers(-128, 128, (5, frames))
+    pointwise = random.integers(-128, 128, (7, 5, 1))
+    compare(x, INT8, INT8, Conv1d("x", "y", pointwise, np.arange(7), rescale=ratios(random, 7)))
+    depthwise = random.integers(-128, 128, (5, 1, 9))
+    compare(x, INT8, INT32, Conv1d("x", "y", depthwise, np.arange(5), 1, 1, 4, 5))
+    compare(x, INT8, UINT8, Conv1d("x", "y", depthwise, np.arange(5), 1, 1, 4, 5, ratios(random, 5)))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 5, 7, 15, 17, 66])
+@pytest.mark.parametrize("out", [1, 2, 3, 4, 5, 6, 7, 11, 13, 64, 65, 70, 127])
+def test_every_remainder_of_channels(kernels: str, channels: int, out: int) -> None:
+    random = np.random.default_rng(channels * 1000 + out)
+    weight = random.integers(-128, 128, (out, channels, 1))
+    x = random.integers(0, 256, (channels, 70))
+    compare(
+        x,
+        UINT8,
+        UINT8,
+        Conv1d("x", "y", weight, np.zeros(out, int), rescale=ratios(random, out), clip=(0, 200)),
+    )
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5, 6, 7, 8, 33, 87])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (1, 2), (2, 1), (2, 2), (3, 2), (1, 5), (2, 9), (40, 1)])
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_kernels_strides_dilations_groups(kernels: str, kernel: int, stride: int, dilation: int, groups: int) -> None:
+    random = np.random.default_rng(kernel)
+    weight = random.integers(-128, 128, (12, 6 // groups, kernel))
+    for x_type, padding in ((INT8, 0), (UINT8, dilation * kernel // 2), (INT8, 3 * dilation * kernel)):
+        x = random.integers(x_type.lo, x_type.hi, (6, dilation * (kernel - 1) + 90), endpoint=True)
+        step = Conv1d("x", "y", weight, np.arange(12), stride, dilation, padding, groups, ratios(random, 12))
+        compare(x, x_type, INT8, step)
+
+
+@pytest.mark.parametrize("x_type", [INT8, UINT8], ids=str)
+@pytest.mark.parametrize("code", ["lo", "hi"])
+@pytest.mark.parametrize("weight", [-128, 127])
+@pytest.mark.parametrize("groups", [1, 515])
+def test_all_rails(kernels: str, x_type: IntType, code: str, weight: int, groups: int) -> None:
+    """Every product as large as it can be: a saturating pair of products would be seen at once."""
+    x = np.full((515, 66), getattr(x_type, code))
+    kernel = 1 if groups == 1 else 87
+    weights = np.full((groups if groups > 1 else 3, 515 // groups, kernel), weight)
+    step = Conv1d("x", "y", weights, np.zeros(len(weights), int), padding=kernel // 2, groups=groups)
+    compare(x, x_type, INT32, step)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_biases_that_use_the_whole_accumulator(kernels: str, groups: int) -> None:
+    """The shifted bias of signed activations wraps around; the result does not."""
+    weight = np.full((2, 2 // groups, 1), -128)
+    most = 128 * 128 * (2 // groups)
+    for bias in (INT32.hi - most, INT32.lo + most):
+        compare(
+            np.array([[-128, 127, 0], [127, -128, 1]]),
+            INT8,
+            INT32,
+            Conv1d("x", "y", weight, np.full(2, bias), groups=groups),
+        )
+
+
+@pytest.mark.parametrize("x_type", CODE_TYPES, ids=str)
+def test_every_type_in_and_out(kernels: str, x_type: IntType) -> None:
+    random = np.random.default_rng(x_type.bits)
+    x = random.integers(x_type.lo, x_type.hi, (6, 130), endpoint=True)
+    for y_type in (*CODE_TYPES, INT32):
+        for groups in (1, 6):
+            weight = random.integers(-128, 128, (6, 6 // groups, 5))
+            rescale = Dyadic(random.integers(LOW, HIGH, 6), np.array([1, 31, 32, 33, 36, 40]))
+            step = Conv1d("x", "y", weight, np.arange(6), padding=2, groups=groups, rescale=rescale)
+            compare(x, x_type, y_type, step)
+
+
+@pytest.mark.parametrize("y_type", [INT8, UINT8, IntType(5), INT32], ids=str)
+@pytest.mark.parametrize("frames", [1, 15, 16, 17, 65])
+def test_sums(kernels: str, y_type: IntType, frames: int) -> None:
+    """Raw accumulators of both signs and codes, one rounding, tails of any length."""
+    random = np.random.default_rng(frames)
+    a = Conv1d("x", "a", random.integers(-128, 128, (9, 9, 1)), random.integers(-99, 99, 9))
+    b = Conv1d("x", "b", random.integers(-128, 128, (9, 9, 3)), random.integers(-99, 99, 9), padding=1)
+    multipliers = random.integers(0, 1 << 31, (3, 9))
+    shift = np.array([1, 20, 30, 32, 38, 44, 50, 58, 62])
+    for clip in (None, (0, y_type.hi)):
+        total = Sum(("a", "b", "x"), "y", multipliers, shift, clip)
+        specs = (("x", INT8), ("a", INT32), ("b", INT32), ("y", y_type))
+        program = Program(tuple(ValueSpec(name, 9, t) for name, t in specs), (a, b, total), "x", ("y",))
+        x = random.integers(-128, 128, (9, frames))
+        assert_same(compile_program(program).run([x])[0], compile_program(program, "reference").run([x])[0])
+
+
+def test_the_best_kernels_pack_their_weights(kernels: str) -> None:
+    """More weights than taps: packed once, held by the executable; the portable loops read them as they are."""
+    weight = np.ones((8, 8, 1), int)
+    values = (ValueSpec("x", 8, UINT8), ValueSpec("y", 8, INT32))
+    executable: Any = compile_program(Program(values, (Conv1d("x", "y", weight, np.zeros(8, int)),), "x", ("y",)))
+    assert executable.kernels == kernels
+    assert executable.packed_bytes == (0 if kernels == "c" else 8 * 8 + 8 * 4)
