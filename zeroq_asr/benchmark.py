@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zeroq_asr.pipeline.benchmark import Plan
 
 _PACKAGES = ("zeroq-asr", "numpy", "torch", "onnx", "onnxruntime", "openvino", "nncf")
+_WHOLE_CORE = 0.9
 _HEADINGS = (
     "engine",
     "threads",
@@ -54,7 +55,10 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         )
         for row in rows
     ]
-    return "\n".join(align([_HEADINGS, *cells], left={0, 5})) + "\n"
+    lines = align([_HEADINGS, *cells], left={0, 5})
+    if any(row["cpu_per_wall"] < _WHOLE_CORE for row in rows):
+        lines.append("The machine was busy: an engine did not get one whole core. Trust ratios and CPU ms only.")
+    return "\n".join(lines) + "\n"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -153,10 +157,9 @@ def _main(arguments: argparse.Namespace) -> int:
         document = {"results": rows, "machine": machine, "plan": vars(plan), "macs": macs}
         write_atomically(arguments.json, (json.dumps(document, indent=2) + "\n").encode())
     if arguments.plot:
-        from zeroq_asr.report.latency_figure import draw_latencies
-        from zeroq_asr.report.mel_figure import to_png
+        from zeroq_asr.report.latency_figure import latencies_png
 
-        write_atomically(arguments.plot, to_png(draw_latencies(rows, title)))
+        write_atomically(arguments.plot, latencies_png(rows, title))
     return 0
 
 

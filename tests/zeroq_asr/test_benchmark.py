@@ -51,6 +51,13 @@ def test_a_checkpoint_is_timed_in_torch_too_and_absent_peers_take_one_line(
     assert capsys.readouterr().err == "without onnxruntime, openvino: pip install 'zeroq-asr[peers]' adds them\n"
 
 
+def test_a_busy_machine_is_told() -> None:
+    numbers = ("median_ms", "min_ms", "ratio", "ratio_low", "ratio_high", "gmac_per_s", "cpu_ms", "rss_mb", "file_mb")
+    row: dict[str, object] = {"engine": "e", "threads": 2, **dict.fromkeys(numbers, 1.0)}
+    assert "busy" in table([row | {"cpu_per_wall": 2.0}, row | {"cpu_per_wall": 0.5}])
+    assert "busy" not in table([row | {"cpu_per_wall": 1.0}])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

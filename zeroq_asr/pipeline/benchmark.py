@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 OnStep = Callable[[str], None]
 
-_CALIBRATION_FRAMES = 200
 _MB = 1e6
 
 
@@ -65,7 +64,7 @@ def prepare(plan: Plan, folder: Path, on_step: OnStep) -> tuple[list[Engine], in
     model = load_float(plan.model)
     macs = _macs(plan, model.graph)
     path = folder / "int8.safetensors"
-    _quantize(model, path)
+    _quantize(plan, model, path)
     return [_native(plan, path), *_torch(plan, model), *_peers(plan, model, folder, on_step)], macs
 
 
@@ -109,11 +108,11 @@ def _native(plan: Plan, path: Path) -> Engine:
     return Engine(native_name(load_model(path)), open_native, (str(path), plan.batch, plan.frames), size)
 
 
-def _quantize(model: FloatModel, path: Path) -> None:
-    """Write the W8A8 form, calibrated on noise: good enough for measuring speed."""
+def _quantize(plan: Plan, model: FloatModel, path: Path) -> None:
+    """Write the W8A8 form, calibrated, like those of the peers, on the noise that is timed."""
     from zeroq_asr.pipeline.quantize import quantize_model
 
-    samples = [noise(1, model.frontend.n_mels, _CALIBRATION_FRAMES)]
+    samples = [noise(plan.batch, model.frontend.n_mels, plan.frames)]
     save_model(quantize_model(model, samples, "random", QuantizeConfig()).model, path)
 
 

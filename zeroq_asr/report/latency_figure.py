@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,3 +36,10 @@ def draw_latencies(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     ax.set_title(title, fontsize=11, loc="left", parse_math=False)
     ax.legend()
     return figure
+
+
+def latencies_png(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
+    """The picture of `draw_latencies` as a PNG file."""
+    stream = io.BytesIO()
+    draw_latencies(rows, title).savefig(stream, format="png")
+    return stream.getvalue()
