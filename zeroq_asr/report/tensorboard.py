@@ -2,7 +2,7 @@
 
 One run per batch (so that batches lie over each other, step by step) and one run called `reference`:
     generate/loss/total            scalar, every step
-    generate/loss/batchnorm/NAME   scalar per BatchNorm, about 25 points a batch
+    generate/loss_per_batchnorm/N  scalar for the BatchNorm that reads value N, about 25 points a batch
     generate/mel                   picture at snapshots from start to end; in `reference`: real or random
     generate/text                  what the float model reads in each picture
     generate/comparison            start, result and reference in one picture (in the run of batch 0)
@@ -72,7 +72,7 @@ class TensorBoardLog:
         writer.scalar("generate/loss/total", record.total, record.step)
         if record.last or record.step % max(1, record.steps // TAP_POINTS) == 0:
             for name, loss in zip(self._taps, record.tap_losses, strict=True):
-                writer.scalar(f"generate/loss/batchnorm/{name}", float(loss), record.step)
+                writer.scalar(f"generate/loss_per_batchnorm/{name}", float(loss), record.step)
         if _is_snapshot(record):
             self._show_step(writer, record)
 

@@ -55,7 +55,7 @@ def test_total_loss_every_step(folder: Path) -> None:
 
 def test_one_curve_per_batchnorm_with_start_and_end(folder: Path) -> None:
     for name, first in zip(TAPS, (6.0, 4.0), strict=True):
-        events = read(folder / "batch-00").Scalars(f"generate/loss/batchnorm/{name}")
+        events = read(folder / "batch-00").Scalars(f"generate/loss_per_batchnorm/{name}")
         assert events[0].value == first and events[-1].step == 60 and 20 <= len(events) <= 40
 
 
