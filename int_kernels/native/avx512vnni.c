@@ -1,7 +1,7 @@
 /* The table for AVX-512 VNNI, and its sum. */
 #include "avx512vnni.h"
 
-#ifdef ZQ_AVX512VNNI
+#ifdef ZQ_X86_TABLES
 
 static uint64_t packed_bytes(const zq_program *program, const zq_step *step)
 {

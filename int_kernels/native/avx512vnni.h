@@ -11,7 +11,7 @@
 
 #include "kernels.h"
 
-#ifdef ZQ_AVX512VNNI
+#ifdef ZQ_X86_TABLES
 #include <immintrin.h>
 
 #define ZQ_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))

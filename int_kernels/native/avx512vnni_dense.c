@@ -5,7 +5,7 @@
  * four weights of one channel per instruction. */
 #include "avx512vnni.h"
 
-#ifdef ZQ_AVX512VNNI
+#ifdef ZQ_X86_TABLES
 
 enum { ROWS = 6 }; /* output channels at once: 24 accumulators, 4 vectors of inputs, 1 of weights */
 

@@ -6,7 +6,7 @@
  * so that lane i of accumulator p needs whole dwords of the row, and four shifted readings of the kernel. */
 #include "avx512vnni.h"
 
-#ifdef ZQ_AVX512VNNI
+#ifdef ZQ_X86_TABLES
 
 enum { FRONT = 4, TILES = 4 }; /* zeros before each kernel; tiles worked on at once */
 

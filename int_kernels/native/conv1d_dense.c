@@ -4,18 +4,6 @@
  * each block of ZQ_ROWS output channels then runs over the taps with its accumulators in registers. */
 #include "kernels.h"
 
-/* column[t] = x[start + t * stride], 0 outside 0 .. frames-1. */
-ZQ_INLINE void gather_column(const char *x, int32_t storage, int32_t frames, int32_t start, int32_t stride,
-                             int16_t *restrict column)
-{
-    int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);
-    int32_t last = start >= frames ? first : zq_min((frames - 1 - start) / stride + 1, ZQ_TILE);
-    last = last < first ? first : last;
-    for (int32_t t = 0; t < first; t++) column[t] = 0;
-    if (first < last) zq_widen(x, storage, start + first * stride, stride, last - first, column + first);
-    for (int32_t t = last; t < ZQ_TILE; t++) column[t] = 0;
-}
-
 /* columns[c * kernel + k] = what tap k of channel c of the group sees in the tile that starts at frame t0. */
 ZQ_INLINE void gather(const zq_state *state, const zq_step *step, int32_t group, int32_t t0, int16_t *columns)
 {
@@ -25,7 +13,7 @@ ZQ_INLINE void gather(const zq_state *state, const zq_step *step, int32_t group,
         const char *row = zq_row(state, step->x[0], group * channels + c);
         for (int32_t k = 0; k < step->kernel; k++) {
             int32_t start = t0 * step->stride + k * step->dilation - step->padding;
-            gather_column(row, x->storage, frames, start, step->stride, columns);
+            zq_gather_column(row, x->storage, frames, start, step->stride, columns);
             columns += ZQ_TILE;
         }
     }

@@ -1,5 +1,33 @@
-/* The list of kernel tables, best first. A table for an instruction set counts only where the processor has it. */
+/* The list of kernel tables, best first. A table for an instruction set counts only where the processor has it and
+ * the system saves its registers. */
 #include "kernels.h"
+
+#ifdef ZQ_X86_TABLES
+#include <cpuid.h>
+
+/* Register state that the system saves: bits 1, 2 for AVX, also 5, 6, 7 for AVX-512. */
+static uint32_t saved_state(void)
+{
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0; /* no XGETBV */
+    __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return a;
+}
+
+static int has_avx2(void)
+{
+    uint32_t a, b, c, d;
+    return (saved_state() & 0x06) == 0x06 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 5 & 1);
+}
+
+static int has_avx512vnni(void)
+{
+    const uint32_t f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31;
+    uint32_t a, b, c, d;
+    return (saved_state() & 0xE6) == 0xE6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+           (b & (f | dq | bw | vl)) == (f | dq | bw | vl) && (c >> 11 & 1);
+}
+#endif
 
 static const zq_kernels portable = {.name = "c",
                                     .conv1d_dense = zq_conv1d_dense,
@@ -7,20 +35,11 @@ static const zq_kernels portable = {.name = "c",
                                     .sum = zq_sum,
                                     .argmax = zq_argmax};
 
-#ifdef ZQ_AVX512VNNI
-static int has_avx512vnni(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
-}
-#endif
-
 const zq_kernels *zq_kernels_at(int32_t index)
 {
-#ifdef ZQ_AVX512VNNI
+#ifdef ZQ_X86_TABLES
     if (has_avx512vnni() && index-- == 0) return &zq_avx512vnni;
+    if (has_avx2() && index-- == 0) return &zq_avx2;
 #endif
     return index == 0 ? &portable : NULL;
 }

@@ -28,11 +28,11 @@
 #define ZQ_MULTIVERSION
 #endif
 
-/* The loops for AVX-512 VNNI are compiled by gcc and clang for x86-64, for their own functions only; the processor
- * is asked before one of them is called. They are made for tiles of 64 frames. */
+/* The loops for AVX2 and AVX-512 VNNI are compiled by gcc and clang for x86-64, for their own functions only; the
+ * processor is asked before one of them is called. They are made for tiles of 64 frames. */
 #if defined(__x86_64__) && defined(__SSE2__) && ZQ_TILE == 64 && \
     ((defined(__clang__) && __clang_major__ >= 8) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9))
-#define ZQ_AVX512VNNI
+#define ZQ_X86_TABLES
 #endif
 #if defined(__GNUC__)
 #define ZQ_INLINE static inline __attribute__((always_inline))
@@ -60,8 +60,8 @@ struct zq_kernels {
 };
 
 zq_kernel zq_conv1d_dense, zq_conv1d_depthwise, zq_sum, zq_argmax;
-#ifdef ZQ_AVX512VNNI
-extern const zq_kernels zq_avx512vnni;
+#ifdef ZQ_X86_TABLES
+extern const zq_kernels zq_avx2, zq_avx512vnni;
 #endif
 
 /* True for a convolution with one input channel per group. */
@@ -109,6 +109,18 @@ ZQ_INLINE void zq_widen(const char *row, int32_t storage, int32_t start, int32_t
     } else {
         for (int32_t t = 0; t < n; t++) out[t] = unsigned_codes[t * stride];
     }
+}
+
+/* column[t] = x[start + t * stride], 0 outside 0 .. frames-1. */
+ZQ_INLINE void zq_gather_column(const char *x, int32_t storage, int32_t frames, int32_t start, int32_t stride,
+                             int16_t *restrict column)
+{
+    int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);
+    int32_t last = start >= frames ? first : zq_min((frames - 1 - start) / stride + 1, ZQ_TILE);
+    last = last < first ? first : last;
+    for (int32_t t = 0; t < first; t++) column[t] = 0;
+    if (first < last) zq_widen(x, storage, start + first * stride, stride, last - first, column + first);
+    for (int32_t t = last; t < ZQ_TILE; t++) column[t] = 0;
 }
 
 /* row[first + t] = codes[t] in the row's storage, t < n; codes are saturated to it already. */

@@ -23,7 +23,7 @@ settings.register_profile(
 settings.load_profile("kernels")
 
 
-KERNELS = ("c", "avx512vnni")  # every table of inner loops there is, on any machine
+KERNELS = ("c", "avx2", "avx512vnni")  # every table of inner loops there is, on any machine
 
 
 def choose_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

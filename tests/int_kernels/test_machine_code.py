@@ -61,7 +61,7 @@ def test_the_installed_library_has_no_real_arithmetic() -> None:
     for op in ("zq_conv1d_dense", "zq_conv1d_depthwise", "zq_sum", "zq_argmax", "zq_run"):
         assert re.search(rf"<{op}[.>]", listing), f"{op} is not in the listing"
     for table in available_kernels():
-        for op in ("dense", "depthwise", "sum") if table != "c" else ():
+        for op in ("dense", "depthwise") if table != "c" else ():
             assert f"<zq_{table}_{op}>" in listing, f"{op} for {table} is not in the listing"
     assert len(listing.splitlines()) > 2000
     assert real_arithmetic_in(listing, platform.machine()) == {}

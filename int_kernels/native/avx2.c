@@ -1,0 +1,283 @@
+/* The convolutions for AVX2. VPMADDWD adds two 16-bit products in each 32-bit lane; as codes and weights have at most
+ * 9 bits with their sign, the pair fits and the result is exact (the byte form, VPMADDUBSW, would saturate).
+ *
+ * Weights are read as they are and widened on the way, so nothing is packed. */
+#include "kernels.h"
+
+#ifdef ZQ_X86_TABLES
+#include <immintrin.h>
+
+#define ZQ_TARGET __attribute__((target("avx2")))
+#define ZQ_TARGET_INLINE static inline __attribute__((always_inline)) ZQ_TARGET
+
+enum { ROWS = 4, FRAMES = 16 }; /* output channels and frames at once in the dense loop */
+enum { FRONT = 2 };             /* zeros before each kernel of a depthwise convolution */
+
+zq_kernel zq_avx2_dense, zq_avx2_depthwise;
+
+/* Two weights in every lane. */
+ZQ_TARGET_INLINE __m256i two_weights(const int16_t *weight)
+{
+    int32_t two;
+    memcpy(&two, weight, 4);
+    return _mm256_set1_epi32(two);
+}
+
+ZQ_TARGET_INLINE __m256i load(const int16_t *numbers)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)numbers);
+}
+
+/* The same, into a register for sure: gcc would read memory again for every use. */
+ZQ_TARGET_INLINE __m256i load_once(const int16_t *numbers)
+{
+    __m256i vector = load(numbers);
+    __asm__("" : "+x"(vector));
+    return vector;
+}
+
+ZQ_TARGET_INLINE void store(int32_t *numbers, __m256i vector)
+{
+    _mm256_storeu_si256((__m256i *)(void *)numbers, vector);
+}
+
+ZQ_TARGET_INLINE __m256i add_products(__m256i acc, __m256i x, __m256i weights)
+{
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(x, weights));
+}
+
+/* rescale and saturate a tile; shifts of 33 or more need only the high halves of the products (SPEC 2). */
+ZQ_TARGET_INLINE void rescale(const zq_step *step, int32_t o, int32_t *acc)
+{
+    if (!step->multiplier || step->shift[o] < 33) {
+        zq_rescale_tile(step, o, acc);
+        return;
+    }
+    const __m256i multiplier = _mm256_set1_epi32(step->multiplier[o]);
+    const __m256i half = _mm256_set1_epi32((int32_t)1 << (step->shift[o] - 33));
+    const __m256i lo = _mm256_set1_epi32(step->clip_lo), hi = _mm256_set1_epi32(step->clip_hi);
+    const __m128i shift = _mm_cvtsi32_si128(step->shift[o] - 32);
+    for (int32_t t = 0; t < ZQ_TILE; t += 8) {
+        const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(acc + t));
+        const __m256i even = _mm256_mul_epi32(v, multiplier);
+        const __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(v, 32), multiplier);
+        const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+        const __m256i rounded = _mm256_sra_epi32(_mm256_add_epi32(high, half), shift);
+        store(acc + t, _mm256_min_epi32(_mm256_max_epi32(rounded, lo), hi));
+    }
+}
+
+/* Row o of the tile at t0, from its accumulators without bias to memory. */
+ZQ_TARGET_INLINE void finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t t0, int32_t *acc)
+{
+    const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
+    for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += step->bias[o];
+    rescale(step, o, acc);
+    zq_store(zq_row(state, step->y, o), state->program->values[step->y].storage, t0, n, acc);
+}
+
+/* ---- dense: columns[64 / 16][taps / 2][16 frames][2 taps], frames in the order that unpacking makes ---- */
+
+static size_t pairs_of(const zq_program *program, const zq_step *step)
+{
+    const size_t channels = (size_t)(program->values[step->x[0]].channels / step->groups);
+    return (channels * (size_t)step->kernel + 1) / 2;
+}
+
+/* Columns, widened weights of a chunk, accumulators of a chunk. */
+static uint64_t dense_scratch(const zq_program *program, const zq_step *step)
+{
+    return (uint64_t)pairs_of(program, step) * 4 * (ZQ_TILE + ZQ_CHUNK) + 4 * ZQ_CHUNK * ZQ_TILE;
+}
+
+ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, int32_t group, int32_t t0, int16_t *columns)
+{
+    const zq_value *x = &state->program->values[step->x[0]];
+    const int32_t frames = state->frames[step->x[0]], channels = x->channels / step->groups;
+    const int32_t taps = channels * step->kernel;
+    const size_t pairs = pairs_of(state->program, step);
+    int16_t tap[2][ZQ_TILE];
+    for (int32_t i = 0; i < taps; i++) {
+        const int32_t start = t0 * step->stride + i % step->kernel * step->dilation - step->padding;
+        const char *row = zq_row(state, step->x[0], group * channels + i / step->kernel);
+        zq_gather_column(row, x->storage, frames, start, step->stride, tap[i % 2]);
+        if (i == taps - 1 && i % 2 == 0) memset(tap[1], 0, sizeof tap[1]);
+        if (i % 2 == 0 && i < taps - 1) continue;
+        for (int32_t part = 0; part < ZQ_TILE / FRAMES; part++) {
+            const __m256i a = load(tap[0] + FRAMES * part), b = load(tap[1] + FRAMES * part);
+            int16_t *out = columns + ((size_t)part * pairs + (size_t)i / 2) * 2 * FRAMES;
+            _mm256_storeu_si256((__m256i *)(void *)out, _mm256_unpacklo_epi16(a, b));
+            _mm256_storeu_si256((__m256i *)(void *)(out + 16), _mm256_unpackhi_epi16(a, b));
+        }
+    }
+}
+
+/* acc[r][0..15], plain order: the accumulators of four rows. */
+ZQ_TARGET static void block(const int16_t *columns, const int16_t *weight, size_t pairs, int32_t *acc)
+{
+    const int16_t *w0 = weight, *w1 = w0 + 2 * pairs, *w2 = w1 + 2 * pairs, *w3 = w2 + 2 * pairs;
+    __m256i a0 = _mm256_setzero_si256(), b0 = a0, a1 = a0, b1 = a0, a2 = a0, b2 = a0, a3 = a0, b3 = a0;
+    for (size_t i = 0; i < 2 * pairs; i += 2, columns += 2 * FRAMES) {
+        const __m256i xa = load_once(columns), xb = load_once(columns + 16);
+        const __m256i v0 = two_weights(w0 + i), v1 = two_weights(w1 + i);
+        const __m256i v2 = two_weights(w2 + i), v3 = two_weights(w3 + i);
+        a0 = add_products(a0, xa, v0), b0 = add_products(b0, xb, v0);
+        a1 = add_products(a1, xa, v1), b1 = add_products(b1, xb, v1);
+        a2 = add_products(a2, xa, v2), b2 = add_products(b2, xb, v2);
+        a3 = add_products(a3, xa, v3), b3 = add_products(b3, xb, v3);
+    }
+    const __m256i a[ROWS] = {a0, a1, a2, a3}, b[ROWS] = {b0, b1, b2, b3};
+    for (int32_t r = 0; r < ROWS; r++) {
+        store(acc + r * ZQ_TILE, _mm256_permute2x128_si256(a[r], b[r], 0x20));
+        store(acc + r * ZQ_TILE + 8, _mm256_permute2x128_si256(a[r], b[r], 0x31));
+    }
+}
+
+/* weight[r][2 * pairs] = row o + r as 16-bit numbers, for `count` rows and up to a whole block: the last is repeated. */
+ZQ_TARGET static void widen(const zq_step *step, int32_t o, int32_t count, size_t taps, size_t pairs, int16_t *weight)
+{
+    for (int32_t r = 0; r < zq_ceil_div(count, ROWS) * ROWS; r++, weight += 2 * pairs) {
+        const int8_t *row = step->weight + (size_t)(o + zq_min(r, count - 1)) * taps;
+        weight[2 * pairs - 1] = 0;
+        for (size_t tap = 0; tap < taps; tap++) weight[tap] = row[tap];
+    }
+}
+
+ZQ_TARGET void zq_avx2_dense(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
+{
+    const int32_t rows = state->program->values[step->y].channels / step->groups;
+    const int32_t chunks = zq_ceil_div(rows, ZQ_CHUNK);
+    const size_t taps = (size_t)(state->program->values[step->x[0]].channels / step->groups) * (size_t)step->kernel;
+    const size_t pairs = pairs_of(state->program, step);
+    int32_t *acc = scratch;
+    int16_t *columns = (int16_t *)(acc + ZQ_CHUNK * ZQ_TILE), *weight = columns + pairs * 2 * ZQ_TILE;
+    int32_t gathered = -1;
+    for (int32_t unit = first; unit < last; unit++) {
+        const int32_t chunk = unit % chunks, place = unit / chunks;
+        const int32_t group = place % step->groups, t0 = place / step->groups * ZQ_TILE;
+        const int32_t o = group * rows + chunk * ZQ_CHUNK;
+        const int32_t count = zq_min(ZQ_CHUNK, rows - chunk * ZQ_CHUNK);
+        if (place != gathered) gather(state, step, group, t0, columns);
+        gathered = place;
+        widen(step, o, count, taps, pairs, weight);
+        for (int32_t part = 0; part < ZQ_TILE / FRAMES; part++)
+            for (int32_t r = 0; r < count; r += ROWS)
+                block(columns + (size_t)part * pairs * 2 * FRAMES, weight + (size_t)r * 2 * pairs, pairs,
+                      acc + r * ZQ_TILE + part * FRAMES);
+        for (int32_t r = 0; r < count; r++) finish_row(state, step, o + r, t0, acc + r * ZQ_TILE);
+    }
+}
+
+/* ---- depthwise: frame 2i + p is the sum over j of row[2 * (i + j) .. + 1] * kernel[2 * j - p .. + 1] ---- */
+
+/* The kernel of one phase of the stride: taps at k * dilation / stride, zeros between. */
+static size_t groups_of(const zq_step *step)
+{
+    return ((size_t)step->dilation * (size_t)(step->kernel - 1) / (size_t)step->stride + 1 + 1 + 1) / 2;
+}
+
+/* Kernels that are mostly zeros between the taps stay with the portable loops. */
+static int is_dense_enough(const zq_step *step)
+{
+    return (uint64_t)step->stride * (FRONT + 2 * (uint64_t)groups_of(step)) <= 32 + 4 * (uint64_t)step->kernel;
+}
+
+static size_t phase_numbers(const zq_step *step, int32_t frames_y)
+{
+    return (size_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE + 2 * groups_of(step);
+}
+
+static uint64_t depthwise_scratch(const zq_step *step, int32_t frames_y)
+{
+    if (!is_dense_enough(step)) return 0;
+    return 2 * (uint64_t)step->stride * (phase_numbers(step, frames_y) + FRONT + 2 * groups_of(step));
+}
+
+/* phases[p][i] = x[i * stride + p - padding], where outside 0 .. frames - 1 x counts as 0. */
+ZQ_TARGET static void lay_out(const char *row, int32_t storage, int32_t frames, const zq_step *step, size_t length,
+                              int16_t *phases)
+{
+    memset(phases, 0, (size_t)step->stride * length * 2);
+    for (int32_t p = 0; p < step->stride; p++, phases += length) {
+        const int32_t first = p >= step->padding ? 0 : zq_ceil_div(step->padding - p, step->stride);
+        const int32_t time = first * step->stride + p - step->padding;
+        const int32_t fits = (int32_t)length - first;
+        const int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / step->stride + 1, fits);
+        if (n > 0) zq_widen(row, storage, time, step->stride, n, phases + first);
+    }
+}
+
+/* kernels[p][FRONT + i]: tap k at p = k * dilation % stride, i = k * dilation / stride; the rest stays 0. */
+static void lay_out_kernel(const zq_step *step, int32_t o, size_t size, int16_t *kernels)
+{
+    const int8_t *weight = step->weight + (size_t)o * (size_t)step->kernel;
+    for (size_t k = 0; k < (size_t)step->kernel; k++) {
+        const size_t place = k * (size_t)step->dilation;
+        kernels[place % (size_t)step->stride * size + FRONT + place / (size_t)step->stride] = weight[k];
+    }
+}
+
+/* One tile, in plain order: vector v of phase p holds frames 16 * v + 2 * i + p. */
+ZQ_TARGET static void tile(const zq_step *step, const int16_t *kernel, const int16_t *row, size_t length, int32_t *acc)
+{
+    const size_t groups = groups_of(step);
+    __m256i a0 = _mm256_setzero_si256(), b0 = a0, c0 = a0, d0 = a0, a1 = a0, b1 = a0, c1 = a0, d1 = a0;
+    for (int32_t phase = 0; phase < step->stride; phase++, row += length, kernel += FRONT + 2 * groups) {
+        for (size_t j = 0; j < groups; j++) {
+            const int16_t *x = row + 2 * j;
+            const __m256i w0 = two_weights(kernel + FRONT + 2 * j), w1 = two_weights(kernel + FRONT + 2 * j - 1);
+            const __m256i xa = load_once(x), xb = load_once(x + 16), xc = load_once(x + 32), xd = load_once(x + 48);
+            a0 = add_products(a0, xa, w0), b0 = add_products(b0, xb, w0);
+            c0 = add_products(c0, xc, w0), d0 = add_products(d0, xd, w0);
+            a1 = add_products(a1, xa, w1), b1 = add_products(b1, xb, w1);
+            c1 = add_products(c1, xc, w1), d1 = add_products(d1, xd, w1);
+        }
+    }
+    const __m256i even[4] = {a0, b0, c0, d0}, odd[4] = {a1, b1, c1, d1};
+    for (int32_t v = 0; v < 4; v++) {
+        const __m256i low = _mm256_unpacklo_epi32(even[v], odd[v]), high = _mm256_unpackhi_epi32(even[v], odd[v]);
+        store(acc + 16 * v, _mm256_permute2x128_si256(low, high, 0x20));
+        store(acc + 16 * v + 8, _mm256_permute2x128_si256(low, high, 0x31));
+    }
+}
+
+ZQ_TARGET void zq_avx2_depthwise(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
+                                 void *scratch)
+{
+    if (!is_dense_enough(step)) {
+        zq_conv1d_depthwise(state, step, first, last, scratch);
+        return;
+    }
+    const zq_value *x = &state->program->values[step->x[0]];
+    const int32_t frames = state->frames[step->y];
+    const int32_t rows = state->program->values[step->y].channels / step->groups; /* that share an input channel */
+    const size_t length = phase_numbers(step, frames), size = FRONT + 2 * groups_of(step);
+    int16_t *phases = scratch, *kernels = phases + (size_t)step->stride * length;
+    int32_t laid_out = -1;
+    memset(kernels, 0, (size_t)step->stride * size * 2);
+    for (int32_t o = first; o < last; o++) {
+        if (o / rows != laid_out)
+            lay_out(zq_row(state, step->x[0], o / rows), x->storage, state->frames[step->x[0]], step, length, phases);
+        laid_out = o / rows;
+        lay_out_kernel(step, o, size, kernels);
+        for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
+            int32_t acc[ZQ_TILE];
+            tile(step, kernels, phases + t0, length, acc);
+            finish_row(state, step, o, t0, acc);
+        }
+    }
+}
+
+static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, int32_t frames_y)
+{
+    return zq_is_depthwise(program, step) ? depthwise_scratch(step, frames_y) : dense_scratch(program, step);
+}
+
+const zq_kernels zq_avx2 = {.name = "avx2",
+                            .conv1d_dense = zq_avx2_dense,
+                            .conv1d_depthwise = zq_avx2_depthwise,
+                            .sum = zq_sum,
+                            .argmax = zq_argmax,
+                            .scratch_bytes = scratch_bytes};
+
+#endif
