@@ -57,7 +57,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     lines = align([_HEADINGS, *cells], left={0, 5})
     if any(row["cpu_per_wall"] < _WHOLE_CORE for row in rows):
-        lines.append("The machine was busy: an engine did not get one whole core. Trust ratios and CPU ms only.")
+        lines.append(
+            "The machine was busy: an engine did not get one whole core. What holds: CPU ms, ratios of 1 thread."
+        )
     return "\n".join(lines) + "\n"
 
 
