@@ -57,7 +57,7 @@ class GenerateConfig:
             # Kim et al. 2021, section 3.1; 20 batches over the grid of rates and iterations are 4,500 steps
             return cls(name, "kl", "uniform", 20, 8, 500, (200, 250), (0.03, 0.04, 0.05, 0.06), "constant", False)
         if name == "fast":
-            return cls(name, "symmetric-kl", "speech", 4, 8, 500, (30,), (0.15,), "cosine", True)
+            return cls(name, "symmetric-kl", "speech", 4, 8, 500, (30,), (0.05,), "cosine", True)
         raise ConfigError(f"--preset: needed one of {', '.join(PRESETS)}, came {name!r}")
 
 
