@@ -5,6 +5,7 @@ A process of its own, because the sanitizers' runtime must be loaded before Pyth
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from random_programs import assert_same, inputs, lengths, programs
 
-from int_kernels import Program, compile_program
+from int_kernels import Program, available_kernels, compile_program
 from int_kernels.native_executable import NativeExecutable
 
 
@@ -27,9 +28,11 @@ def main(library: Path, examples: int) -> None:
     def check(program: Program, seed: int, size: int) -> None:
         xs = inputs(program, seed, [size, 1, 65])
         expected = compile_program(program, "reference").run(xs)
-        for threads in (1, 2, 4):
-            for outputs, wanted in zip(NativeExecutable(program, library).run(xs, threads), expected, strict=True):
-                assert_same(outputs, wanted, f"{threads} threads")
+        for kernels in available_kernels(library):
+            os.environ["ZEROQ_KERNELS"] = kernels
+            for threads in (1, 2, 4):
+                for outputs, wanted in zip(NativeExecutable(program, library).run(xs, threads), expected, strict=True):
+                    assert_same(outputs, wanted, f"{kernels}, {threads} threads")
 
     check()
 
