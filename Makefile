@@ -31,7 +31,7 @@ check: $(STAMP)
 
 # Writes requirements.txt anew from what .venv holds.
 lock: $(STAMP)
-	@{ head -n 2 requirements.txt; $(BIN)/pip freeze --exclude-editable | grep -vE '^torch=='; } > requirements.txt.new
+	@{ head -n 2 requirements.txt; $(BIN)/pip freeze --exclude-editable | grep -vE '^(torch|onnxruntime|openvino|openvino-telemetry|nncf|flatbuffers|ninja|psutil|pydot)=='; } > requirements.txt.new
 	mv requirements.txt.new requirements.txt
 
 clean:

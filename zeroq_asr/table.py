@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 
 from zeroq_asr.cli import add_common_flags, progress, run
-from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, TABLE_BITS, TABLE_SEEDS, THREADS
+from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, TABLE_BITS, TABLE_SEEDS, THREADS, QuantizeConfig
 from zeroq_asr.errors import ConfigError
 
 CALIBRATIONS = ("synthetic", "random", "real")
@@ -21,6 +21,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bits", type=int, nargs="+", default=list(TABLE_BITS), metavar="N", help="weight bits (default: 8 6)"
     )
+    act_bits = QuantizeConfig.act_bits
+    parser.add_argument("--act-bits", type=int, default=act_bits, metavar="N", help="activation bits (default: 8)")
     parser.add_argument(
         "--calibrations", nargs="+", choices=CALIBRATIONS, default=list(CALIBRATIONS), help="rows (default: all three)"
     )
@@ -54,6 +56,7 @@ def _main(arguments: argparse.Namespace) -> int:
     plan = Plan(
         model=arguments.model or DEFAULT_MODEL,
         bits=tuple(arguments.bits),
+        act_bits=arguments.act_bits,
         calibrations=tuple(arguments.calibrations),
         real=arguments.real,
         seeds=tuple(range(arguments.seeds)),

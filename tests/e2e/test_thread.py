@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zeroq_asr import evaluate, generate, inspect, quantize, verify
+from zeroq_asr import evaluate, generate, inspect, quantize, table, verify
 from zeroq_asr.artifact import load_model
 from zeroq_asr.pipeline.evaluate import read_test_set
 from zeroq_asr.runtime.audio import read_audio
@@ -99,6 +99,22 @@ def test_a_float_simulation_of_the_same_scales_decodes_the_same_text(folder: Pat
     integers, simulated = (executor.tokens(features) for executor in (IntegerExecutor(model), SimulatedExecutor(model)))
     same = [np.array_equal(a, b) for a, b in zip(integers, simulated, strict=True)]
     assert all(same)
+
+
+def test_the_table_has_a_row_for_everything_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["--bits", "8", "4", "--calibrations", "random", "real", "--seeds", "2", "--manifest", "clean"]
+    assert table.main([*asked, "--limit", "12", "--json", "t.json", "--quiet"]) == 0
+    rows = json.loads(Path("t.json").read_text())["results"]
+    assert [(row["bits"], row["calibration"], row["runs"]) for row in rows] == [
+        ("float32", "-", 1),
+        ("W8A8", "random", 2),
+        ("W8A8", "real", 1),
+        ("W4A8", "random", 2),
+        ("W4A8", "real", 1),
+    ]
+    assert all(row["wer_min"] <= row["wer"] <= row["wer_max"] for row in rows)
+    assert rows[3]["size_bytes"] < rows[1]["size_bytes"] < rows[0]["size_bytes"]
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ class Plan:
 
     model: str
     bits: tuple[int, ...]
+    act_bits: int
     calibrations: tuple[str, ...]
     real: str
     seeds: tuple[int, ...]
@@ -65,15 +66,15 @@ def fill_table(
     model = load_float_model(plan.model)
     paths = []
     for calibration, bits, seed in plan.programs:
-        path = folder / f"{Path(model.name).stem}-w{bits}a8-{calibration}-seed{seed}.safetensors"
+        path = folder / f"{Path(model.name).stem}-w{bits}a{plan.act_bits}-{calibration}-seed{seed}.safetensors"
         save_model(_quantize(plan, model, calibration, bits, seed), path)
         paths.append(path)
-        on_program(f"W{bits}A8 {calibration}, seed {seed}")
+        on_program(f"W{bits}A{plan.act_bits} {calibration}, seed {seed}")
     float_bytes = sum(array.nbytes for array in model.graph.constants.values())
     systems = [float_transcriber(model, model.name, float_bytes, plan.threads)]
     systems += [open_integer(path, threads=plan.threads) for path in paths]
     reports = evaluate(systems, sets, on_block=on_block)
-    bops = _bops(model)
+    bops = _bops(model, plan.act_bits)
     return [
         row
         for test_set in sets
@@ -84,15 +85,14 @@ def fill_table(
 def _quantize(plan: Plan, model: FloatModel, calibration: str, bits: int, seed: int) -> IntegerModel:
     source = plan.real if calibration == "real" else calibration
     data = calibration_data(model, source, preset=plan.preset, seed=seed, device=plan.device)
-    return quantize_model(
-        model, data.batches, calibration, QuantizeConfig(bits=bits), data.provenance, plan.device
-    ).model
+    config = QuantizeConfig(bits=bits, act_bits=plan.act_bits)
+    return quantize_model(model, data.batches, calibration, config, data.provenance, plan.device).model
 
 
-def _bops(model: FloatModel) -> Callable[[int], int]:
+def _bops(model: FloatModel, act_bits: int) -> Callable[[int], int]:
     """Return the function weight bits -> bit operations for 10 s; 32 stands for the float model."""
     macs = sum(cost.macs for cost in count_costs(model.graph).values())
-    return lambda bits: macs * (32 * 32 if bits == 32 else bits * 8)
+    return lambda bits: macs * (32 * 32 if bits == 32 else bits * act_bits)
 
 
 def _rows(plan: Plan, manifest: str, reports: Sequence[EvalReport], bops: Callable[[int], int]) -> list[Row]:
@@ -104,7 +104,7 @@ def _rows(plan: Plan, manifest: str, reports: Sequence[EvalReport], bops: Callab
     for (bits, calibration), members in sorted(
         groups.items(), key=lambda item: (-item[0][0], plan.calibrations.index(item[0][1]))
     ):
-        rows.append(_row(manifest, f"W{bits}A8", calibration, members, baseline, bops(bits)))
+        rows.append(_row(manifest, f"W{bits}A{plan.act_bits}", calibration, members, baseline, bops(bits)))
     return rows
 
 
