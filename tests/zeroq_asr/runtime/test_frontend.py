@@ -129,10 +129,10 @@ def test_spec_survives_json() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"n_mels": 0}, {"n_mels": 2.5}, {"n_mels": True}, {"n_mels": 10**400}, {"sample_rate_hz": -16000}, {"n_fft": 256},
-        {"hop_ms": 0.0}, {"hop_ms": 30.0}, {"window_ms": float("nan")}, {"log_guard": 0.0}, {"log_guard": float("inf")},
-        {"edge": "wrap"}, {"normalize": None}, {"window": "kaiser"}, {"high_hz": 9000.0}, {"low_hz": 8001.0},
-        {"power": -2.0}, {"guard": "max"}, {"mel_norm": "htk"}, {"preemphasis": "0.97"},
+        {"n_mels": 0}, {"n_mels": 2.5}, {"n_mels": True}, {"n_mels": 10**400}, {"sample_rate_hz": -16000}, {"n_fft":
+        256}, {"hop_ms": 0.0}, {"hop_ms": 30.0}, {"window_ms": float("nan")}, {"log_guard": 0.0}, {"log_guard":
+        float("inf")}, {"edge": "wrap"}, {"normalize": None}, {"window": "kaiser"}, {"high_hz": 9000.0}, {"low_hz":
+        8001.0}, {"power": -2.0}, {"guard": "max"}, {"mel_norm": "htk"}, {"preemphasis": "0.97"},
     ],
 )  # fmt: skip
 def test_bad_specs_are_refused(change: dict[str, object]) -> None:
