@@ -69,6 +69,7 @@ RANDOM_BATCHES, RANDOM_SIZE, RANDOM_FRAMES = 20, 8, 500
 Granularity = Literal["per-channel", "per-tensor"]
 Activations = Literal["auto", "symmetric"]
 RangeMethod = Literal["minmax", "percentile"]
+RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class QuantizeConfig:
     act_bits: int = 8
     granularity: Granularity = "per-channel"
     activations: Activations = "auto"
-    range_method: RangeMethod = "minmax"
+    range_method: RangeMethod = "percentile"
     percentile: float = 99.99
 
     def __post_init__(self) -> None:
@@ -96,7 +97,7 @@ class QuantizeConfig:
             raise ConfigError(f"granularity: needed per-channel or per-tensor, came {self.granularity!r}")
         if self.activations not in ("auto", "symmetric"):
             raise ConfigError(f"--activations: needed auto or symmetric, came {self.activations!r}")
-        if self.range_method not in ("minmax", "percentile"):
+        if self.range_method not in RANGE_METHODS:
             raise ConfigError(f"--ranges: needed minmax or percentile, came {self.range_method!r}")
         if not 50 < self.percentile <= 100:
             raise ConfigError(f"--percentile: needed a number above 50 and at most 100, came {self.percentile!r}")

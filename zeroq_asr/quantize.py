@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zeroq_asr.cli import Progress, add_common_flags, progress, run
-from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, SEED, GenerateConfig, QuantizeConfig
+from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, RANGE_METHODS, SEED, GenerateConfig, QuantizeConfig
 
 if TYPE_CHECKING:
     from synth import StepRecord
@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--ranges",
-        choices=("minmax", "percentile"),
+        choices=RANGE_METHODS,
         default=defaults.range_method,
         help="how clipping ranges are chosen (default: %(default)s)",
     )

@@ -8,7 +8,17 @@ import json
 from collections.abc import Sequence
 
 from zeroq_asr.cli import add_common_flags, progress, run
-from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, TABLE_BITS, TABLE_SEEDS, THREADS, QuantizeConfig
+from zeroq_asr.config import (
+    DEVICE,
+    OUTPUT_DIR,
+    PRESET,
+    PRESETS,
+    RANGE_METHODS,
+    TABLE_BITS,
+    TABLE_SEEDS,
+    THREADS,
+    QuantizeConfig,
+)
 from zeroq_asr.errors import ConfigError
 
 CALIBRATIONS = ("synthetic", "random", "real")
@@ -23,6 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     act_bits = QuantizeConfig.act_bits
     parser.add_argument("--act-bits", type=int, default=act_bits, metavar="N", help="activation bits (default: 8)")
+    ranges = QuantizeConfig.range_method
+    parser.add_argument("--ranges", choices=RANGE_METHODS, default=ranges, help="clipping (default: %(default)s)")
     parser.add_argument(
         "--calibrations", nargs="+", choices=CALIBRATIONS, default=list(CALIBRATIONS), help="rows (default: all three)"
     )
@@ -57,6 +69,7 @@ def _main(arguments: argparse.Namespace) -> int:
         model=arguments.model or DEFAULT_MODEL,
         bits=tuple(arguments.bits),
         act_bits=arguments.act_bits,
+        ranges=arguments.ranges,
         calibrations=tuple(arguments.calibrations),
         real=arguments.real,
         seeds=tuple(range(arguments.seeds)),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import IntegerModel, save_model
-from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.config import QuantizeConfig, RangeMethod
 from zeroq_asr.pipeline.calibration import calibration_data
 from zeroq_asr.pipeline.evaluate import TestSet, evaluate
 from zeroq_asr.pipeline.quantize import quantize_model
@@ -31,6 +31,7 @@ class Plan:
     model: str
     bits: tuple[int, ...]
     act_bits: int
+    ranges: RangeMethod
     calibrations: tuple[str, ...]
     real: str
     seeds: tuple[int, ...]
@@ -85,7 +86,7 @@ def fill_table(
 def _quantize(plan: Plan, model: FloatModel, calibration: str, bits: int, seed: int) -> IntegerModel:
     source = plan.real if calibration == "real" else calibration
     data = calibration_data(model, source, preset=plan.preset, seed=seed, device=plan.device)
-    config = QuantizeConfig(bits=bits, act_bits=plan.act_bits)
+    config = QuantizeConfig(bits=bits, act_bits=plan.act_bits, range_method=plan.ranges)
     return quantize_model(model, data.batches, calibration, config, data.provenance, plan.device).model
 
 
