@@ -136,7 +136,7 @@ def _main(arguments: argparse.Namespace) -> int:
 
     plan = _plan(arguments)
     if missing := [peer for peer in PEERS if peer not in installed_peers()]:
-        print(f"without {', '.join(missing)}: pip install 'zeroq-asr[peers]' adds them", file=sys.stderr)
+        print(f"without {', '.join(missing)}: pip install -e '.[peers]' adds them", file=sys.stderr)
 
     def tell(step: str) -> None:
         if not arguments.quiet:
