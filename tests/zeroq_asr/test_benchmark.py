@@ -48,7 +48,7 @@ def test_a_checkpoint_is_timed_in_torch_too_and_absent_peers_take_one_line(
     rows = json.loads(out.read_text())["results"]
     assert [row["engine"].split("-", 1)[1] for row in rows[1:]] == ["float32", "float32-2d"]
     assert rows[0]["engine"].startswith("zeroq-") and all(row["threads"] == 1 for row in rows)
-    assert capsys.readouterr().err == "without onnxruntime, openvino: pip install 'zeroq-asr[peers]' adds them\n"
+    assert capsys.readouterr().err == "without onnxruntime, openvino: pip install -e '.[peers]' adds them\n"
 
 
 def test_a_busy_machine_is_told() -> None:
