@@ -125,15 +125,15 @@ def load_model(path: str | Path) -> IntegerModel:
     metadata, tensors = read_safetensors(path)
     if _KEY not in metadata:
         raise FileError(
-            f"{path}: needed a quantized model, came a safetensors file of another kind; make one with `python -m "
-            f"zeroq_asr.quantize`"
+            f"{path}: needed a quantized model, came a safetensors file of another kind; "
+            "make one with `python -m zeroq_asr.quantize`"
         )
     try:
         document = json.loads(metadata[_KEY])
         if document["format"] != FORMAT or document["version"] != VERSION:
             raise FileError(
                 f"needed format version {VERSION}, came {document['version']!r}; quantize the model again with "
-                f"this version"
+                "this version"
             )
         model = _from_document(document, tensors)
         model.program  # noqa: B018 - building the program proves it, here at the door

@@ -61,7 +61,7 @@ def read_file(path: str | Path, max_bytes: int) -> bytes:
             if status.st_size > max_bytes:
                 raise FileError(
                     f"{source}: needed at most {max_bytes:,} bytes, the file has {status.st_size:,}; is this the "
-                    f"right file?"
+                    "right file?"
                 )
             data = stream.read(max_bytes + 1)
     except FileNotFoundError as error:

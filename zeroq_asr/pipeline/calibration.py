@@ -97,12 +97,12 @@ def read_synthetic(path: Path, model: FloatModel) -> SyntheticData:
     data = read_data(path)
     if data.fingerprint != model.fingerprint:
         raise FileError(
-            f"{path}: needed synthetic data made for {model.name!r}, this was made for another model; run `python "
-            f"-m zeroq_asr.generate` again"
+            f"{path}: needed synthetic data made for {model.name!r}, this was made for another model; "
+            "run `python -m zeroq_asr.generate` again"
         )
     if not data.complete:
         raise FileError(
-            f"{path}: holds {len(data.batches)} of {data.settings.batches} batches; finish it with `python -m "
-            f"zeroq_asr.generate --resume`"
+            f"{path}: holds {len(data.batches)} of {data.settings.batches} batches; "
+            "finish it with `python -m zeroq_asr.generate --resume`"
         )
     return data

@@ -45,8 +45,8 @@ def _fit(name: str, ratio: float) -> tuple[int, int]:
         return 0, 1
     if r < 1:
         raise QuantizationError(
-            f"node {name!r}: the scale ratio {ratio:g} is too large for a 31 bit multiplier; its output range is "
-            f"far too narrow"
+            f"node {name!r}: the scale ratio {ratio:g} is too large for a 31 bit multiplier; "
+            "its output range is far too narrow"
         )
     return m, r
 
@@ -71,7 +71,7 @@ def fit_common_shift(
                 break
         else:
             raise QuantizationError(
-                f"node {name!r}, channel {c}: no common shift fits the ratios {ratios[:, c]}; its output range is "
-                f"far too narrow"
+                f"node {name!r}, channel {c}: no common shift fits the ratios {ratios[:, c]}; "
+                "its output range is far too narrow"
             )
     return multipliers, shifts

@@ -68,8 +68,8 @@ def render_quantized(document: Document) -> str:
         f"cost         {document['macs'] / 1e9:.3f} GMAC, {document['bops'] / 1e12:.5f} TBOP for "
         f"{document['frames']} frames "
         f"(float32: {document['float_bops'] / 1e12:.5f})",
-        f"proved       no accumulator can leave int32: the largest needs {document['largest_accumulator_bits']} "
-        f"of 32 bits",
+        "proved       no accumulator can leave int32: the largest needs "
+        f"{document['largest_accumulator_bits']} of 32 bits",
         f"float        {document['float_tensors']} float tensors",
         f"written      {document['file']}",
     ]
