@@ -22,7 +22,7 @@ demo: $(STAMP)
 	$(BIN)/python -m zeroq_asr.demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q
 
 check: $(STAMP)
 	$(BIN)/ruff check .
