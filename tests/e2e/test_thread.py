@@ -17,7 +17,7 @@ from zeroq_asr.runtime.audio import read_audio
 from zeroq_asr.runtime.frontend import log_mel
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.simulation import SimulatedExecutor
-from zeroq_asr.zoo import DEFAULT_MODEL
+from zeroq_asr.zoo import DEFAULT_MODEL, model_path
 
 QUICK = ["--batches", "2", "--batch-size", "4", "--frames", "200", "--iterations", "40", "--quiet", "--no-logs"]
 
@@ -50,6 +50,17 @@ def test_the_same_command_gives_the_same_bytes(folder: Path) -> None:
     flags = ["--bits", "6", "--data", str(folder / "data"), "--output", str(again), "--quiet"]
     assert quantize.main(flags) == 0
     assert again.read_bytes() == (folder / "w6.safetensors").read_bytes()
+
+
+def test_quantizing_a_checkpoint_never_imports_nemo(folder: Path) -> None:
+    flags = ["--model", str(model_path(DEFAULT_MODEL)), "--calibration", "random", "--quiet"]
+    script = (
+        "import sys\nfrom zeroq_asr.quantize import main\n"
+        f"code = main([*{flags!r}, '--output', {str(folder / 'random.safetensors')!r}])\n"
+        "assert 'torch' in sys.modules\nassert 'nemo' not in sys.modules\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_integers_transcribe_speech_without_torch(folder: Path) -> None:
