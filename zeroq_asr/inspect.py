@@ -40,6 +40,7 @@ def describe(reference: str) -> Document:
 
 def describe_model(model: IntegerModel) -> Document:
     """Return graph, costs for ten seconds, proved bounds and provenance of an integer model."""
+    from eval.cost import total_bops, total_macs
     from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
     from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
     from zeroq_asr.analyses.frames import count_frames
@@ -69,8 +70,8 @@ def describe_model(model: IntegerModel) -> Document:
         "outputs": [_describe_value(graph, name) for name in graph.outputs],
         "parameters": sum(cost.weights + cost.out_channels for cost in costs.values()),
         "frames": PAPER_FRAMES,
-        "macs": sum(cost.macs for cost in costs.values()),
-        "bops": sum(cost.bops for cost in costs.values()),
+        "macs": total_macs(costs.values()),
+        "bops": total_bops(costs.values()),
         "largest_accumulator": {"node": worst, "bound": reach[worst], "limit": 2**31 - 1},
         "float_tensors": list(floats),
         "integer_tensors": len(graph.values) + len(graph.constants) - len(floats),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eval.cost import total_macs
 from eval.latency import Contestant, Run, Timing, race, ratio
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import load_model, save_model
@@ -100,7 +101,7 @@ def _row(engine: Engine, timing: Timing, ours: Timing, threads: int, macs: int) 
 
 
 def _macs(plan: Plan, graph: Graph) -> int:
-    return plan.batch * sum(cost.macs for cost in count_costs(graph, plan.frames).values())
+    return plan.batch * total_macs(count_costs(graph, plan.frames).values())
 
 
 def _native(plan: Plan, path: Path) -> Engine:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.cost import total_macs
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import IntegerModel, save_model
 from zeroq_asr.config import QuantizeConfig, RangeMethod
@@ -92,7 +93,7 @@ def _quantize(plan: Plan, model: FloatModel, calibration: str, bits: int, seed: 
 
 def _bops(model: FloatModel, act_bits: int) -> Callable[[int], int]:
     """Return the function weight bits -> bit operations for 10 s; 32 stands for the float model."""
-    macs = sum(cost.macs for cost in count_costs(model.graph).values())
+    macs = total_macs(count_costs(model.graph).values())
     return lambda bits: macs * (32 * 32 if bits == 32 else bits * act_bits)
 
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.cost import total_bops, total_macs
 from int_kernels.int_type import IntType
 from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
 from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
@@ -47,9 +48,9 @@ def describe_quantized(quantized: Quantized, path: Path) -> Document:
         "weight_bits": model.bits[0],
         "activation_bits": model.bits[1],
         "frames": PAPER_FRAMES,
-        "macs": sum(cost.macs for cost in costs.values()),
-        "bops": sum(cost.bops for cost in costs.values()),
-        "float_bops": sum(cost.macs for cost in costs.values()) * 32 * 32,
+        "macs": total_macs(costs.values()),
+        "bops": total_bops(costs.values()),
+        "float_bops": total_macs(costs.values()) * 32 * 32,
         "largest_accumulator_bits": max(bound.bits for bound in bounds.values()),
         "float_tensors": len(find_floats(graph)),
         "layers": layers,
