@@ -107,16 +107,6 @@ def to_bytes(model: IntegerModel) -> bytes:
     return bytes(save(tensors, {_KEY: text}))
 
 
-def is_model_file(path: str | Path) -> bool:
-    """Tell whether `path` begins like a safetensors file: an 8 byte header length, then a JSON object."""
-    try:
-        with open(path, "rb") as stream:
-            head = stream.read(9)
-    except OSError:
-        return False
-    return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < 1 << 28
-
-
 def load_model(path: str | Path) -> IntegerModel:
     """Read a model file without torch and without NeMo.
 

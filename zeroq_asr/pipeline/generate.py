@@ -90,8 +90,8 @@ def generate(
         raise FileError(f"{output}: needed the name of a file to write, found a folder; give a file name in it")
     partial = output.with_name(output.name + ".partial")
     if resume:
-        finished = read_data(output) if output.exists() else None
-        if finished is not None and finished.complete and finished.matches(settings, model.fingerprint):
+        finished = find_data(model, config, output)
+        if finished is not None:
             return Generated(finished, output, len(finished.batches))
     from synth.optimize import run, synthesize_batch
     from zeroq_asr.analyses.batchnorm_taps import find_batchnorm_taps
@@ -114,11 +114,11 @@ def generate(
 
 
 def find_data(model: FloatModel, config: GenerateConfig, path: Path) -> SyntheticData | None:
-    """The finished data in `path` if it was made for this model with these settings; else None."""
-    try:
-        data = read_data(path) if path.exists() else None
-    except FileError:
-        return None
+    """The finished data in `path` if it was made for this model with these settings; else None.
+
+    Raises FileError (not readable), SynthError (damaged).
+    """
+    data = read_data(path) if path.exists() else None
     matches = data is not None and data.complete and data.matches(synthesis_settings(config, model), model.fingerprint)
     return data if matches else None
 
