@@ -61,8 +61,6 @@ def _emphasized_and_padded(signal: Float64, spec: FrontendSpec) -> Float64:
 
 
 def _log_energies(padded: Float64, frames: int, spec: FrontendSpec) -> Float64:
-    from scipy import fft
-
     window = np.zeros(spec.n_fft)
     left = (spec.n_fft - spec.window_samples) // 2
     window[left : left + spec.window_samples] = analysis_window(spec)
@@ -71,7 +69,7 @@ def _log_energies(padded: Float64, frames: int, spec: FrontendSpec) -> Float64:
     result = np.empty((spec.n_mels, len(segments)))
     for start in range(0, len(segments), _FRAMES_AT_ONCE):
         block = slice(start, start + _FRAMES_AT_ONCE)
-        spectrum = fft.rfft(segments[block] * window, axis=1)
+        spectrum = np.fft.rfft(segments[block] * window, axis=1)
         energies = spectrum.real**2 + spectrum.imag**2
         if spec.power != 2.0:
             energies **= spec.power / 2

@@ -146,14 +146,13 @@ def test_bad_spec_objects_are_refused() -> None:
             FrontendSpec.from_json(fields)
 
 
-def test_the_front_end_needs_no_torch() -> None:
+def test_the_front_end_needs_neither_torch_nor_scipy() -> None:
     script = (
         "import sys, numpy as np\n"
         "from zeroq_asr.runtime.frontend import log_mel\n"
         "from zeroq_asr.ir.frontend_spec import FrontendSpec\n"
-        "assert 'scipy' not in sys.modules\n"
         "log_mel(np.ones(1000, np.float32), FrontendSpec())\n"
-        "print(sorted({'torch', 'librosa', 'nemo'} & set(sys.modules)))"
+        "print(sorted({'torch', 'librosa', 'nemo', 'scipy'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert result.stdout.strip() == "[]", result.stderr
