@@ -10,6 +10,8 @@ from zeroq_asr.errors import ConfigError
 
 OUTPUT_DIR = Path("zeroq-out")
 """Where results go when no --output is given."""
+CELLS_DIR = OUTPUT_DIR / "cells"
+"""Finished units of work of `table`, `reproduce` and `analyze`; safe to delete, then they are computed again."""
 
 SEED = 0
 THREADS = 2
@@ -105,7 +107,7 @@ class QuantizeConfig:
 
 # ---- evaluate -----------------------------------------------------------------------------------------------------
 
-TABLE_BITS = (8, 6)
+TABLE_BITS = (8, 6, 4)
 TABLE_SEEDS = 4
 """The paper averages four runs (section 3.1)."""
 
