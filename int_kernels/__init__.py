@@ -1,4 +1,4 @@
-"""Integer-only kernels for quantized networks of one-dimensional convolutions. The law is SPEC.md, beside this file.
+"""Integer-only kernels for quantized speech recognition networks. The law is SPEC.md, beside this file.
 
 program = Program(values, steps, input="x", outputs=("logits",))     # everything is proved here
 logits, = compile_program(program).run([codes])[0]                   # integers in, integers out
@@ -8,33 +8,58 @@ from int_kernels.backend import Executable, available_backends, compile_program,
 from int_kernels.bounds import accumulator_bounds, product_bounds
 from int_kernels.dyadic import Dyadic
 from int_kernels.errors import KernelError, RangeError, ShapeError
-from int_kernels.int_type import INT8, INT32, UINT8, IntType
-from int_kernels.lengths import MAX_FRAMES, Length
+from int_kernels.int_type import INT8, INT16, INT32, UINT8, IntType
+from int_kernels.lengths import MAX_FRAMES, Length, LengthKind
 from int_kernels.native_executable import available_kernels
 from int_kernels.packing import pack, packed_size, unpack
 from int_kernels.program import Program, ValueSpec
-from int_kernels.steps import Argmax, Conv1d, Step, Sum
+from int_kernels.steps import (
+    ACTIVATIONS,
+    Activation,
+    Argmax,
+    Attention,
+    Conv1d,
+    Conv2d,
+    LayerNorm,
+    Lookup,
+    Mean,
+    Multiply,
+    Positions,
+    Step,
+    Sum,
+)
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
 
 __all__ = [
-    "INT8",
-    "INT32",
-    "MAX_FRAMES",
-    "SPEC_VERSION",
-    "UINT8",
+    "ACTIVATIONS",
+    "Activation",
     "Argmax",
+    "Attention",
     "Conv1d",
+    "Conv2d",
     "Dyadic",
     "Executable",
+    "INT16",
+    "INT32",
+    "INT8",
     "IntType",
     "KernelError",
+    "LayerNorm",
     "Length",
+    "LengthKind",
+    "Lookup",
+    "MAX_FRAMES",
+    "Mean",
+    "Multiply",
+    "Positions",
     "Program",
     "RangeError",
+    "SPEC_VERSION",
     "ShapeError",
     "Step",
     "Sum",
+    "UINT8",
     "ValueSpec",
     "accumulator_bounds",
     "available_backends",

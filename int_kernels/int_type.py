@@ -17,17 +17,19 @@ CODE_BITS = range(2, 9)
 class IntType:
     """`bits` wide integers: signed lo = -2^(b-1), hi = 2^(b-1) - 1; unsigned lo = 0, hi = 2^b - 1.
 
-    bits is 2..8 (of either sign, a "code") or 32 (signed, an accumulator). Raises RangeError for anything else.
+    bits is 2..8 (of either sign, a "code"), 16 (signed, a residual stream) or 32 (signed, an accumulator). Raises
+    RangeError for anything else.
     """
 
     bits: int
     signed: bool = True
 
     def __post_init__(self) -> None:
-        if self.bits not in CODE_BITS and not (self.bits == 32 and self.signed):
+        if self.bits not in CODE_BITS and not (self.bits in (16, 32) and self.signed):
             sign = "signed" if self.signed else "unsigned"
             raise RangeError(
-                f"IntType: needed 2 to 8 bits of either sign, or 32 signed; came {self.bits!r} {sign}; use one of those"
+                f"IntType: needed 2 to 8 bits of either sign, or 16 or 32 signed; came {self.bits!r} {sign}; use "
+                "one of those"
             )
 
     @property
@@ -45,14 +47,14 @@ class IntType:
 
     @property
     def storage(self) -> np.dtype[Any]:
-        """numpy dtype that holds one number: int8, uint8 or int32."""
+        """numpy dtype that holds one number: int8, uint8, int16 or int32."""
         if not self.is_code:
-            return np.dtype(np.int32)
+            return np.dtype(np.int16 if self.bits == 16 else np.int32)
         return np.dtype(np.int8 if self.signed else np.uint8)
 
     @property
     def name(self) -> str:
-        """ "int8", "uint6", "int32", ..."""
+        """ "int8", "uint6", "int16", "int32"."""
         return f"{'int' if self.signed else 'uint'}{self.bits}"
 
     @classmethod
@@ -69,4 +71,5 @@ class IntType:
 
 INT8 = IntType(8, signed=True)
 UINT8 = IntType(8, signed=False)
+INT16 = IntType(16, signed=True)
 INT32 = IntType(32, signed=True)

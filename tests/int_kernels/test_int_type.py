@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from int_kernels import INT8, INT32, UINT8, IntType, RangeError
+from int_kernels import INT8, INT16, INT32, UINT8, IntType, RangeError
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from int_kernels import INT8, INT32, UINT8, IntType, RangeError
         (6, False, 0, 63, "uint8", "uint6"),
         (8, True, -128, 127, "int8", "int8"),
         (8, False, 0, 255, "uint8", "uint8"),
+        (16, True, -(2**15), 2**15 - 1, "int16", "int16"),
         (32, True, -(2**31), 2**31 - 1, "int32", "int32"),
     ],
 )
@@ -27,11 +28,11 @@ def test_ranges(bits: int, signed: bool, lo: int, hi: int, storage: str, name: s
 
 
 def test_only_types_of_at_most_8_bits_are_codes() -> None:
-    assert INT8.is_code and UINT8.is_code and not INT32.is_code
+    assert INT8.is_code and UINT8.is_code and not INT16.is_code and not INT32.is_code
 
 
 @pytest.mark.parametrize(
-    ("bits", "signed"), [(1, True), (0, False), (-3, True), (9, True), (16, True), (32, False), (64, True)]
+    ("bits", "signed"), [(1, True), (0, False), (-3, True), (9, True), (16, False), (24, True), (32, False), (64, True)]
 )
 def test_other_widths_are_refused(bits: int, signed: bool) -> None:
     with pytest.raises(RangeError, match=f"needed 2 to 8 bits .* came {bits}"):
