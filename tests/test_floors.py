@@ -53,6 +53,7 @@ HEAVY = {
         "zeroq_asr.adapters",
         "zeroq_asr.engines.torch_float",
         "zeroq_asr.runtime.float_executor",
+        "zeroq_asr.runtime.float_ops",
         "zeroq_asr.runtime.float_tokens",
         "zeroq_asr.runtime.simulation",
         "zeroq_asr.zoo",

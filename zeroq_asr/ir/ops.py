@@ -155,7 +155,7 @@ OPS: Mapping[tuple[Dialect, str], OpSpec] = {
         ("multipliers", "shift", "offset"),
         0,
         {"epsilon": int, **_CLIP},
-        "normalised over channels with an exact integer square root, then clip((z * m + offset + 2^(r-1)) >> r, lo, hi)",
+        "z: normalised over channels with an exact integer square root; clip((z * m + offset + 2^(r-1)) >> r, lo, hi)",
     ),
     ("integer", "positions"): OpSpec(
         "integer", 1, ("fine", "coarse"), 0, {}, "sinusoids of the relative positions T - 1 .. -(T - 1), in 1/127"
