@@ -1,4 +1,4 @@
-"""What a convolutional network costs: multiply-accumulates, bit operations and bytes, on plain numbers."""
+"""What a network costs: multiply-accumulates, bit operations and bytes, on plain numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from eval.errors import EvalError
 
 @dataclass(frozen=True)
 class ConvCost:
-    """One convolution at one length: weight [C_out, C_in / groups, K] evaluated at `frames_out` positions."""
+    """One convolution at one length: weight [C_out, C_in / groups, K] evaluated at `frames_out` places.
+
+    In two dimensions K is the taps of the kernel and the places are rows times frames.
+    """
 
     out_channels: int
     in_channels_per_group: int
@@ -20,9 +23,7 @@ class ConvCost:
     activation_bits: int = 32
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 0 or (value == 0 and name != "frames_out"):
-                raise EvalError(f"ConvCost: needed a positive {name}, came {value}")
+        _check_positive(self, may_be_zero="frames_out")
 
     @property
     def weights(self) -> int:
@@ -40,6 +41,30 @@ class ConvCost:
         return self.macs * self.weight_bits * self.activation_bits
 
 
+@dataclass(frozen=True)
+class ProductCost:
+    """One product of two activations, [rows, inner] times [inner, columns]: what attention does beside its layers."""
+
+    rows: int
+    inner: int
+    columns: int
+    left_bits: int = 32
+    right_bits: int = 32
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+
+    @property
+    def macs(self) -> int:
+        """rows * inner * columns."""
+        return self.rows * self.inner * self.columns
+
+    @property
+    def bops(self) -> int:
+        """macs * left_bits * right_bits."""
+        return self.macs * self.left_bits * self.right_bits
+
+
 def frames_of(seconds: float, hop_ms: float = 10.0) -> int:
     """floor(seconds / hop) + 1 frames, the first one centred on the first sample: 10 s -> 1001 frames."""
     if not seconds >= 0.0 or not hop_ms > 0.0:
@@ -53,14 +78,14 @@ def conv_frames_out(frames: int, kernel: int, stride: int = 1, dilation: int = 1
     return max(0, (frames + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1)
 
 
-def total_macs(convs: Iterable[ConvCost]) -> int:
+def total_macs(costs: Iterable[ConvCost | ProductCost]) -> int:
     """Sum of the multiply-accumulates."""
-    return sum(conv.macs for conv in convs)
+    return sum(cost.macs for cost in costs)
 
 
-def total_bops(convs: Iterable[ConvCost]) -> int:
+def total_bops(costs: Iterable[ConvCost | ProductCost]) -> int:
     """Sum of the bit operations."""
-    return sum(conv.bops for conv in convs)
+    return sum(cost.bops for cost in costs)
 
 
 def packed_bytes(count: int, bits: int) -> int:
@@ -68,3 +93,9 @@ def packed_bytes(count: int, bits: int) -> int:
     if count < 0 or not 1 <= bits <= 64:
         raise EvalError(f"packed_bytes: needed count >= 0 and 1 to 64 bits, came {count} values of {bits} bits")
     return -(-count * bits // 8)
+
+
+def _check_positive(cost: ConvCost | ProductCost, may_be_zero: str = "") -> None:
+    for name, value in vars(cost).items():
+        if value < 0 or (value == 0 and name != may_be_zero):
+            raise EvalError(f"{type(cost).__name__}: needed a positive {name}, came {value}")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.cost import ConvCost, conv_frames_out, frames_of, packed_bytes, total_bops, total_macs
+from eval.cost import ConvCost, ProductCost, conv_frames_out, frames_of, packed_bytes, total_bops, total_macs
 from eval.errors import EvalError
 
 
@@ -28,6 +28,12 @@ def test_bits_alone_change_bops_by_their_product() -> None:
     assert ConvCost(8, 8, 3, 100).bops == 16 * ConvCost(8, 8, 3, 100, 8, 8).bops
 
 
+def test_products_of_activations_count_beside_convolutions() -> None:
+    product = ProductCost(3, 5, 7, left_bits=15, right_bits=8)
+    assert total_macs([product, ConvCost(2, 1, 1, 4)]) == 105 + 8
+    assert total_bops([product]) == 105 * 120
+
+
 @given(st.integers(1, 80), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.integers(0, 8))
 def test_output_length_equals_counting_windows(frames: int, kernel: int, stride: int, dilation: int, pad: int) -> None:
     padded, reach = frames + 2 * pad, dilation * (kernel - 1) + 1
@@ -44,6 +50,7 @@ def test_nonsense_is_refused() -> None:
     for call in (
         lambda: ConvCost(0, 1, 1, 1),
         lambda: ConvCost(1, 1, 1, -1),
+        lambda: ProductCost(1, 0, 1),
         lambda: frames_of(-1.0),
         lambda: frames_of(float("nan")),
         lambda: packed_bytes(3, 0),
