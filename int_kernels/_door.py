@@ -24,7 +24,7 @@ def integer_array(array: Any, dtype: type[np.signedinteger[Any]], axes: int, whe
     if given.ndim != axes:
         raise ShapeError(f"{where}: needed {axes} axes; came shape {given.shape}")
     info = np.iinfo(dtype)
-    if given.size and (int(given.min()) < info.min or int(given.max()) > info.max):
+    if given.size and given.dtype != dtype and (int(given.min()) < info.min or int(given.max()) > info.max):
         raise RangeError(f"{where}: needed numbers from {info.min} to {info.max}; came {given.min()} to {given.max()}")
     copy = np.array(given, dtype=dtype, order="C", copy=True)
     copy.setflags(write=False)

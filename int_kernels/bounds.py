@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,24 +12,51 @@ from int_kernels.int_type import IntType
 
 Bounds = tuple[NDArray[np.int64], NDArray[np.int64]]
 
+_TAPS_AT_ONCE = 1 << 22
+_LOW_32 = (1 << 32) - 1
+
 
 def product_bounds(weight: NDArray[Any], x_type: IntType) -> Bounds:
     """Lowest and highest sum over taps of w * x, for any x of the type: the accumulator without its bias.
 
-    weight: int8 [C_out, C_in/groups, K] -> (int64 [C_out], int64 [C_out]).
-    int64 is exact: at most 2^16 * 2^15 taps of magnitude 2^15 stay below 2^47.
+    weight: int8 [C_out, C_in/groups, ...] -> (int64 [C_out], int64 [C_out]).
+    int64 is exact: at most 2^16 * 2^30 taps of magnitude 2^15 stay below 2^61. A few rows are looked at at a time, so
+    that large weights are never copied as a whole.
     """
-    taps = np.asarray(weight).reshape(len(weight), -1).astype(np.int64)
-    positive = np.maximum(taps, 0).sum(axis=1)
-    negative = np.minimum(taps, 0).sum(axis=1)
+    taps = np.asarray(weight).reshape(len(weight), -1)
+    positive, negative = np.empty(len(taps), np.int64), np.empty(len(taps), np.int64)
+    rows = max(1, _TAPS_AT_ONCE // taps.shape[1])
+    for start in range(0, len(taps), rows):
+        some = slice(start, start + rows)
+        positive[some] = np.maximum(taps[some], 0).sum(axis=1, dtype=np.int64)
+        negative[some] = np.minimum(taps[some], 0).sum(axis=1, dtype=np.int64)
     return positive * x_type.lo + negative * x_type.hi, positive * x_type.hi + negative * x_type.lo
 
 
 def accumulator_bounds(weight: NDArray[Any], bias: NDArray[Any], x_type: IntType) -> Bounds:
     """bias[o] + the sum over taps of min(w*lo, w*hi), and of max(w*lo, w*hi): attained, hence exact.
 
-    weight: int8 [C_out, C_in/groups, K]; bias: int32 [C_out] -> (lowest int64 [C_out], highest int64 [C_out]).
+    weight: int8 [C_out, C_in/groups, ...]; bias: int32 [C_out] -> (lowest int64 [C_out], highest int64 [C_out]).
     """
     lowest, highest = product_bounds(weight, x_type)
     offset = np.asarray(bias).astype(np.int64)
     return lowest + offset, highest + offset
+
+
+def multiply_bounds(a: Bounds, b: Bounds) -> Bounds:
+    """Lowest and highest product of a number within `a` and one within `b`, per channel. Exact up to 31 bits each."""
+    corners = np.stack([x * y for x in a for y in b])
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+def wide_sum(terms: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The sum of int64 arrays as high * 2^32 + low, 0 <= low < 2^32: exact where int64 would overflow.
+
+    At most 2^31 terms. The sum fits int64 exactly when -2^31 <= high < 2^31.
+    """
+    high = np.zeros(np.broadcast_shapes(*(term.shape for term in terms)), np.int64)
+    low = high.copy()
+    for term in terms:
+        high += term >> 32
+        low += term & _LOW_32
+    return high + (low >> 32), low & _LOW_32

@@ -12,29 +12,37 @@ def plan_slots(program: Program) -> Mapping[str, int]:
     """Value -> slot, for every value but the input and the outputs (those live in the caller's arrays).
 
     A slot is free again after the last step that reads its value; each new value takes the free slot whose size is
-    nearest to its own, counted in bytes per input frame, so that the choice is the same for every length. A step's
-    result never shares a slot with what the step reads.
+    nearest to its own, counted in bytes per input frame, so that the choice is the same for every length. Values of
+    length *once* share slots among themselves only. A step's result never shares a slot with what the step reads.
     """
     last_use = {name: index for index, step in enumerate(program.steps) for name in (step.y, *step.inputs)}
     elsewhere = {program.input, *program.outputs}
-    size = {
-        value.name: Fraction(value.channels * value.type.storage.itemsize, program.lengths[value.name].stride)
-        for value in program.values
-    }
     slots: dict[str, int] = {}
     capacity: list[Fraction] = []
-    free: list[int] = []
+    free: dict[bool, list[int]] = {False: [], True: []}
     for index, step in enumerate(program.steps):
         if step.y not in elsewhere:
-            if free:
-                slot = min(free, key=lambda candidate: abs(capacity[candidate] - size[step.y]))
-                free.remove(slot)
-                capacity[slot] = max(capacity[slot], size[step.y])
+            size, choice = _size(program, step.y), free[_is_once(program, step.y)]
+            if choice:
+                slot = min(choice, key=lambda candidate: abs(capacity[candidate] - size))
+                choice.remove(slot)
+                capacity[slot] = max(capacity[slot], size)
             else:
                 slot = len(capacity)
-                capacity.append(size[step.y])
+                capacity.append(size)
             slots[step.y] = slot
         for name in {step.y, *step.inputs} & slots.keys():
             if last_use[name] == index:
-                free.append(slots[name])
+                free[_is_once(program, name)].append(slots[name])
     return slots
+
+
+def _size(program: Program, name: str) -> Fraction:
+    """Bytes per input frame of a long utterance; the bytes themselves for a value of length *once*."""
+    value, length = program.spec(name), program.lengths[name]
+    lengths_per_frame = Fraction(2 if length.kind == "positions" else 1, length.stride)
+    return value.channels * value.type.storage.itemsize * lengths_per_frame
+
+
+def _is_once(program: Program, name: str) -> bool:
+    return program.lengths[name].kind == "once"

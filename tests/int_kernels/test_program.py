@@ -60,7 +60,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
         KernelError,
         "came 'x' twice",
     ),
-    "no such step": (lambda: program("conv"), KernelError, "needed Conv1d, Sum or Argmax; came str"),  # type: ignore[arg-type]
+    "no such step": (lambda: program("conv"), KernelError, "needed a step such as Conv1d or Sum; came str"),  # type: ignore[arg-type]
     "int32 into a convolution": (lambda: program(conv("x", "y"), x=INT32), KernelError, "codes of at most 8 bits as x"),
     "channels in": (lambda: program(conv("x", "y", (2, 3, 1))), ShapeError, "'x' with 3 channels; it has 2"),
     "channels out": (lambda: program(conv("x", "y", (3, 2, 1))), ShapeError, "'y' with 3 channels; it has 2"),
