@@ -17,7 +17,8 @@ class FloatModel:
     graph: from "mel" [B, n_mels, T] to "logits" [B, V + 1, T'], before any softmax; the last channel is CTC's blank.
     frontend: how audio becomes "mel". vocabulary: the V pieces of text; joined in order they are the transcript (for
     sub-word models a piece that starts a word begins with a space). fingerprint: SHA-256 (hex) of everything that
-    decides what the model answers. name: what the user called it. family: "quartznet" or "jasper".
+    decides what the model answers. name: what the user called it. family: "quartznet", "jasper",
+    "citrinet", "conformer" or "fastconformer".
     """
 
     graph: Graph

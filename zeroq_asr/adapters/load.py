@@ -10,14 +10,20 @@ from typing import Any
 from zeroq_asr.adapters.float_model import FloatModel, fingerprint
 from zeroq_asr.adapters.hub import download
 from zeroq_asr.adapters.nemo_archive import read_nemo
-from zeroq_asr.adapters.nemo_config import Section, check_classes
+from zeroq_asr.adapters.nemo_config import CONFORMER_ENCODERS, Section, check_classes, is_module
+from zeroq_asr.adapters.nemo_conformer import add_conformer_encoder
+from zeroq_asr.adapters.nemo_decoder import add_head
 from zeroq_asr.adapters.nemo_frontend import read_frontend
-from zeroq_asr.adapters.nemo_quartznet import QuartzNetBuilder
+from zeroq_asr.adapters.nemo_parts import Parts
+from zeroq_asr.adapters.nemo_quartznet import add_conv_encoder
+from zeroq_asr.adapters.nemo_tensors import CheckpointTensors, TensorSource
+from zeroq_asr.adapters.nemo_tokenizer import read_subwords
 from zeroq_asr.adapters.safe_yaml import Plain
 from zeroq_asr.errors import FileError, UnsupportedModelError
-from zeroq_asr.ir import Array
+from zeroq_asr.ir import Array, Graph
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+_LIVE = "tokenizer.model"
 _FILE_ENDINGS = (".nemo", ".ckpt", ".pt", ".pth", ".tar", ".gz", ".tgz", ".onnx", ".yaml", ".bin", ".safetensors")
 
 
@@ -42,9 +48,10 @@ def load_float_model(reference: str, edge: str = "zeros") -> FloatModel:
 
 
 def from_nemo_object(model: Any, name: str = "nemo", edge: str = "zeros") -> FloatModel:
-    """Convert a live NeMo EncDecCTCModel: its config and its state dict go through the same builder as a file's.
+    """Convert a live NeMo CTC model: its config, state dict and tokenizer go through the same builder as a file's.
 
-    Each BatchNorm's eps is taken from the module itself. Raises CheckpointError, UnsupportedModelError.
+    The eps of each BatchNorm and LayerNorm is taken from the module itself. Raises CheckpointError,
+    UnsupportedModelError.
     """
     from omegaconf import OmegaConf
 
@@ -54,15 +61,36 @@ def from_nemo_object(model: Any, name: str = "nemo", edge: str = "zeros") -> Flo
     settings = {str(key): value for key, value in config.items()}
     settings.setdefault("target", f"{type(model).__module__}.{type(model).__qualname__}")
     tensors = {key: tensor.detach().cpu().numpy().copy() for key, tensor in model.state_dict().items()}
-    eps = {path: float(module.eps) for path, module in model.named_modules() if type(module).__name__ == "BatchNorm1d"}
-    return _convert(settings, tensors, name, edge, eps)
+    norms = ("BatchNorm1d", "LayerNorm")
+    eps = {path: float(module.eps) for path, module in model.named_modules() if type(module).__name__ in norms}
+    processor: Any = getattr(getattr(model, "tokenizer", None), "tokenizer", None)
+    files: dict[str, bytes] = {}
+    if hasattr(processor, "serialized_model_proto"):
+        files[_LIVE] = processor.serialized_model_proto()
+        settings["tokenizer"] = {"type": "bpe", "model_path": f"nemo:{_LIVE}"}
+    return _convert(settings, tensors, name, edge, eps, files)
+
+
+def build_graph(
+    model: Section, tensors: TensorSource, features: int, eps: Mapping[str, float]
+) -> tuple[Graph, tuple[str, ...], str]:
+    """Return the float graph of a checkpoint's config, the vocabulary that the config states and the family's name.
+
+    features: mel bins. eps: of normalisations, by module path, where they differ from the class's.
+    Raises CheckpointError, UnsupportedModelError.
+    """
+    parts = Parts(tensors, eps)
+    add_encoder = add_conformer_encoder if is_module(model, "encoder", CONFORMER_ENCODERS) else add_conv_encoder
+    x, family = add_encoder(model, parts, features)
+    vocabulary = add_head(model, parts, x)
+    return parts.build(), vocabulary, family
 
 
 def _load_file(path: Path, name: str, edge: str) -> FloatModel:
     archive = read_nemo(path)
     try:
         check_classes(Section(archive.config, "config"))  # what a model is comes before what its tensors are worth
-        return _convert(archive.config, archive.tensors(), name, edge, {})
+        return _convert(archive.config, archive.tensors(), name, edge, {}, archive.artifacts)
     except (FileError, UnsupportedModelError) as error:
         if str(error).startswith(str(path)):
             raise
@@ -70,27 +98,22 @@ def _load_file(path: Path, name: str, edge: str) -> FloatModel:
 
 
 def _convert(
-    config: Mapping[str, Plain], tensors: Mapping[str, Array], name: str, edge: str, eps: Mapping[str, float]
+    config: Mapping[str, Plain],
+    tensors: Mapping[str, Array],
+    name: str,
+    edge: str,
+    eps: Mapping[str, float],
+    files: Mapping[str, bytes],
 ) -> FloatModel:
     model = Section(config, "config")
     kind = check_classes(model)
     if model.has("adapters"):
         model.refuse("adapters", "models without adapters", model.raw("adapters"))
     frontend = read_frontend(model, tensors, edge)
-    builder = QuartzNetBuilder(model, tensors, frontend.n_mels, eps)
-    graph, vocabulary = builder.build()
+    graph, vocabulary, family = build_graph(model, CheckpointTensors(tensors), frontend.n_mels, eps)
     if kind == "EncDecCTCModelBPE":
-        vocabulary = _subwords(model.section("tokenizer"), vocabulary)
-    return FloatModel(graph, frontend, vocabulary, fingerprint(graph, frontend, vocabulary), name, builder.family)
-
-
-def _subwords(tokenizer: Section, pieces: tuple[str, ...]) -> tuple[str, ...]:
-    """Return SentencePiece's pieces as text: U+2581 begins a word. Other tokenizers join differently: refused."""
-    tokenizer.must_be("type", "bpe")
-    for index, piece in enumerate(pieces):
-        if re.fullmatch(r"<0x[0-9A-Fa-f]{2}>", piece):
-            tokenizer.refuse(f"vocabulary[{index}]", "pieces of text, no byte fallback", piece)
-    return tuple(" \u2047 " if piece == "<unk>" else piece.replace("\u2581", " ") for piece in pieces)
+        vocabulary = read_subwords(model.section("tokenizer"), files, vocabulary)
+    return FloatModel(graph, frontend, vocabulary, fingerprint(graph, frontend, vocabulary), name, family)
 
 
 def _is_there(reference: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zeroq_asr.adapters.safe_yaml import Plain, parse_yaml
@@ -21,17 +21,24 @@ CONFIG = "model_config.yaml"
 WEIGHTS = "model_weights.ckpt"
 MAX_CONFIG_BYTES = 4 << 20
 MAX_ARTIFACT_BYTES = 64 << 20
+MAX_TOKENIZER_BYTES = 8 << 20
+"""Largest file beside config and weights that is read; larger ones are passed over."""
 
 _ARTIFACT = re.compile(r"[0-9a-f]{32}_[A-Za-z0-9._-]{1,100}")
+_TOKENIZER_ENDINGS = (".model", ".txt")
 
 
 @dataclass(frozen=True, eq=False)
 class NemoArchive:
-    """The content of a `.nemo` file: the config as plain data, and the weights, still as bytes."""
+    """The content of a `.nemo` file: the config as plain data; the weights and the tokenizer's files, still as bytes.
+
+    artifacts: by the name that the config mentions as `nemo:<name>`.
+    """
 
     where: str
     config: Mapping[str, Plain]
     weights: bytes
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Array]:
         """Return the tensors by name. Raises CheckpointError (see `load_weights`)."""
@@ -46,7 +53,7 @@ def read_nemo(path: str | Path) -> NemoArchive:
     """
     where = str(path)
     contents: dict[str, bytes] = {}
-    artifacts: set[str] = set()
+    artifacts: dict[str, bytes] = {}
     with open_tar(Path(path)) as archive:
         for member in archive.members():
             if member.name in contents or member.name in artifacts:
@@ -56,7 +63,8 @@ def read_nemo(path: str | Path) -> NemoArchive:
             if member.name in (CONFIG, WEIGHTS):
                 contents[member.name] = member.read(MAX_CONFIG_BYTES if member.name == CONFIG else MAX_BYTES)
             elif _ARTIFACT.fullmatch(member.name) and member.size <= MAX_ARTIFACT_BYTES:
-                artifacts.add(member.name)
+                wanted = member.size <= MAX_TOKENIZER_BYTES and member.name.endswith(_TOKENIZER_ENDINGS)
+                artifacts[member.name] = member.read(MAX_TOKENIZER_BYTES) if wanted else b""
             else:
                 raise CheckpointError(
                     f"{where}: member {member.name[:120]!r}: needed {CONFIG}, {WEIGHTS} or tokenizer files of at most"
@@ -68,10 +76,10 @@ def read_nemo(path: str | Path) -> NemoArchive:
     config = parse_yaml(contents.pop(CONFIG), f"{where}, {CONFIG}")
     if not isinstance(config, Mapping):
         raise CheckpointError(f"{where}, {CONFIG}: needed keys and values, came {type(config).__name__}")
-    strangers = artifacts - set(_mentioned(config))
+    strangers = set(artifacts) - set(_mentioned(config))
     if strangers:
         raise CheckpointError(f"{where}: member {min(strangers)!r}: needed a mention in the config, came none")
-    return NemoArchive(where, config, contents.pop(WEIGHTS))
+    return NemoArchive(where, config, contents.pop(WEIGHTS), {name: data for name, data in artifacts.items() if data})
 
 
 def _mentioned(value: Plain) -> Iterator[str]:

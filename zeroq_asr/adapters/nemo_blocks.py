@@ -17,7 +17,10 @@ _ADDING = ("add", "stride_add")
 
 @dataclass(frozen=True)
 class Block:
-    """The switches of one block, checked: `repeat` units of `filters` channels and their residual branches."""
+    """The switches of one block, checked: `repeat` units of `filters` channels and their residual branches.
+
+    se_ratio: by how much squeeze-and-excite narrows its middle, 0 without it.
+    """
 
     filters: int
     repeat: int
@@ -31,6 +34,7 @@ class Block:
     heads: int
     residual_mode: str
     stride_last: bool
+    se_ratio: int
 
 
 def read_blocks(encoder: Section) -> list[Block]:
@@ -49,8 +53,7 @@ def read_blocks(encoder: Section) -> list[Block]:
 
 def _read_block(section: Section, residual_mode: str) -> Block:
     factor = section.number("kernel_size_factor", 0.01, 100, 1.0)
-    section.must_be("se", False, None)
-    section.ignore("dropout", "se_reduction_ratio", "se_context_size", "se_interpolation_mode", "residual_mode")
+    section.ignore("dropout", "residual_mode")
     if section.integer("future_context", -1, MAX_KERNEL, -1) >= 0:
         section.refuse("future_context", "-1, the same context on both sides", section.raw("future_context"))
     # NeMo makes every kernel odd, with or without a factor
@@ -68,6 +71,7 @@ def _read_block(section: Section, residual_mode: str) -> Block:
         heads=section.integer("heads", -1, MAX_CHANNELS, -1),
         residual_mode=residual_mode,
         stride_last=section.flag("stride_last", False),
+        se_ratio=_read_squeeze_excite(section),
     )
     if block.residual and residual_mode not in _ADDING:
         section.refuse("residual_mode", "add, stride_add", residual_mode)
@@ -77,6 +81,17 @@ def _read_block(section: Section, residual_mode: str) -> Block:
         section.fail("kernel_size_factor", f"kernels of at most {MAX_KERNEL}", factor)
     section.finish()
     return block
+
+
+def _read_squeeze_excite(section: Section) -> int:
+    ratio = section.integer("se_reduction_ratio", 1, MAX_CHANNELS, 8)
+    context = section.integer("se_context_size", -1_000_000, 1_000_000, -1)
+    section.ignore("se_interpolation_mode")  # of limited contexts only
+    if not section.flag("se", False):
+        return 0
+    if context >= 0:
+        section.refuse("se_context_size", "-1, the whole utterance", context)
+    return ratio
 
 
 def read_vocabulary(section: Section) -> tuple[str, ...]:

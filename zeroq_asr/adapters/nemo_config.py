@@ -25,7 +25,9 @@ PREPROCESSORS = (
     f"{_MODULES}.AudioToMelSpectrogramPreprocessor",
     f"{_MODULES}.audio_preprocessing.AudioToMelSpectrogramPreprocessor",
 )
-ENCODERS = (f"{_MODULES}.ConvASREncoder", f"{_MODULES}.conv_asr.ConvASREncoder")
+CONV_ENCODERS = (f"{_MODULES}.ConvASREncoder", f"{_MODULES}.conv_asr.ConvASREncoder")
+CONFORMER_ENCODERS = (f"{_MODULES}.ConformerEncoder", f"{_MODULES}.conformer_encoder.ConformerEncoder")
+ENCODERS = (*CONV_ENCODERS, *CONFORMER_ENCODERS)
 DECODERS = (f"{_MODULES}.ConvASRDecoder", f"{_MODULES}.conv_asr.ConvASRDecoder")
 
 
@@ -159,12 +161,19 @@ def module_section(model: Section, key: str, supported: Sequence[str]) -> Sectio
         target = section.text("_target_")
     section.ignore("_target_")
     if target not in supported:
-        name = target.rsplit(".", 1)[-1]
+        names = dict.fromkeys(name.rsplit(".", 1)[-1] for name in supported)
         raise UnsupportedModelError(
-            f"{section.where}: {shorten(target)} is not supported; supported: {supported[0].rsplit('.', 1)[-1]}"
-            f" ({_reason(name)})"
+            f"{section.where}: {shorten(target)} is not supported; supported: {', '.join(names)}"
+            f" ({_reason(target.rsplit('.', 1)[-1])})"
         )
     return section
+
+
+def is_module(model: Section, key: str, classes: Sequence[str]) -> bool:
+    """Tell whether a module's class is one of `classes`, in either layout."""
+    section = model.section(key)
+    target = section.raw("_target_")
+    return (section.raw("cls") if target is None else target) in classes
 
 
 def check_classes(model: Section) -> str:
@@ -197,12 +206,13 @@ def _reason(name: str) -> str:
     for words, reason in (
         (("rnnt", "transducer", "tdt"), "transducers have no CTC head; this version runs CTC models only"),
         (("hybrid",), "hybrid models carry a transducer; export the CTC part as a model of its own"),
-        (("former",), "attention encoders are not quantized by this version, convolutional ones are"),
+        (("adapter",), "adapters are not supported; save the model without them"),
+        (("squeezeformer", "transformer", "emformer"), "of the attention encoders, Conformer and FastConformer run"),
         (("classification", "label", "speaker"), "this version runs speech recognisers only"),
     ):
         if any(word in lowered for word in words):
             return reason
-    return "this version runs convolutional CTC recognisers"
+    return "this version runs CTC recognisers of the QuartzNet, Jasper, Citrinet and Conformer families"
 
 
 def shorten(value: Plain | Iterable[str]) -> str:

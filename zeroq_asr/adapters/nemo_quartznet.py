@@ -1,92 +1,68 @@
-"""NeMo's ConvASREncoder and ConvASRDecoder (QuartzNet, Jasper) as a float graph.
+"""NeMo's ConvASREncoder (QuartzNet, Jasper, Citrinet) as a float graph.
 
 Names are the checkpoint's module paths. One unit is conv [-> pointwise conv] -> batch norm [-> activation]; a block is
-`repeat` units, the sum with its residual branches (1x1 conv -> batch norm each), and an activation.
-Source: NeMo 3.0.0, collections/asr/parts/submodules/jasper.py, whose padding is dilation * (K - 1) // 2 and which makes
-every kernel odd.
+`repeat` units [-> squeeze-and-excite], the sum with its residual branches (1x1 conv -> batch norm each), and an
+activation. Source: NeMo 3.0.0, collections/asr/parts/submodules/jasper.py, whose padding is dilation * (K - 1) // 2 and
+which makes every kernel odd.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from zeroq_asr.adapters.nemo_blocks import MAX_CHANNELS, Block, read_blocks, read_vocabulary
-from zeroq_asr.adapters.nemo_config import DECODERS, ENCODERS, Section, module_section
+from zeroq_asr.adapters.nemo_blocks import MAX_CHANNELS, Block, read_blocks
+from zeroq_asr.adapters.nemo_config import CONV_ENCODERS, Section, module_section
+from zeroq_asr.adapters.nemo_parts import Geometry, Parts, Stream
 from zeroq_asr.errors import CheckpointError, UnsupportedModelError
-from zeroq_asr.ir import Array, Graph, GraphBuilder
+from zeroq_asr.ir import Array
 
 BATCH_NORM_EPS = 1e-3
-"""Written into JasperBlock; a config cannot change it. A live model may carry others (see `eps`)."""
+"""Written into JasperBlock; a config cannot change it. A live model may carry others."""
 MAX_DENSE_ITEMS = 64 << 20
 """Largest weight that a grouped convolution may be written out to."""
 
 
-@dataclass(frozen=True)
-class _Geometry:
-    stride: int = 1
-    dilation: int = 1
-    padding: int = 0
+def add_conv_encoder(model: Section, parts: Parts, features: int) -> tuple[Stream, str]:
+    """Add the encoder behind the graph's input; return its output and the family's name.
+
+    Raises CheckpointError, UnsupportedModelError.
+    """
+    section = module_section(model, "encoder", CONV_ENCODERS)
+    builder = _ConvEncoder(parts, section.flag("conv_mask", True), _has_activation(section, features))
+    blocks = read_blocks(section)
+    streams = [parts.input(features)]
+    for index, block in enumerate(blocks):
+        streams = builder.block(f"encoder.encoder.{index}", block, streams)
+    return streams[-1], _family(blocks)
 
 
-@dataclass(frozen=True)
-class _Stream:
-    """A value in the graph and its channel count."""
-
-    name: str
-    channels: int
+def _family(blocks: list[Block]) -> str:
+    if any(block.se_ratio for block in blocks):
+        return "citrinet"
+    return "quartznet" if any(block.separable for block in blocks) else "jasper"
 
 
-class QuartzNetBuilder:
-    """Builds the graph block by block and keeps account of the tensors it used."""
+def _has_activation(section: Section, features: int) -> bool:
+    section.must_be("activation", "relu", "identity")
+    section.must_be("normalization_mode", "batch", None)
+    section.must_be("frame_splicing", 1, None)
+    section.must_be("quantize", False, None)
+    section.ignore("init_mode", "norm_groups", "feat_out")
+    feat_in = section.integer("feat_in", 1, MAX_CHANNELS)
+    if feat_in != features:
+        section.fail("feat_in", f"{features}, as many as the preprocessor's features", feat_in)
+    return section.text("activation") == "relu"
 
-    def __init__(self, model: Section, tensors: Mapping[str, Array], features: int, eps: Mapping[str, float]) -> None:
-        self._tensors = tensors
-        self._unused = {name for name in tensors if not name.startswith("preprocessor.")}
-        self._features = features
-        self._eps = eps
-        self._graph = GraphBuilder()
-        self._encoder = module_section(model, "encoder", ENCODERS)
-        self._decoder = module_section(model, "decoder", DECODERS)
-        self._masked = self._encoder.flag("conv_mask", True)
-        self._active = self._activation()
-        self.family = "jasper"
 
-    def build(self) -> tuple[Graph, tuple[str, ...]]:
-        """Return the graph and the decoder's vocabulary. Raises CheckpointError, UnsupportedModelError."""
-        blocks = read_blocks(self._encoder)
-        if any(block.separable for block in blocks):
-            self.family = "quartznet"
-        streams = [_Stream(self._graph.input("mel", self._features), self._features)]
-        for index, block in enumerate(blocks):
-            streams = self._block(f"encoder.encoder.{index}", block, streams)
-        vocabulary = self._head(streams[-1])
-        if self._unused:
-            raise UnsupportedModelError(
-                f"the checkpoint has {len(self._unused)} tensor(s) that the config does not explain, such as"
-                f" {min(self._unused)[:120]!r}; adapters and other additions are not supported"
-            )
-        return self._graph.build(("logits",)), vocabulary
+class _ConvEncoder:
+    """Adds block by block."""
 
-    # ---- config --------------------------------------------------------------------------------------------------
+    def __init__(self, parts: Parts, masked: bool, active: bool) -> None:
+        self._parts, self._masked, self._active = parts, masked, active
 
-    def _activation(self) -> bool:
-        section = self._encoder
-        section.must_be("activation", "relu", "identity")
-        section.must_be("normalization_mode", "batch", None)
-        section.must_be("frame_splicing", 1, None)
-        section.must_be("quantize", False, None)
-        section.ignore("init_mode", "norm_groups", "feat_out")
-        feat_in = section.integer("feat_in", 1, MAX_CHANNELS)
-        if feat_in != self._features:
-            section.fail("feat_in", f"{self._features}, as many as the preprocessor's features", feat_in)
-        return section.text("activation") == "relu"
-
-    # ---- blocks --------------------------------------------------------------------------------------------------
-
-    def _block(self, path: str, block: Block, streams: list[_Stream]) -> list[_Stream]:
+    def block(self, path: str, block: Block, streams: list[Stream]) -> list[Stream]:
         """Add one block; return what the next block may read: the last value, or all so far for dense residuals."""
         x, index = streams[-1], 0
         for unit in range(block.repeat):
@@ -95,27 +71,44 @@ class QuartzNetBuilder:
             if unit < block.repeat - 1:
                 x = self._relu(f"{path}.mconv.{index}", x)
                 index += 2  # activation and dropout
+        if block.se_ratio:
+            x = self._squeeze_excite(f"{path}.mconv.{index}", x, block.se_ratio)
         if block.residual:
             x = self._residual(path, block, streams, x)
         x = self._relu(f"{path}.mout.0", x)
         return [*streams, x] if block.residual and block.dense else [x]
 
-    def _unit(self, path: str, index: int, block: Block, stride: int, x: _Stream) -> tuple[_Stream, int]:
+    def _unit(self, path: str, index: int, block: Block, stride: int, x: Stream) -> tuple[Stream, int]:
         """Add conv [-> pointwise] -> batch norm [-> shuffle] from list position `index`; return the next position."""
         padding = block.dilation * (block.kernel - 1) // 2
-        geometry = _Geometry(stride, block.dilation, padding)
+        geometry = Geometry(stride, block.dilation, padding, block.groups, self._masked)
         shuffle = _shuffle(block.groups, block.filters) if block.groups > 1 else None
         if block.separable:
             heads = block.heads if self._masked else -1  # NeMo knows heads in masked convolutions only
             x = self._depthwise(f"{path}.{index}", x, block.kernel, heads, geometry)
             index += 1
-            geometry = _Geometry()
+            geometry = Geometry(groups=block.groups, masked=self._masked)
         kernel = 1 if block.separable else block.kernel
-        x = self._conv(f"{path}.{index}", x, block.filters, kernel, block.groups, shuffle, geometry)
-        x = self._batch_norm(f"{path}.{index + 1}", x, shuffle)
+        x = self._conv(f"{path}.{index}", x, block.filters, kernel, shuffle, geometry)
+        x = self._parts.batch_norm(f"{path}.{index + 1}", x, BATCH_NORM_EPS, shuffle)
         return x, index + (2 if shuffle is None else 3)
 
-    def _residual(self, path: str, block: Block, streams: list[_Stream], x: _Stream) -> _Stream:
+    def _squeeze_excite(self, path: str, x: Stream, ratio: int) -> Stream:
+        """Add x * sigmoid(W_2 relu(W_1 mean over time of x)).
+
+        Hu et al. 2018, *Squeeze-and-excitation networks*; over the whole utterance as in Han et al. 2020, section 2.2.
+        """
+        parts = self._parts
+        if x.channels < ratio:
+            raise CheckpointError(f"{path}: se_reduction_ratio: needed at most {x.channels} channels, came {ratio}")
+        gate = parts.node("mean", f"{path}.gap", x)
+        gate = parts.linear(f"{path}.fc.0", gate, x.channels // ratio, bias=False)
+        gate = self._relu(f"{path}.fc.1", gate)
+        gate = parts.linear(f"{path}.fc.2", gate, x.channels, bias=False)
+        gate = parts.node("sigmoid", f"{path}.sigmoid", gate, origin=path)
+        return parts.node("multiply", path, x, gate.name)
+
+    def _residual(self, path: str, block: Block, streams: list[Stream], x: Stream) -> Stream:
         stride = block.stride if block.residual_mode == "stride_add" else 1
         total = block.stride ** (1 if block.stride_last else block.repeat)
         if stride != total:
@@ -124,103 +117,40 @@ class QuartzNetBuilder:
                 " (NeMo cannot run it either); use residual_mode stride_add with stride_last"
             )
         sources = streams if block.dense else streams[:1]  # NeMo counts branches from the first value it kept
-        branches = [x]
+        branches = []
         for number, source in enumerate(sources):
             place = f"{path}.res.{number}"
-            geometry = _Geometry(stride)
-            branch = self._conv(f"{place}.0", source, block.filters, 1, 1, None, geometry)
-            branches.append(self._batch_norm(f"{place}.1", branch, None))
-        names = tuple(branch.name for branch in branches)
-        return _Stream(self._graph.node("add", names, f"{path}.add", x.channels, origin=path), x.channels)
+            branch = self._conv(f"{place}.0", source, block.filters, 1, None, Geometry(stride, masked=self._masked))
+            branches.append(self._parts.batch_norm(f"{place}.1", branch, BATCH_NORM_EPS))
+        return self._parts.node("add", f"{path}.add", x, *(branch.name for branch in branches), origin=path)
 
     # ---- nodes ---------------------------------------------------------------------------------------------------
 
-    def _depthwise(self, path: str, x: _Stream, kernel: int, heads: int, geometry: _Geometry) -> _Stream:
+    def _depthwise(self, path: str, x: Stream, kernel: int, heads: int, geometry: Geometry) -> Stream:
         if heads != -1 and (heads < 1 or x.channels % heads):
             raise CheckpointError(f"{path}: heads: needed a divisor of {x.channels} channels, came {heads}")
         path = f"{path}.conv" if self._masked else path
-        weight = self._tensor(f"{path}.weight", (x.channels if heads == -1 else heads, 1, kernel))
+        weight = self._parts.tensors.take(f"{path}.weight", (x.channels if heads == -1 else heads, 1, kernel))
         if heads != -1:
             weight = np.tile(weight, (x.channels // heads, 1, 1))  # channel c uses filter c mod heads
-        return self._conv_node(path, x, weight, geometry, x.channels)
+        return self._parts.conv1d(path, x, weight, geometry=replace(geometry, groups=x.channels))
 
     def _conv(
-        self, path: str, x: _Stream, filters: int, kernel: int, groups: int, shuffle: Array | None, geometry: _Geometry
-    ) -> _Stream:
+        self, path: str, x: Stream, filters: int, kernel: int, shuffle: Array | None, geometry: Geometry
+    ) -> Stream:
+        groups = geometry.groups
         if x.channels % groups or filters % groups:
             raise CheckpointError(
                 f"{path}: groups: needed a divisor of {x.channels} and {filters} channels, came {groups}"
             )
         path = f"{path}.conv" if self._masked else path
-        weight = self._tensor(f"{path}.weight", (filters, x.channels // groups, kernel))
-        if shuffle is None:
-            return self._conv_node(path, x, weight, geometry, groups)
-        return self._conv_node(path, x, _dense(weight, groups, path)[shuffle], geometry, 1)
+        weight = self._parts.tensors.take(f"{path}.weight", (filters, x.channels // groups, kernel))
+        if shuffle is not None:
+            weight, geometry = _dense(weight, groups, path)[shuffle], replace(geometry, groups=1)
+        return self._parts.conv1d(path, x, weight, geometry=geometry)
 
-    def _conv_node(self, path: str, x: _Stream, weight: Array, geometry: _Geometry, groups: int) -> _Stream:
-        channels: int = weight.shape[0]
-        self._graph.node(
-            "conv1d",
-            (x.name, self._graph.constant(f"{path}.weight", weight)),
-            path,
-            channels,
-            stride=geometry.stride,
-            dilation=geometry.dilation,
-            padding=geometry.padding,
-            groups=groups,
-            masked=int(self._masked),
-        )
-        return _Stream(path, channels)
-
-    def _batch_norm(self, path: str, x: _Stream, shuffle: Array | None) -> _Stream:
-        names = []
-        for part in ("running_mean", "running_var", "weight", "bias"):
-            array = self._tensor(f"{path}.{part}", (x.channels,))
-            if part == "running_var" and float(array.min()) < 0:
-                raise CheckpointError(
-                    f"tensor '{path}.{part}': needed variances of 0 or more, came {float(array.min()):g}"
-                )
-            names.append(self._graph.constant(f"{path}.{part}", array if shuffle is None else array[shuffle]))
-        self._unused.discard(f"{path}.num_batches_tracked")
-        eps = self._eps.get(path, BATCH_NORM_EPS)
-        return _Stream(self._graph.node("batch_norm", (x.name, *names), path, x.channels, eps=eps), x.channels)
-
-    def _relu(self, path: str, x: _Stream) -> _Stream:
-        if not self._active:
-            return x
-        return _Stream(self._graph.node("relu", (x.name,), path, x.channels), x.channels)
-
-    def _head(self, x: _Stream) -> tuple[str, ...]:
-        section = self._decoder
-        feat_in = section.integer("feat_in", 0, MAX_CHANNELS, x.channels) or x.channels
-        if feat_in != x.channels:
-            section.fail("feat_in", f"{x.channels}, as many as the encoder's channels", feat_in)
-        section.must_be("add_blank", True, None)
-        section.ignore("init_mode")
-        vocabulary = read_vocabulary(section)
-        section.finish()
-        path, classes = "decoder.decoder_layers.0", len(vocabulary) + 1
-        names = (
-            x.name,
-            self._graph.constant(f"{path}.weight", self._tensor(f"{path}.weight", (classes, x.channels, 1))),
-            self._graph.constant(f"{path}.bias", self._tensor(f"{path}.bias", (classes,))),
-        )
-        self._graph.node(
-            "conv1d", names, "logits", classes, origin=path, stride=1, dilation=1, padding=0, groups=1, masked=0
-        )
-        return vocabulary
-
-    def _tensor(self, name: str, shape: tuple[int, ...]) -> Array:
-        array = self._tensors.get(name)
-        if array is None:
-            raise CheckpointError(f"tensor {name!r}: needed shape {list(shape)} as the config says, came none")
-        if array.shape != shape or array.dtype != np.float32:
-            raise CheckpointError(
-                f"tensor {name!r}: needed shape {list(shape)} of float32 as the config says,"
-                f" came {list(array.shape)} of {array.dtype}"
-            )
-        self._unused.discard(name)
-        return array
+    def _relu(self, path: str, x: Stream) -> Stream:
+        return self._parts.node("relu", path, x) if self._active else x
 
 
 def _shuffle(groups: int, channels: int) -> Array:
