@@ -9,10 +9,31 @@ from numpy.typing import NDArray
 
 from int_kernels._door import require_threads
 from int_kernels.program import Program
+from int_kernels.reference.activation import activation
 from int_kernels.reference.argmax import argmax
+from int_kernels.reference.attention import attention
 from int_kernels.reference.conv1d import conv1d
+from int_kernels.reference.conv2d import conv2d
+from int_kernels.reference.layer_norm import layer_norm
+from int_kernels.reference.lookup import lookup
+from int_kernels.reference.mean import mean_over_time
+from int_kernels.reference.multiply import multiply
+from int_kernels.reference.positions import positions
 from int_kernels.reference.sum import sum_branches
-from int_kernels.steps import Conv1d, Step, Sum
+from int_kernels.steps import (
+    Activation,
+    Argmax,
+    Attention,
+    Conv1d,
+    Conv2d,
+    LayerNorm,
+    Lookup,
+    Mean,
+    Multiply,
+    Positions,
+    Step,
+    Sum,
+)
 
 
 class ReferenceExecutable:
@@ -35,9 +56,27 @@ class ReferenceExecutable:
         return tuple(values[name] for name in self.program.outputs)
 
     def _run_step(self, step: Step, values: dict[str, NDArray[Any]]) -> NDArray[Any]:
-        y_type = self.program.spec(step.y).type
-        if isinstance(step, Conv1d):
-            return conv1d(step, values[step.x], y_type)
-        if isinstance(step, Sum):
-            return sum_branches(step, [values[x] for x in step.xs], y_type)
-        return argmax(values[step.x])
+        xs, y_type = [values[name] for name in step.inputs], self.program.spec(step.y).type
+        match step:
+            case Conv1d():
+                return conv1d(step, xs[0], y_type)
+            case Conv2d():
+                return conv2d(step, xs[0], y_type)
+            case Sum():
+                return sum_branches(step, xs, y_type)
+            case Multiply():
+                return multiply(*xs)
+            case Mean():
+                return mean_over_time(step, xs[0], y_type)
+            case Lookup():
+                return lookup(step, xs[0], self.program.spec(step.x).type, y_type)
+            case Activation():
+                return activation(step, xs, y_type)
+            case LayerNorm():
+                return layer_norm(step, xs[0], y_type)
+            case Positions():
+                return positions(step, xs[0].shape[1])
+            case Attention():
+                return attention(step, xs, y_type)
+            case Argmax():
+                return argmax(xs[0])
