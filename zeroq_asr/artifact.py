@@ -32,7 +32,10 @@ from zeroq_asr.ir.types import Array, Graph, Node, Value
 from zeroq_asr.ir.verify import verify
 
 FORMAT = "zeroq-asr integer model"
-VERSION = 1
+VERSION = 2
+_READABLE = (1, 2)
+"""Version 2 knows more operations, constants of 16 and 64 bits and attributes that are words; nothing else changed."""
+
 _KEY = "zeroq"
 _MAX_CONSTANT_ELEMENTS = 1 << 31
 
@@ -120,9 +123,9 @@ def load_model(path: str | Path) -> IntegerModel:
         )
     try:
         document = json.loads(metadata[_KEY])
-        if document["format"] != FORMAT or document["version"] != VERSION:
+        if document["format"] != FORMAT or _whole(document["version"]) not in _READABLE:
             raise FileError(
-                f"needed format version {VERSION}, came {document['version']!r}; quantize the model again with "
+                f"needed format version 1 to {VERSION}, came {document['version']!r}; quantize the model again with "
                 "this version"
             )
         model = _from_document(document, tensors)
@@ -160,7 +163,7 @@ def _from_document(document: dict[str, Any], tensors: Mapping[str, Array]) -> In
             _text(op),
             tuple(map(_text, inputs)),
             _text(output),
-            {_text(k): _whole(v) for k, v in attrs.items()},
+            {_text(k): v if isinstance(v, str) else _whole(v) for k, v in attrs.items()},
             _text(origin),
         )
         for op, inputs, output, attrs, origin in body["nodes"]
@@ -196,13 +199,19 @@ def _constant(name: str, spec: Mapping[str, Any], stored: Array) -> Array:
     count = math.prod(shape)
     if not (all(size >= 1 for size in shape) and 1 <= count <= _MAX_CONSTANT_ELEMENTS):
         raise FileError(f"constant {name!r}: shape {shape} is out of bounds")
+    if spec["type"] == "int64":
+        return _stored(name, "int64", shape, stored, np.dtype(np.int64))
     type = IntType.from_name(_text(spec["type"]))
     if type.bits < 8:
         if stored.dtype != np.uint8:
             raise FileError(f"constant {name!r}: needed packed codes in uint8, came {stored.dtype}")
         return unpack(stored.astype(np.uint8, copy=False), type, count).reshape(shape)
-    if stored.dtype != type.storage or stored.shape != shape:
-        raise FileError(f"constant {name!r}: needed {type.name} {shape}, came {stored.dtype} {stored.shape}")
+    return _stored(name, type.name, shape, stored, type.storage)
+
+
+def _stored(name: str, type: str, shape: tuple[int, ...], stored: Array, dtype: np.dtype[Any]) -> Array:
+    if stored.dtype != dtype or stored.shape != shape:
+        raise FileError(f"constant {name!r}: needed {type} {shape}, came {stored.dtype} {stored.shape}")
     return stored
 
 

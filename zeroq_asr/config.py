@@ -34,7 +34,8 @@ class GenerateConfig:
     """How synthetic data is made; `synth.SynthesisSettings` says what each field means.
 
     normalize: hold every mel bin at mean 0 and deviation 1, where the model's front end does that to real speech.
-    lr, iterations: all pairs are gone through, batch after batch.
+    lr, iterations: all pairs are gone through, batch after batch. lengths: frames of batch after batch, in turn, in
+    place of `frames`.
     """
 
     preset: str
@@ -51,6 +52,9 @@ class GenerateConfig:
     early_stop: float = 0.0
     patience: int = 25
     seed: int = SEED
+    lengths: tuple[int, ...] = ()
+    smoothness: float = 0.0
+    diversity: float = 0.0
 
     @classmethod
     def of_preset(cls, name: str) -> GenerateConfig:
@@ -70,6 +74,8 @@ RANDOM_BATCHES, RANDOM_SIZE, RANDOM_FRAMES = 20, 8, 500
 
 Granularity = Literal["per-channel", "per-tensor"]
 Activations = Literal["auto", "symmetric"]
+Nonlinear = Literal["poly2", "lut"]
+NONLINEAR: tuple[Nonlinear, ...] = ("poly2", "lut")
 RangeMethod = Literal["minmax", "percentile"]
 RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile")
 
@@ -79,8 +85,12 @@ class QuantizeConfig:
     """How a float graph becomes an integer program.
 
     bits: weight bits, 2 to 8. act_bits: activation bits, 2 to 8. granularity: one weight scale per output channel or
-    per tensor. activations: "auto" makes a value unsigned where a ReLU makes it so, "symmetric" keeps every value
-    signed as the paper does. range_method: "minmax" (the paper), or "percentile" with `percentile` in (50, 100].
+    per tensor. activations: "auto" makes a value unsigned where a ReLU makes it so, unsigned with an offset where a
+    swish makes it for linear layers, and gives it one scale per channel between a GLU and a depthwise convolution;
+    "symmetric" keeps every value signed with one scale as the paper does. range_method: "minmax" (the paper), or
+    "percentile" with `percentile` in (50, 100]; residual streams in 16 bits always take min/max. nonlinear: sigmoid,
+    swish, GLU, ... by second-order polynomials on exact accumulators ("poly2", the paper), or by exact tables of
+    pre-activations that are rounded to `act_bits` first ("lut").
     """
 
     bits: int = 8
@@ -89,6 +99,7 @@ class QuantizeConfig:
     activations: Activations = "auto"
     range_method: RangeMethod = "percentile"
     percentile: float = 99.99
+    nonlinear: Nonlinear = "poly2"
 
     def __post_init__(self) -> None:
         for name in ("bits", "act_bits"):
@@ -101,6 +112,8 @@ class QuantizeConfig:
             raise ConfigError(f"--activations: needed auto or symmetric, came {self.activations!r}")
         if self.range_method not in RANGE_METHODS:
             raise ConfigError(f"--ranges: needed minmax or percentile, came {self.range_method!r}")
+        if self.nonlinear not in NONLINEAR:
+            raise ConfigError(f"--nonlinear: needed poly2 or lut, came {self.nonlinear!r}")
         if not 50 < self.percentile <= 100:
             raise ConfigError(f"--percentile: needed a number above 50 and at most 100, came {self.percentile!r}")
 

@@ -94,7 +94,8 @@ def _set(*keys: object, value: object) -> object:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("version", value=99), "version 1, came 99"),
+        (_set("version", value=99), "version 1 to 2, came 99"),
+        (_set("version", value=True), "needed int"),
         (_set("input_scale", value=-1.0), "input_scale"),
         (_set("input_scale", value="1"), "input_scale"),
         (_set("vocabulary", value=["a"]), "logits"),

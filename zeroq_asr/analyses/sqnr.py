@@ -24,11 +24,12 @@ def measure_sqnr(
     qparams: Mapping[str, QuantParams],
     mel: npt.NDArray[np.float32],
     threads: int = 1,
+    backend: str = "native",
 ) -> dict[str, float]:
     """Return the signal to quantization noise ratio of every stored value, in dB, over the utterances `mel` [B,
     n_mels, T].
 
-        SQNR = 10 log10( sum x^2 / sum (x - S q)^2 )
+        SQNR = 10 log10( sum x^2 / sum (x - S (q - o))^2 )
 
     x from the float graph of `executor` and q from the integer program, both fed with the same input, so that the
     noise of all earlier layers is in it. Infinite where the codes are exact.
@@ -36,7 +37,7 @@ def measure_sqnr(
     names = list(qparams)
     (source,) = program_graph.inputs
     inner = [name for name in names if name != source]
-    executable = compile_program(build_program(program_graph, inner), backend="native")
+    executable = compile_program(build_program(program_graph, inner), backend)
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for utterance in mel:
         real = executor.run(utterance[None], keep=names, outputs=False)
@@ -44,7 +45,7 @@ def measure_sqnr(
         codes = dict(zip(inner, executable.run([input_codes], threads=threads)[0], strict=True)) | {source: input_codes}
         for name in names:
             x = real[name][0].cpu().numpy().astype(np.float64)
-            error = x - qparams[name].scale * codes[name].astype(np.float64)
+            error = x - qparams[name].real(codes[name])
             signal[name] += float(np.square(x).sum())
             noise[name] += float(np.square(error).sum())
     return {name: _decibel(signal[name], noise[name]) for name in names}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from zeroq_asr.analyses.code_values import Role
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.quant.ranges import Range
@@ -81,9 +83,28 @@ class PercentileObserver:
         return Range(max(seen.lo, -alpha), min(seen.hi, alpha), seen.count)
 
 
-def make_observer(config: QuantizeConfig) -> Observer:
-    """Return a fresh observer as `config` asks."""
-    return MinMaxObserver() if config.range_method == "minmax" else PercentileObserver(config.percentile)
+class ChannelObserver:
+    """What `inner` measures, and besides the largest |x| of every channel over all batches [B, C, T]."""
+
+    def __init__(self, inner: Observer) -> None:
+        self._inner = inner
+        self._limits: npt.NDArray[np.float32] | None = None
+
+    def update(self, x: Floats) -> None:
+        self._inner.update(x)
+        largest = np.abs(x).max(axis=(0, 2))
+        self._limits = largest if self._limits is None else np.maximum(self._limits, largest)
+
+    def range(self) -> Range:
+        limits = None if self._limits is None else self._limits.astype(np.float64)
+        return replace(self._inner.range(), channel_limits=limits)
+
+
+def make_observer(config: QuantizeConfig, role: Role, per_channel: bool = False) -> Observer:
+    """Return a fresh observer as `config` asks; a stream always takes min/max, its 16 bits can afford it."""
+    by_extremes = role == "stream" or config.range_method == "minmax"
+    observer: Observer = MinMaxObserver() if by_extremes else PercentileObserver(config.percentile)
+    return ChannelObserver(observer) if per_channel else observer
 
 
 def check_finite(name: str, x: Floats) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.analyses.code_values import find_code_values
-from zeroq_asr.calibrate.observers import check_finite, make_observer
+from zeroq_asr.analyses.code_values import find_roles, is_depthwise_input, is_fixed
+from zeroq_asr.calibrate.observers import Observer, check_finite, make_observer
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
+from zeroq_asr.ir.types import Graph
 from zeroq_asr.quant.ranges import RangeTable
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 def calibrate(
     executor: FloatExecutor, batches: Iterable[npt.NDArray[np.float32]], config: QuantizeConfig, source: str
 ) -> RangeTable:
-    """Return the range of every stored value over `batches`, each float32 [B, n_mels, T] without padding.
+    """Return the range of every stored value whose scale depends on data.
 
-    Memory: one batch and a fixed number of counters per value, however many batches come. Raises QuantizationError
-    (no data, numbers that are not finite).
+    batches: each float32 [B, n_mels, T] without padding. Memory: one batch and a fixed number of counters per value,
+    however many batches come. Raises QuantizationError (no data, numbers that are not finite).
     """
-    observers = {name: make_observer(config) for name in find_code_values(executor.graph)}
+    observers = _observers(executor.graph, config)
 
     def observe(name: str, value: Any) -> Any:
         if name in observers:
@@ -43,3 +44,12 @@ def calibrate(
     if seen == 0:
         raise QuantizationError(f"calibration ({source}): needed at least one batch of data, came none")
     return RangeTable({name: observer.range() for name, observer in observers.items()}, source)
+
+
+def _observers(graph: Graph, config: QuantizeConfig) -> dict[str, Observer]:
+    """One observer for every value that is stored and whose scale is not known without data."""
+    return {
+        name: make_observer(config, role, is_depthwise_input(graph, name))
+        for name, role in find_roles(graph, config.nonlinear).items()
+        if role in ("code", "stream") and not is_fixed(graph, name, role)
+    }

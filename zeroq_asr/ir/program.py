@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from int_kernels import Argmax, Conv1d, Dyadic, IntType, Program, Sum, ValueSpec
+from int_kernels import (
+    Activation,
+    Argmax,
+    Attention,
+    Conv1d,
+    Conv2d,
+    Dyadic,
+    IntType,
+    LayerNorm,
+    Lookup,
+    Mean,
+    Multiply,
+    Positions,
+    Program,
+    Step,
+    Sum,
+    ValueSpec,
+)
 from zeroq_asr.errors import GraphError
+from zeroq_asr.ir.ops import OPS
 from zeroq_asr.ir.types import Graph, Node
+
+Names = tuple[str, ...]
+Constants = list[Any]
 
 
 def build_program(graph: Graph, outputs: Sequence[str] | None = None) -> Program:
@@ -25,18 +47,81 @@ def build_program(graph: Graph, outputs: Sequence[str] | None = None) -> Program
     return Program(tuple(values), steps, name, tuple(outputs or graph.outputs))
 
 
-def _step(graph: Graph, node: Node) -> Conv1d | Sum | Argmax:
-    if node.op == "argmax":
-        return Argmax(node.inputs[0], node.output)
-    if node.op == "sum":
-        multipliers, shift = (graph.constants[name] for name in node.inputs[-2:])
-        clip = (node.integer("lo"), node.integer("hi"))
-        return Sum(node.inputs[:-2], node.output, multipliers, shift, clip)  # type: ignore[arg-type]
-    weight, bias = (graph.constants[name] for name in node.inputs[1:3])
-    rescale, limits = None, None
-    if node.op == "conv1d":
-        multiplier, shift = (graph.constants[name] for name in node.inputs[3:])
-        rescale = Dyadic(multiplier, shift)  # type: ignore[arg-type]
-        limits = (node.integer("lo"), node.integer("hi"))
-    geometry = {name: node.integer(name) for name in ("stride", "dilation", "padding", "groups")}
-    return Conv1d(node.inputs[0], node.output, weight, bias, **geometry, rescale=rescale, clip=limits)  # type: ignore[arg-type]
+def _step(graph: Graph, node: Node) -> Step:
+    count = len(node.inputs) - len(OPS["integer", node.op].constants)
+    constants = [graph.constants[name] for name in node.inputs[count:]]
+    return _STEPS[node.op](node, node.inputs[:count], constants)
+
+
+def _clip(node: Node) -> tuple[int, int]:
+    return node.integer("lo"), node.integer("hi")
+
+
+def _conv1d(node: Node, xs: Names, constants: Constants) -> Step:
+    weight, bias, multiplier, shift = constants
+    rescale = Dyadic(multiplier, shift)
+    return Conv1d(xs[0], node.output, weight, bias, *_geometry(node), rescale, _clip(node))
+
+
+def _accumulate(node: Node, xs: Names, constants: Constants) -> Step:
+    weight, bias = constants
+    return Conv1d(xs[0], node.output, weight, bias, *_geometry(node))
+
+
+def _geometry(node: Node) -> tuple[int, int, int, int]:
+    return node.integer("stride"), node.integer("dilation"), node.integer("padding"), node.integer("groups")
+
+
+def _conv2d(node: Node, xs: Names, constants: Constants) -> Step:
+    weight, bias, multiplier, shift = constants
+    stride, padding = ((node.integer(f"{name}_h"), node.integer(f"{name}_t")) for name in ("stride", "padding"))
+    height, groups, rescale = node.integer("height"), node.integer("groups"), Dyadic(multiplier, shift)
+    return Conv2d(xs[0], node.output, weight, bias, height, stride, padding, groups, rescale, _clip(node))
+
+
+def _sum(node: Node, xs: Names, constants: Constants) -> Step:
+    multipliers, shift = constants
+    return Sum(xs, node.output, multipliers, shift, _clip(node))
+
+
+def _rescale(node: Node, xs: Names, constants: Constants) -> Step:
+    multipliers, shift, offset = constants
+    return Sum(xs, node.output, multipliers, shift, _clip(node), offset)
+
+
+def _activation(node: Node, xs: Names, constants: Constants) -> Step:
+    multiplier, shift = constants
+    rescales = tuple(Dyadic(m, r) for m, r in zip(multiplier, shift, strict=True))
+    kind = node.attrs["kind"]
+    assert isinstance(kind, str)
+    last = (node.integer("out_multiplier"), node.integer("out_shift"), node.integer("offset"), _clip(node))
+    return Activation(kind, xs, node.output, rescales, *last)
+
+
+def _layer_norm(node: Node, xs: Names, constants: Constants) -> Step:
+    multipliers, shift, offset = constants
+    return LayerNorm(xs[0], node.output, node.integer("epsilon"), multipliers, offset, shift, _clip(node))
+
+
+def _attention(node: Node, xs: Names, constants: Constants) -> Step:
+    content, position, multiplier, shift = constants
+    qu, qv, k, v, p = xs
+    scores = (node.integer("heads"), content, position, node.integer("score_shift"))
+    return Attention(qu, qv, k, v, p, node.output, *scores, Dyadic(multiplier, shift), _clip(node))
+
+
+_STEPS: Mapping[str, Callable[[Node, Names, Constants], Step]] = {
+    "conv1d": _conv1d,
+    "accumulate": _accumulate,
+    "conv2d": _conv2d,
+    "sum": _sum,
+    "rescale": _rescale,
+    "multiply": lambda node, xs, constants: Multiply((xs[0], xs[1]), node.output),
+    "mean": lambda node, xs, constants: Mean(xs[0], node.output, Dyadic(*constants), _clip(node)),
+    "lookup": lambda node, xs, constants: Lookup(xs[0], node.output, *constants),
+    "activation": _activation,
+    "layer_norm": _layer_norm,
+    "positions": lambda node, xs, constants: Positions(xs[0], node.output, *constants),
+    "attention": _attention,
+    "argmax": lambda node, xs, constants: Argmax(xs[0], node.output),
+}

@@ -1,27 +1,59 @@
-"""Give every value that becomes codes its scale and integer type: the place where ranges and graph meet.
+"""Give every stored value its scale and integer type: the place where ranges and graph meet.
 
-Given: a float graph without BatchNorms, a RangeTable, a QuantizeConfig
+Given: a prepared float graph, a RangeTable, a QuantizeConfig
 Result: value name -> QuantParams, for exactly the values in `find_code_values`
 """
 
 from __future__ import annotations
 
-from zeroq_asr.analyses.code_values import find_code_values, is_nonnegative
+from zeroq_asr.analyses.code_values import (
+    Role,
+    find_roles,
+    is_depthwise_input,
+    is_fixed,
+    is_nonnegative,
+    is_shiftable,
+)
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Graph
-from zeroq_asr.quant.qparams import QuantParams, choose_qparams
-from zeroq_asr.quant.ranges import RangeTable
+from zeroq_asr.quant.qparams import (
+    GATE,
+    POSITIONS,
+    QuantParams,
+    choose_channels,
+    choose_qparams,
+    choose_shifted,
+    choose_stream,
+)
+from zeroq_asr.quant.ranges import Range, RangeTable
 
 
 def assign_qparams(graph: Graph, table: RangeTable, config: QuantizeConfig) -> dict[str, QuantParams]:
     """Return the code of every stored value. Raises QuantizationError where the table has no range for one."""
     result = {}
-    for name in find_code_values(graph):
-        if name not in table.ranges:
+    for name, role in find_roles(graph, config.nonlinear).items():
+        if role not in ("code", "stream"):
+            continue
+        if is_fixed(graph, name, role):
+            result[name] = GATE if role == "stream" else POSITIONS
+        elif name in table.ranges:
+            result[name] = _choose(graph, name, role, table.ranges[name], config)
+        else:
             raise QuantizationError(
                 f"value {name!r}: no range was measured ({table.source}); calibrate this model again"
             )
-        unsigned = config.activations == "auto" and is_nonnegative(graph, name)
-        result[name] = choose_qparams(name, table.ranges[name], config.act_bits, unsigned)
     return result
+
+
+def _choose(graph: Graph, name: str, role: Role, range: Range, config: QuantizeConfig) -> QuantParams:
+    if role == "stream":
+        return choose_stream(name, range)
+    if config.activations == "auto":
+        if is_shiftable(graph, name):
+            return choose_shifted(name, range, config.act_bits)
+        if is_depthwise_input(graph, name):
+            return choose_channels(name, range, config.act_bits)
+        if is_nonnegative(graph, name):
+            return choose_qparams(name, range, config.act_bits, unsigned=True)
+    return choose_qparams(name, range, config.act_bits, unsigned=False)

@@ -17,6 +17,7 @@ import numpy as np
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Graph, Node
 from zeroq_asr.ir.verify import verify
+from zeroq_asr.passes.rebuild import rebuild
 
 ESTABLISHES = "no-batch-norm"
 
@@ -33,14 +34,7 @@ def fold_batchnorm(graph: Graph) -> Graph:
             folded[convolution.output] = _fold(graph, convolution, node, constants)
             dropped.add(node.output)
     nodes = [folded.get(node.output, node) for node in graph.nodes if node.output not in dropped]
-    made = {node.output for node in nodes} | set(graph.inputs)
-    read = {name for node in nodes for name in node.inputs}
-    result = graph.with_nodes(
-        nodes,
-        {name: value for name, value in graph.values.items() if name in made},
-        {name: array for name, array in constants.items() if name in read},
-        establishes=(ESTABLISHES,),
-    )
+    result = rebuild(graph, nodes, constants, ESTABLISHES)
     verify(result)
     return result
 

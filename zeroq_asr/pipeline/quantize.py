@@ -18,8 +18,8 @@ from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import DEVICE, QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.passes.assign_qparams import assign_qparams
-from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
+from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.quant.ranges import RangeTable
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def quantize_model(
     """
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
-    folded = fold_batchnorm(float_model.graph)
+    folded = prepare(float_model.graph)
     executor = FloatExecutor(folded, device)
     stream = iter(batches)
     probe, stream = _probe(stream)

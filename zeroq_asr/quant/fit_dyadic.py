@@ -16,62 +16,88 @@ import numpy.typing as npt
 from int_kernels.dyadic import Dyadic
 from zeroq_asr.errors import QuantizationError
 
+Reals = npt.NDArray[np.float64]
+Fit = tuple[npt.NDArray[np.int32], npt.NDArray[np.int8], npt.NDArray[np.int64]]
+
 _MANTISSA_BITS = 31
 _MAX_SHIFT = 62
 _INT64 = 1 << 63
 
 
-def fit_dyadic(name: str, ratios: npt.NDArray[np.float64]) -> Dyadic:
+def fit_dyadic(name: str, ratios: Reals) -> Dyadic:
     """Return the dyadic numbers nearest to `ratios` float64 [C], one per channel.
 
     Raises QuantizationError for a ratio that is negative, not finite, or 2^30 and more.
     """
-    fitted = [_fit(name, float(ratio)) for ratio in ratios]
-    return Dyadic(
-        np.array([m for m, _ in fitted], dtype=np.int32),
-        np.array([r for _, r in fitted], dtype=np.int8),
-    )
-
-
-def _fit(name: str, ratio: float) -> tuple[int, int]:
-    if not (math.isfinite(ratio) and ratio >= 0):
-        raise QuantizationError(f"node {name!r}: needed a finite scale ratio >= 0, came {ratio}")
-    mantissa, exponent = math.frexp(ratio)  # ratio = mantissa * 2^exponent, mantissa in [1/2, 1)
-    m = math.floor(mantissa * 2**_MANTISSA_BITS + 0.5)
-    r = _MANTISSA_BITS - exponent
-    if m == 1 << _MANTISSA_BITS:  # rounding carried into the next power of two
-        m, r = m >> 1, r - 1
-    if m == 0 or r > _MAX_SHIFT:
-        return 0, 1
-    if r < 1:
+    wrong = ~(np.isfinite(ratios) & (ratios >= 0))
+    if wrong.any():
+        raise QuantizationError(f"node {name!r}: needed a finite scale ratio >= 0, came {ratios[wrong][0]}")
+    mantissa, exponent = np.frexp(ratios)  # ratio = mantissa * 2^exponent, mantissa in [1/2, 1)
+    m = np.floor(mantissa * 2.0**_MANTISSA_BITS + 0.5).astype(np.int64)
+    r = _MANTISSA_BITS - exponent.astype(np.int64)
+    carried = m == 1 << _MANTISSA_BITS  # rounding went into the next power of two
+    m, r = np.where(carried, m >> 1, m), np.where(carried, r - 1, r)
+    dead = (m == 0) | (r > _MAX_SHIFT)
+    m, r = np.where(dead, 0, m), np.where(dead, 1, r)
+    if (r < 1).any():
         raise QuantizationError(
-            f"node {name!r}: the scale ratio {ratio:g} is too large for a 31 bit multiplier; "
+            f"node {name!r}: the scale ratio {ratios[r < 1][0]:g} is too large for a 31 bit multiplier; "
             "its output range is far too narrow"
         )
-    return m, r
+    return Dyadic(m.astype(np.int32), r.astype(np.int8))
 
 
 def fit_common_shift(
-    name: str, ratios: npt.NDArray[np.float64], magnitudes: Sequence[Sequence[int]]
+    name: str, ratios: Reals, magnitudes: Sequence[Sequence[int]]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int8]]:
     """Return multipliers int32 [n, C] and one shift int8 [C] for a sum of n branches: M_i[c] ~ m_i[c] / 2^r[c].
 
-    ratios: float64 [n, C]. magnitudes: [n][C], the proved largest |x_i| of each branch and channel. r is the largest
-    shift for which no multiplier leaves 31 bits and sum_i |x_i| m_i + 2^(r-1) stays below 2^63 (exact integers).
+    ratios: float64 [n, C] >= 0. magnitudes: [n][C], the proved largest |x_i| of each branch and channel. r is the
+    largest shift for which no multiplier leaves 31 bits and sum_i |x_i| m_i + 2^(r-1) < 2^63, in exact integers.
     """
-    branches, channels = ratios.shape
-    multipliers = np.zeros((branches, channels), dtype=np.int32)
-    shifts = np.ones(channels, dtype=np.int8)
+    if not (ratios >= 0).all():
+        raise QuantizationError(f"node {name!r}: needed scale ratios >= 0, came {ratios.min()}")
+    multipliers, shifts, _ = fit_affine(name, ratios, np.zeros(ratios.shape[1]), magnitudes)
+    return multipliers, shifts
+
+
+def fit_affine(name: str, ratios: Reals, offsets: Reals, magnitudes: Sequence[Sequence[int]]) -> Fit:
+    """Return (m int32 [n, C], r int8 [C], b int64 [C]) with m / 2^r ~ ratios and b / 2^r ~ offsets.
+
+    As `fit_common_shift`, with multipliers of either sign and sum_i |x_i| |m_i| + |b| + 2^(r-1) < 2^63.
+    """
+    if not (np.isfinite(ratios).all() and np.isfinite(offsets).all()):
+        raise QuantizationError(f"node {name!r}: a scale ratio or an offset is not finite")
+    channels = ratios.shape[1]
+    start = _first_shifts(ratios, offsets, magnitudes)
+    multipliers = np.zeros(ratios.shape, dtype=np.int32)
+    shifts, biases = np.ones(channels, dtype=np.int8), np.zeros(channels, dtype=np.int64)
     for c in range(channels):
-        for r in range(_MAX_SHIFT, 0, -1):
-            scaled = [math.floor(math.ldexp(float(ratio), r) + 0.5) for ratio in ratios[:, c]]
-            total = sum(m * magnitudes[i][c] for i, m in enumerate(scaled)) + (1 << (r - 1))
-            if max(scaled) < 1 << _MANTISSA_BITS and total < _INT64:
-                multipliers[:, c], shifts[c] = scaled, r
+        column = [float(ratio) for ratio in ratios[:, c]]
+        reach = [int(branch[c]) for branch in magnitudes]
+        for r in range(int(start[c]), 0, -1):
+            scaled = [math.floor(math.ldexp(ratio, r) + 0.5) for ratio in column]
+            bias = math.floor(math.ldexp(float(offsets[c]), r) + 0.5)
+            total = sum(abs(m) * x for m, x in zip(scaled, reach, strict=True)) + abs(bias) + (1 << (r - 1))
+            if max(map(abs, scaled)) < 1 << _MANTISSA_BITS and total < _INT64:
+                multipliers[:, c], shifts[c], biases[c] = scaled, r, bias
                 break
         else:
             raise QuantizationError(
                 f"node {name!r}, channel {c}: no common shift fits the ratios {ratios[:, c]}; "
                 "its output range is far too narrow"
             )
-    return multipliers, shifts
+    return multipliers, shifts, biases
+
+
+def _first_shifts(ratios: Reals, offsets: Reals, magnitudes: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
+    """Return for every channel a shift that is not below the answer and at most three above it.
+
+    m < 2^31 needs ratio 2^r < 2^31 and the total needs (sum ratio |x| + |b|) 2^r < 2^63, both up to rounding.
+    """
+    reach = np.array([[float(x) for x in branch] for branch in magnitudes])
+    largest = np.frexp(np.abs(ratios).max(axis=0))[1]
+    total = np.frexp((np.abs(ratios) * reach).sum(axis=0) + np.abs(offsets))[1]
+    first = np.minimum(_MANTISSA_BITS + 1 - largest, 63 + 2 - total)
+    clipped: npt.NDArray[np.int64] = np.clip(first, 1, _MAX_SHIFT).astype(np.int64)
+    return clipped

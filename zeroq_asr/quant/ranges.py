@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
 class Range:
-    """The clipping range [lo, hi] of one value, measured over `count` numbers."""
+    """The clipping range [lo, hi] of one value, measured over `count` numbers.
+
+    channel_limits: float64 [C], the clipping range of |x| of every channel, where it was measured.
+    """
 
     lo: float
     hi: float
     count: int
+    channel_limits: npt.NDArray[np.float64] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ _DEAD_FLOOR = 2.0**-24
 
 @dataclass(frozen=True)
 class QuantizedConv:
-    """weight int8 [C_out, C_in / groups, K], bias int32 [C_out], weight_scale float64 [C_out]."""
+    """weight int8 [C_out, C_in / groups, K] or [O, C / groups, KH, KT], bias int32 [C_out], weight_scale float64
+    [C_out]."""
 
     weight: npt.NDArray[np.int8]
     bias: npt.NDArray[np.int32]
@@ -46,13 +47,13 @@ def quantize_conv(
     if not (np.isfinite(w).all() and np.isfinite(b).all()):
         raise QuantizationError(f"node {name!r}: a weight or bias is not finite; the checkpoint is damaged")
     top = IntType(bits, signed=True).hi
-    largest = np.abs(w).max(axis=(1, 2))
+    largest = np.abs(w).max(axis=tuple(range(1, w.ndim)))
     if per_tensor:
         largest = np.full_like(largest, largest.max())
     scale = largest / top
     layer = scale.max() if scale.max() > 0 else 1.0
     scale = np.maximum(scale, layer * _DEAD_FLOOR)
     scale = np.maximum(scale, np.abs(b) / (input_scale * _BIAS_LIMIT))
-    codes = round_half_up(w / scale[:, None, None]).clip(-top, top).astype(np.int8)
+    codes = round_half_up(w / scale.reshape(-1, *(1,) * (w.ndim - 1))).clip(-top, top).astype(np.int8)
     bias_codes = round_half_up(b / (input_scale * scale)).astype(np.int32)
     return QuantizedConv(codes, bias_codes, scale)
