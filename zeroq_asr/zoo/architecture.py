@@ -1,72 +1,31 @@
-"""The shipped model's configuration, in NeMo's words: a small QuartzNet (stride 2, five residual blocks, dilated tail).
+"""The shipped models' configurations, in NeMo's words: letters or pieces of words out, one front end for all of them.
 
-A plain dict, so that it can be read and tested without NeMo.
+Plain dicts, so that they can be read and tested without NeMo; the encoders are in ``convolutional`` and ``conformers``.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from zeroq_asr.zoo.conformers import conformer_encoder, fast_conformer_encoder
+from zeroq_asr.zoo.convolutional import jasper_encoder, quartznet_encoder
 
 LABELS: tuple[str, ...] = (" ", *"abcdefghijklmnopqrstuvwxyz", "'")
 N_MELS = 64
 HOP_SAMPLES = 160
 
-_BLOCKS: tuple[tuple[int, int], ...] = ((128, 33), (192, 39), (192, 45), (256, 51), (256, 57))  # width, kernel
-_REPEAT = 2
 
-
-def _block(filters: int, kernel: int, **changes: Any) -> dict[str, Any]:
-    block: dict[str, Any] = {
-        "filters": filters,
-        "repeat": 1,
-        "kernel": [kernel],
-        "stride": [1],
-        "dilation": [1],
-        "dropout": 0.0,
-        "residual": False,
-        "separable": True,
-    }
-    return {**block, **changes}
-
-
-def encoder_blocks() -> list[dict[str, Any]]:
-    """C1 (stride 2), B1..B5 (residual), C2 (dilation 2), C3 (1x1): the ``jasper`` list of a ConvASREncoder."""
-    return [
-        _block(128, 33, stride=[2]),
-        *(_block(width, kernel, repeat=_REPEAT, residual=True) for width, kernel in _BLOCKS),
-        _block(256, 63, dilation=[2]),
-        _block(512, 1, separable=False),
-    ]
-
-
-def model_config() -> dict[str, Any]:
-    """What ``EncDecCTCModel(OmegaConf.create(model_config()))`` is built from."""
-    blocks = encoder_blocks()
+def letter_model_config(encoder: dict[str, Any]) -> dict[str, Any]:
+    """What ``EncDecCTCModel(OmegaConf.create(...))`` is built from: one token per letter of LABELS."""
     return {
         "sample_rate": 16000,
         "labels": list(LABELS),
-        "preprocessor": {
-            "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
-            "normalize": "per_feature",
-            "window_size": 0.02,
-            "sample_rate": 16000,
-            "window_stride": 0.01,
-            "window": "hann",
-            "features": N_MELS,
-            "n_fft": 512,
-            "frame_splicing": 1,
-            "dither": 1e-5,
-        },
-        "encoder": {
-            "_target_": "nemo.collections.asr.modules.ConvASREncoder",
-            "feat_in": N_MELS,
-            "activation": "relu",
-            "conv_mask": True,
-            "jasper": blocks,
-        },
+        "preprocessor": _front_end(),
+        "encoder": encoder,
         "decoder": {
             "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
-            "feat_in": blocks[-1]["filters"],
+            "feat_in": encoder["jasper"][-1]["filters"],
             "num_classes": len(LABELS),
             "vocabulary": list(LABELS),
         },
@@ -78,4 +37,47 @@ def model_config() -> dict[str, Any]:
             "batch_size": 16,
             "shuffle": False,
         },
+    }
+
+
+def piece_model_config(encoder: dict[str, Any], tokenizer: Path) -> dict[str, Any]:
+    """What ``EncDecCTCModelBPE(OmegaConf.create(...))`` is built from: the pieces of the tokenizer in a folder."""
+    return {
+        "sample_rate": 16000,
+        "tokenizer": {"dir": str(tokenizer), "type": "bpe"},
+        "preprocessor": _front_end(),
+        "encoder": encoder,
+        "decoder": {
+            "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
+            "feat_in": encoder["d_model"],
+            "num_classes": -1,  # NeMo fills in the tokenizer's
+            "vocabulary": [],
+        },
+        "validation_ds": {"manifest_filepath": None, "sample_rate": 16000, "batch_size": 16, "shuffle": False},
+    }
+
+
+def model_config(name: str = "quartznet-voice-1m", tokenizer: Path = Path("tokenizer")) -> dict[str, Any]:
+    """The configuration of a shipped model; ``tokenizer`` is the folder of a sentencepiece model (pieces only)."""
+    if name.startswith("quartznet"):
+        return letter_model_config(quartznet_encoder(N_MELS))
+    if name.startswith("jasper"):
+        return letter_model_config(jasper_encoder(N_MELS))
+    if name.startswith("conformer"):
+        return piece_model_config(conformer_encoder(N_MELS), tokenizer)
+    return piece_model_config(fast_conformer_encoder(N_MELS), tokenizer)
+
+
+def _front_end() -> dict[str, Any]:
+    return {
+        "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
+        "normalize": "per_feature",
+        "window_size": 0.02,
+        "sample_rate": 16000,
+        "window_stride": 0.01,
+        "window": "hann",
+        "features": N_MELS,
+        "n_fft": 512,
+        "frame_splicing": 1,
+        "dither": 1e-5,
     }

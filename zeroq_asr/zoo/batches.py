@@ -10,29 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroq_asr.zoo.architecture import LABELS, N_MELS
+from zeroq_asr.zoo.architecture import N_MELS
 from zeroq_asr.zoo.corpus import read_shard, training_shards
+from zeroq_asr.zoo.plans import Stage
 
-_INDEX = {label: index for index, label in enumerate(LABELS)}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Part of the curriculum: from which fraction of --steps, on which shards (by name prefix), in which batches."""
-
-    start: float
-    shards: tuple[str, ...]
-    batch: int
-    masking: bool
-
-
-STAGES: tuple[Stage, ...] = (
-    Stage(0.0, ("short",), 64, False),
-    Stage(0.06, ("short0", "clean"), 32, False),
-    Stage(0.32, ("short0", "clean", "mixed"), 32, True),
-    Stage(1.0, ("clean", "mixed", "flite0"), 32, True),
-    Stage(1.25, ("clean", "mixed", "flite"), 32, True),
-)
+Example = tuple[NDArray[np.float16], list[int]]
 
 
 @dataclass(frozen=True)
@@ -45,15 +27,10 @@ class Batch:
     letters: NDArray[np.int64]
 
 
-def encode(text: str) -> list[int]:
-    """Token per letter."""
-    return [_INDEX[letter] for letter in text]
-
-
-def collate(items: list[tuple[NDArray[np.float16], str]]) -> Batch:
+def collate(items: list[Example]) -> Batch:
     """Pads utterances to a common length, a multiple of 16 frames."""
     frames = np.array([len(features) for features, _ in items])
-    tokens = [encode(text) for _, text in items]
+    tokens = [row for _, row in items]
     letters = np.array([len(row) for row in tokens])
     mel = np.zeros((len(items), N_MELS, -(-int(frames.max()) // 16) * 16), dtype=np.float32)
     padded = np.zeros((len(items), int(letters.max())), dtype=np.int64)
@@ -73,25 +50,37 @@ def mask_spectrogram(batch: Batch, rng: np.random.Generator) -> None:
             batch.mel[row, :, begin : begin + gap] = 0
 
 
-def stage_at(step: int, total: int) -> int:
+def stage_at(stages: tuple[Stage, ...], step: int, total: int) -> int:
     """The index of the stage that step >= 0 belongs to; from ``total`` on, the refinement."""
-    return max(index for index, stage in enumerate(STAGES) if step >= round(stage.start * total))
+    return max(index for index, stage in enumerate(stages) if step >= round(stage.start * total))
 
 
 class Curriculum:
-    """The batch of every step, a function of (seed, step, total steps) alone, hence resumable anywhere."""
+    """The batch of every step, a function of (stages, seed, step, total) alone, hence resumable anywhere.
 
-    def __init__(self, folder: Path, seed: int, total: int, waiting: Callable[[str], None]) -> None:
-        self._folder, self._seed, self._total, self._waiting = folder, seed, total, waiting
+    ``encode`` turns a text into token numbers; ``waiting`` is called while a shard is not there yet.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        stages: tuple[Stage, ...],
+        encode: Callable[[str], list[int]],
+        seed: int,
+        total: int,
+        waiting: Callable[[str], None],
+    ) -> None:
+        self._folder, self._stages, self._encode = folder, stages, encode
+        self._seed, self._total, self._waiting = seed, total, waiting
         self._stage = -1
-        self._items: list[tuple[NDArray[np.float16], str]] = []
+        self._items: list[Example] = []
         self._epoch = -1
         self._order: list[NDArray[np.int64]] = []
 
     def at(self, step: int) -> Batch:
         """The batch of one step; waits while the corpus maker has not yet written a shard that is needed."""
-        number = stage_at(step, self._total)
-        stage = STAGES[number]
+        number = stage_at(self._stages, step, self._total)
+        stage = self._stages[number]
         if number != self._stage:
             self._items = list(self._load(stage))
             self._stage, self._epoch = number, -1
@@ -104,13 +93,14 @@ class Curriculum:
             mask_spectrogram(batch, np.random.default_rng([self._seed, step]))
         return batch
 
-    def _load(self, stage: Stage) -> Iterator[tuple[NDArray[np.float16], str]]:
+    def _load(self, stage: Stage) -> Iterator[Example]:
         names = [spec.name for spec in training_shards() if spec.name.startswith(stage.shards)]
         for name in names:
             while not (self._folder / f"{name}.json").exists():
                 self._waiting(name)
                 time.sleep(2)
-            yield from read_shard(self._folder, name)
+            for features, text in read_shard(self._folder, name):
+                yield features, self._encode(text)
 
     def _shuffle(self, stage: Stage, epoch: int) -> list[NDArray[np.int64]]:
         """Random order, sorted by length in pools of 50 batches, batches shuffled: little padding, enough chance."""

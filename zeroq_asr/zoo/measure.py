@@ -1,4 +1,4 @@
-"""Float word error rates of a .nemo file, by NeMo itself: ``python -m zeroq_asr.zoo.measure [--model FILE]``.
+"""Float word error rates of the shipped models, by NeMo itself: ``python -m zeroq_asr.zoo.measure [--model NAME]``.
 
 NeMo's restore_from and transcribe (greedy, float32, CPU), the corpus WER and CER of jiwer: sum of edits / sum of words.
 """
@@ -15,7 +15,8 @@ from typing import Any
 
 from zeroq_asr import cli
 from zeroq_asr.errors import FileError
-from zeroq_asr.zoo import DEFAULT_MODEL, manifest_path, model_path, shipped_sets
+from zeroq_asr.files import write_atomically
+from zeroq_asr.zoo import manifest_path, model_path, shipped_models, shipped_sets
 
 
 def read_set(manifest: Path) -> list[tuple[Path, str]]:
@@ -29,7 +30,7 @@ def read_set(manifest: Path) -> list[tuple[Path, str]]:
 
 
 def open_model(path: Path) -> Any:
-    """NeMo's model, on the CPU, quiet."""
+    """NeMo's model (of letters or of pieces, as the file says), on the CPU, quiet."""
     import torch
     from nemo.collections.asr.models import EncDecCTCModel
     from nemo.utils import logging as nemo_logging
@@ -67,20 +68,30 @@ def measure(path: Path, sets: Sequence[str]) -> dict[str, dict[str, float]]:
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.zoo.measure", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, help=f"a .nemo file (default: the shipped {DEFAULT_MODEL})")
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME|FILE",
+        help="a shipped model or a .nemo file, repeatable (default: all)",
+    )
     parser.add_argument("--set", action="append", choices=shipped_sets(), help="repeatable (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measures and prints one line per set."""
-    path = arguments.model or model_path(DEFAULT_MODEL)
-    scores = measure(path, arguments.set or shipped_sets())
-    for name, row in scores.items():
-        print(f"{name:6} {int(row['utterances'])} utterances  WER {row['wer']:.2f} %  CER {row['cer']:.2f} %")
+    """Measures and prints the rows of a Markdown table, one per model and set."""
+    results = {}
+    print("| model | set | utterances | WER | CER |\n|---|---|---|---|---|")
+    for model in arguments.model or shipped_models():
+        path = model_path(model) if model in shipped_models() else Path(model)
+        results[model] = measure(path, arguments.set or shipped_sets())
+        for name, row in results[model].items():
+            print(
+                f"| {model} | {name} | {int(row['utterances'])} | {row['wer']:.2f} % | {row['cer']:.2f} % |", flush=True
+            )
     if arguments.json:
-        arguments.json.write_text(json.dumps({"model": str(path), "results": scores}, indent=1) + "\n")
+        write_atomically(arguments.json, (json.dumps(results, indent=1) + "\n").encode())
     return 0
 
 

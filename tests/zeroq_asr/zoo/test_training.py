@@ -13,10 +13,12 @@ import torch.nn.functional as F
 
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.zoo import batches
-from zeroq_asr.zoo.batches import STAGES, Curriculum, collate, encode, mask_spectrogram, stage_at
-from zeroq_asr.zoo.corpus import ShardSpec, read_shard
+from zeroq_asr.zoo.batches import Curriculum, collate, mask_spectrogram, stage_at
+from zeroq_asr.zoo.corpus import ShardSpec, read_shard, shard_texts, training_shards
+from zeroq_asr.zoo.plans import PLANS, Plan, plan_of
 from zeroq_asr.zoo.speedups import depthwise
-from zeroq_asr.zoo.train import REFINE_PEAK, WARM_UP_STEPS, learning_rate, main
+from zeroq_asr.zoo.tokens import Letters, Pieces, train_tokenizer
+from zeroq_asr.zoo.train import build_parser, main, plan_from
 from zeroq_asr.zoo.voices import (
     OTHER_VOICES,
     TRAINING_VOICES,
@@ -26,6 +28,8 @@ from zeroq_asr.zoo.voices import (
     reverberate,
     to_pcm16,
 )
+
+QUARTZNET = PLANS["quartznet-voice-1m"]
 
 
 @pytest.mark.parametrize(
@@ -49,17 +53,18 @@ def test_the_fast_depthwise_convolution_has_torchs_values_and_gradients(
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero_twice() -> None:
-    both = [learning_rate(step, 5000, 2000, 4e-3) for step in range(7001)]
-    assert max(both[5000:]) == pytest.approx(4e-3 * REFINE_PEAK)
+    plan = dataclasses.replace(QUARTZNET, steps=5000, refine=2000)
+    both = [plan.learning_rate(step) for step in range(7001)]
+    assert max(both[5000:]) == pytest.approx(4e-3 * plan.refine_peak)
     assert both[4999] < 1e-8 and both[7000] == pytest.approx(0, abs=1e-12)
     rates = [*both[:5000], 0.0]
-    assert rates[WARM_UP_STEPS] == max(rates) == pytest.approx(4e-3)
+    assert rates[plan.warm_up] == max(rates) == pytest.approx(4e-3)
     assert rates[0] < 1e-4
-    assert all(a >= b for a, b in itertools.pairwise(rates[WARM_UP_STEPS:]))
+    assert all(a >= b for a, b in itertools.pairwise(rates[plan.warm_up :]))
 
 
 def test_the_stages_follow_each_other() -> None:
-    assert [stage_at(step, 1000) for step in (0, 59, 60, 319, 320, 999, 1000, 1249, 1250)] == [
+    assert [stage_at(QUARTZNET.stages, step, 1000) for step in (0, 59, 60, 319, 320, 999, 1000, 1249, 1250)] == [
         0,
         0,
         1,
@@ -73,7 +78,7 @@ def test_the_stages_follow_each_other() -> None:
 
 
 def test_padding_and_tokens_of_a_batch() -> None:
-    batch = collate([(np.ones((20, 64), np.float16), "ab"), (np.ones((33, 64), np.float16), "a 'z")])
+    batch = collate([(np.ones((20, 64), np.float16), [1, 2]), (np.ones((33, 64), np.float16), [1, 0, 27, 26])])
     assert batch.mel.shape == (2, 64, 48)
     assert batch.mel[0, :, 20:].sum() == batch.mel[1, :, 33:].sum() == 0
     assert batch.tokens.tolist() == [[1, 2, 0, 0], [1, 0, 27, 26]]
@@ -83,7 +88,7 @@ def test_padding_and_tokens_of_a_batch() -> None:
 
 
 def _fake_corpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    specs = [ShardSpec(stage.shards[-1] + "0", "train", 200, False, 0.0) for stage in STAGES[:3]]
+    specs = [ShardSpec(stage.shards[-1] + "0", "train", 200, False, 0.0) for stage in QUARTZNET.stages[:3]]
     monkeypatch.setattr(batches, "training_shards", lambda: specs)
     rng = np.random.default_rng(0)
     for spec in specs:
@@ -97,7 +102,7 @@ def test_the_curriculum_is_a_function_of_seed_and_step(tmp_path: Path, monkeypat
     _fake_corpus(tmp_path, monkeypatch)
 
     def mels(seed: int, steps: range) -> list[bytes]:
-        curriculum = Curriculum(tmp_path, seed, 100, lambda name: None)
+        curriculum = Curriculum(tmp_path, QUARTZNET.stages, Letters().encode, seed, 100, lambda name: None)
         return [curriculum.at(step).mel.tobytes() for step in steps]
 
     whole = mels(1, range(30))
@@ -113,7 +118,42 @@ def test_a_shard_that_contradicts_its_index_is_refused(tmp_path: Path) -> None:
 
 
 def test_letters_become_the_models_labels() -> None:
-    assert encode(" az'") == [0, 1, 26, 27]
+    letters = Letters()
+    assert letters.encode(" az'") == [0, 1, 26, 27]
+    assert letters.decode([0, 1, 26, 27, 0]) == "az'"
+    assert letters.blank == 28
+
+
+def test_the_tokenizer_is_the_same_file_each_time_and_loses_nothing(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train_tokenizer(tmp_path / name, 128, seed=0)
+    for file in ("tokenizer.model", "tokenizer.vocab", "vocab.txt"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    pieces = Pieces(tmp_path / "a")
+    assert pieces.blank == 128 == len((tmp_path / "a" / "tokenizer.vocab").read_text().splitlines())
+    for text in shard_texts(training_shards()[5], 0)[:500]:
+        tokens = pieces.encode(text)
+        assert pieces.decode(tokens) == text
+        assert 0 not in tokens, "no letter is unknown"
+        assert len(tokens) <= 0.8 * len(text), "few enough for frames of 40 ms"
+
+
+def test_an_unknown_model_has_no_plan_and_the_command_line_changes_a_plan() -> None:
+    with pytest.raises(ConfigError, match="conformer-voice"):
+        plan_of("nonesuch")
+    words = ["--output", "x.nemo"]
+    assert plan_from(build_parser().parse_args(words)) == QUARTZNET
+    changed = plan_from(build_parser().parse_args([*words, "--steps", "7", "--refine", "0", "--lr", "0.5"]))
+    assert changed == dataclasses.replace(QUARTZNET, steps=7, refine=0, peak=0.5)
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_every_stage_of_every_plan_finds_its_shards(plan: Plan) -> None:
+    names = [spec.name for spec in training_shards()]
+    starts = [stage.start for stage in plan.stages]
+    assert starts[0] == 0 and starts == sorted(set(starts))
+    for stage in plan.stages:
+        assert all(any(name.startswith(prefix) for name in names) for prefix in stage.shards)
 
 
 def test_noise_has_the_ratio_asked_for_and_a_room_keeps_the_length() -> None:
