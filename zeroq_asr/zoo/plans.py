@@ -66,9 +66,9 @@ PLANS: dict[str, Plan] = {
     plan.name: plan
     for plan in (
         Plan("quartznet-voice-1m", 0, False, 12000, 6500, 4e-3, 300, _REFINED),
-        Plan("jasper-voice-1m", 0, False, 11000, 0, 2e-3, 500, _AT_ONCE),
+        Plan("jasper-voice-1m", 0, False, 10000, 0, 2e-3, 500, _AT_ONCE),
         Plan("conformer-voice-2m", 128, True, 10000, 0, 1.5e-3, 1000, _AT_ONCE),
-        Plan("fastconformer-voice-2m", 256, True, 16000, 0, 1.5e-3, 1000, _AT_ONCE),
+        Plan("fastconformer-voice-2m", 256, True, 11000, 0, 1.5e-3, 1000, _AT_ONCE),
     )
 }
 
