@@ -12,8 +12,6 @@ from int_kernels.fixed_point import rounding_shift_right_half_up, saturate
 from int_kernels.int_type import IntType
 from int_kernels.steps import LayerNorm
 
-LARGEST_VARIANCE = (1 << 62) - 1
-
 
 def layer_norm(step: LayerNorm, x: NDArray[Any], y_type: IntType) -> NDArray[Any]:
     """y[c, t] = clip((z[c, t] * m[c] + bias[c] + 2^(r[c]-1)) >> r[c]). [C, T] -> y_type's storage [C, T]."""
@@ -27,8 +25,8 @@ def layer_norm(step: LayerNorm, x: NDArray[Any], y_type: IntType) -> NDArray[Any
 def normalise(q: NDArray[np.int64], epsilon: int) -> NDArray[np.int64]:
     """z = (q - mean) / sqrt(variance + epsilon / (2^12 d^2)) in 1/16384, for the d channels of one frame. int64 [d]."""
     channels, first, second = q.size, int(q.sum()), int((q * q).sum())
-    variance = min(((channels * second - first * first) << 12) + epsilon, LARGEST_VARIANCE)
-    k = (62 - variance.bit_length()) // 2
+    variance = ((channels * second - first * first) << 12) + epsilon
+    k = max(0, (62 - variance.bit_length()) // 2)
     root = isqrt(variance << (2 * k))
     inverse = (1 << 62) // root
     return rounding_shift_right_half_up((channels * q - first) * inverse, 42 - k)
