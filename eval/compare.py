@@ -1,4 +1,4 @@
-"""Two systems on the same utterances: the difference that resampling both together leaves standing."""
+"""Systems on the same utterances: the difference that resampling them together leaves standing."""
 
 from __future__ import annotations
 
@@ -40,5 +40,43 @@ def compare(
         identical=100.0 * float(np.mean([x == y for x, y in zip(first, second, strict=True)])),
         better=int((more < 0).sum()),
         worse=int((more > 0).sum()),
+        resamples=resamples,
+    )
+
+
+def compare_runs(
+    references: Sequence[str],
+    first: Sequence[str],
+    runs: Sequence[Sequence[str]],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """difference = mean over runs of WER(run) - WER(first), in points, with the 95 % interval of a paired bootstrap.
+
+    Every resample draws utterances, the same for all systems, and runs (seeds of one method), both with replacement:
+    the interval holds what other speech and what other seeds would change. One run: `compare`. `identical` is the mean
+    over the runs, `better` and `worse` count the utterances by the sum over the runs. Raises ScoreError for lists of
+    different or zero length.
+    """
+    if not runs:
+        raise ScoreError("compare_runs: needed at least one run, came none")
+    if any(len(run) != len(first) for run in runs):
+        raise ScoreError(f"compare_runs: needed {len(first)} texts from every run, came {[len(run) for run in runs]}")
+    references = [normalise(t) for t in references]
+    first, texts = [normalise(t) for t in first], [[normalise(t) for t in run] for run in runs]
+    baseline = edit_counts(references, first)
+    more = np.stack([edit_counts(references, run).errors for run in texts]) - baseline.errors  # [runs, N]
+    sums = resample_sums(np.concatenate([more, baseline.reference_length[None]]).T, seed, resamples)
+    drawn = np.random.default_rng([seed, len(runs)]).integers(0, len(runs), (resamples, len(runs)))
+    mean = np.take_along_axis(sums[:, :-1], drawn, axis=1).mean(axis=1)
+    low, high = interval(100.0 * mean / np.maximum(sums[:, -1], 1))
+    words = max(int(baseline.reference_length.sum()), 1)
+    return Comparison(
+        difference=100.0 * float(more.sum()) / len(runs) / words,
+        low=low,
+        high=high,
+        identical=100.0 * float(np.mean([[x == y for x, y in zip(first, run, strict=True)] for run in texts])),
+        better=int((more.sum(axis=0) < 0).sum()),
+        worse=int((more.sum(axis=0) > 0).sum()),
         resamples=resamples,
     )

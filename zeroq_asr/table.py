@@ -1,16 +1,18 @@
-"""`python -m zeroq_asr.table`: the main table, float against W8A8 and W6A8 with synthetic, random and real
-calibration."""
+"""`python -m zeroq_asr.table`: the main table, float against W8A8, W6A8 and W4A8 with synthetic, random and real
+calibration. A killed run goes on where it stopped."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import (
+    CELLS_DIR,
     DEVICE,
-    OUTPUT_DIR,
     PRESET,
     PRESETS,
     RANGE_METHODS,
@@ -21,15 +23,26 @@ from zeroq_asr.config import (
 )
 from zeroq_asr.errors import ConfigError
 
+if TYPE_CHECKING:
+    from zeroq_asr.pipeline.table import Plan
+    from zeroq_asr.report.sheet import Sheet
+
 CALIBRATIONS = ("synthetic", "random", "real")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this verb."""
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.table", description=__doc__)
-    add_common_flags(parser, "model", "manifest")
     parser.add_argument(
-        "--bits", type=int, nargs="+", default=list(TABLE_BITS), metavar="N", help="weight bits (default: 8 6)"
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help="a .nemo file, a shipped model, a hub name, or `all`: every shipped model; repeatable "
+        "(default: the shipped QuartzNet)",
+    )
+    add_common_flags(parser, "manifest")
+    parser.add_argument(
+        "--bits", type=int, nargs="+", default=list(TABLE_BITS), metavar="N", help="weight bits (default: 8 6 4)"
     )
     act_bits = QuantizeConfig.act_bits
     parser.add_argument("--act-bits", type=int, default=act_bits, metavar="N", help="activation bits (default: 8)")
@@ -39,17 +52,38 @@ def build_parser() -> argparse.ArgumentParser:
         "--calibrations", nargs="+", choices=CALIBRATIONS, default=list(CALIBRATIONS), help="rows (default: all three)"
     )
     parser.add_argument(
-        "--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)"
-    )
-    parser.add_argument(
         "--seeds", type=int, default=TABLE_SEEDS, metavar="N", help="independent runs (default: %(default)s)"
+    )
+    add_bench_flags(parser)
+    parser.add_argument("--output", metavar="DIR", help="also write table.md, table.csv and table.json there")
+    parser.add_argument("--markdown", metavar="FILE", help="also write the table as Markdown")
+    parser.add_argument("--csv", metavar="FILE", help="also write the table as CSV")
+    add_common_flags(parser, "json")
+    return parser
+
+
+def add_bench_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that every verb built on cells has."""
+    parser.add_argument(
+        "--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)"
     )
     parser.add_argument(
         "--preset", choices=PRESETS, default=PRESET, help="how synthetic data is made (default: %(default)s)"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N utterances of each set")
-    add_common_flags(parser, "threads", "device", "json", "quiet", threads=THREADS, device=DEVICE)
-    return parser
+    parser.add_argument(
+        "--cells", default=str(CELLS_DIR), metavar="DIR", help="finished units of work (default: %(default)s)"
+    )
+    parser.add_argument("--fresh", action="store_true", help="compute everything anew, whatever is finished")
+    add_common_flags(parser, "threads", "device", "quiet", threads=THREADS, device=DEVICE)
+
+
+def chosen_models(names: Sequence[str] | None) -> tuple[str, ...]:
+    """The models that --model names, each once; `all` stands for every shipped one."""
+    from zeroq_asr.zoo import DEFAULT_MODEL, shipped_models
+
+    listed = [one for name in names or [DEFAULT_MODEL] for one in (shipped_models() if name == "all" else [name])]
+    return tuple(dict.fromkeys(listed))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,32 +94,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.seeds <= 100:
         raise ConfigError(f"--seeds: needed 1 to 100, came {arguments.seeds}")
-    from zeroq_asr.files import write_atomically
-    from zeroq_asr.pipeline.evaluate import read_test_set, split_into_blocks
-    from zeroq_asr.pipeline.table import Plan, fill_table, render_table
-    from zeroq_asr.zoo import DEFAULT_MODEL, shipped_sets
+    from zeroq_asr.pipeline.cells import CellStore
+    from zeroq_asr.pipeline.evaluate import read_test_set
+    from zeroq_asr.pipeline.table import Table, table_sheet
+    from zeroq_asr.zoo import shipped_sets
 
-    plan = Plan(
-        model=arguments.model or DEFAULT_MODEL,
-        bits=tuple(arguments.bits),
-        act_bits=arguments.act_bits,
-        ranges=arguments.ranges,
-        calibrations=tuple(arguments.calibrations),
-        real=arguments.real,
-        seeds=tuple(range(arguments.seeds)),
-        preset=arguments.preset,
-        threads=arguments.threads,
-        device=arguments.device,
-    )
-    sets = [read_test_set(name, arguments.limit) for name in arguments.manifest or shipped_sets()]
-    blocks = sum(len(split_into_blocks(test_set.utterances)) for test_set in sets)
-    steps = len(plan.programs) + blocks
-    with progress(steps, "table", arguments.quiet) as bar:
-        rows = fill_table(plan, sets, OUTPUT_DIR / "table", bar.advance, bar.advance)
-    print(render_table(rows), end="", flush=True)
-    if arguments.json:
-        write_atomically(arguments.json, (json.dumps({"results": rows}, indent=2) + "\n").encode())
+    sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
+    table = Table(_plan(arguments), sets, CellStore(Path(arguments.cells), arguments.fresh))
+    with progress(table.count_steps(), "table", arguments.quiet) as bar:
+        sheet = table_sheet(table.fill(bar.advance))
+    print(sheet.to_text(), end="", flush=True)
+    _write(arguments, sheet)
     return 0
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    from zeroq_asr.pipeline.cells_scores import BenchSettings
+    from zeroq_asr.pipeline.evaluate import read_test_set
+    from zeroq_asr.pipeline.table import Plan
+
+    return Plan(
+        models=chosen_models(arguments.model),
+        bits=tuple(dict.fromkeys(arguments.bits)),
+        config=QuantizeConfig(act_bits=arguments.act_bits, range_method=arguments.ranges),
+        calibrations=tuple(dict.fromkeys(arguments.calibrations)),
+        seeds=tuple(range(arguments.seeds)),
+        settings=BenchSettings(arguments.preset, read_test_set(arguments.real), arguments.threads, arguments.device),
+    )
+
+
+def _write(arguments: argparse.Namespace, sheet: Sheet) -> None:
+    from zeroq_asr.files import write_atomically
+
+    document = json.dumps({"results": list(sheet.records)}, indent=2, allow_nan=False) + "\n"
+    for ending, named, content in (
+        ("md", arguments.markdown, sheet.to_markdown()),
+        ("csv", arguments.csv, sheet.to_csv()),
+        ("json", arguments.json, document),
+    ):
+        folder = [Path(arguments.output) / f"table.{ending}"] if arguments.output else []
+        for path in [*folder, *([Path(named)] if named else [])]:
+            write_atomically(path, content.encode())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from eval.compare import compare
+from eval.compare import compare, compare_runs
 from eval.errors import ScoreError
 from eval.wer import score
 
@@ -74,3 +74,28 @@ def test_lists_of_different_length_are_refused() -> None:
         compare(["a", "b"], ["a"], ["a"])
     with pytest.raises(ScoreError, match="at least one"):
         compare([], [], [])
+
+
+# ---- several runs of one method -----------------------------------------------------------------------------------
+
+
+def test_one_run_has_the_interval_of_a_pair() -> None:
+    assert compare_runs(REFERENCES, REFERENCES, [WORSE], seed=3) == compare(REFERENCES, REFERENCES, WORSE, seed=3)
+
+
+def test_several_runs_give_their_mean_and_a_wider_interval_when_they_differ() -> None:
+    pair = compare(REFERENCES, REFERENCES, WORSE)
+    same = compare_runs(REFERENCES, REFERENCES, [WORSE, WORSE, WORSE])
+    mixed = compare_runs(REFERENCES, REFERENCES, [REFERENCES, WORSE, REFERENCES, WORSE])
+    assert same.difference == pytest.approx(pair.difference)
+    assert (same.low, same.high) == pytest.approx((pair.low, pair.high))
+    assert mixed.difference == pytest.approx(pair.difference / 2)
+    assert mixed.identical == pytest.approx((100 + pair.identical) / 2)
+    assert mixed.low == 0.0 and mixed.high > pair.difference  # all four runs perfect, or none: both are drawn
+
+
+def test_runs_of_other_lengths_are_refused() -> None:
+    with pytest.raises(ScoreError, match="40 texts"):
+        compare_runs(REFERENCES, REFERENCES, [WORSE, WORSE[:3]])
+    with pytest.raises(ScoreError, match="at least one run"):
+        compare_runs(REFERENCES, REFERENCES, [])

@@ -1,166 +1,172 @@
-"""The main table: one float model against its integer programs, calibrated in several ways, over several seeds."""
+"""The main table: float models against their integer programs, calibrated in several ways, over several seeds."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from eval.cost import total_macs
-from zeroq_asr.analyses.cost import count_costs
-from zeroq_asr.artifact import IntegerModel, save_model
-from zeroq_asr.config import QuantizeConfig, RangeMethod
-from zeroq_asr.pipeline.calibration import calibration_data
-from zeroq_asr.pipeline.evaluate import TestSet, evaluate
-from zeroq_asr.pipeline.quantize import quantize_model
-from zeroq_asr.report.columns import align
-from zeroq_asr.runtime.transcriber import float_transcriber, open_integer
-
-if TYPE_CHECKING:
-    from eval.types import EvalReport
-    from zeroq_asr.adapters import FloatModel
+from eval.compare import compare_runs
+from zeroq_asr.config import SEED, QuantizeConfig
+from zeroq_asr.pipeline.cells import CellStore, Json
+from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, FeatureShelf, Program
+from zeroq_asr.pipeline.evaluate import TestSet
+from zeroq_asr.report.sheet import Sheet
 
 Row = dict[str, Any]
+OnStep = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the table compares. `real`: manifest (or shipped set) that stands for real calibration data."""
+    """What the table compares. config: all settings but the weight bits, which `bits` gives."""
 
-    model: str
+    models: tuple[str, ...]
     bits: tuple[int, ...]
-    act_bits: int
-    ranges: RangeMethod
+    config: QuantizeConfig
     calibrations: tuple[str, ...]
-    real: str
     seeds: tuple[int, ...]
-    preset: str
-    threads: int
-    device: str
+    settings: BenchSettings
 
     @property
-    def programs(self) -> list[tuple[str, int, int]]:
-        """(calibration, bits, seed) of every program; real speech has no seed."""
-        return [
-            (calibration, bits, seed)
+    def programs(self) -> list[Program]:
+        """Every program of one model, the float model first; real speech has no seed."""
+        made = [
+            Program(replace(self.config, bits=bits), calibration, seed)
             for calibration in self.calibrations
             for seed in (self.seeds[:1] if calibration == "real" else self.seeds)
             for bits in self.bits
         ]
+        return [Program(), *made]
 
 
-def fill_table(
-    plan: Plan,
-    sets: Sequence[TestSet],
-    folder: Path,
-    on_program: Callable[[str], None],
-    on_block: Callable[[], None],
-) -> list[Row]:
-    """Quantize and evaluate everything in `plan`; return one row per set, bits and calibration, the float model first.
+class Table:
+    """Fills the rows of `plan`, cell by cell; what `store` holds already is not computed again."""
 
-    The programs are written to `folder` and read back: what is scored is what a user would load. `on_program` hears of
-    every finished program.
-    """
-    from zeroq_asr.adapters import load_float_model
+    def __init__(self, plan: Plan, sets: Sequence[TestSet], store: CellStore) -> None:
+        self._plan, self._sets, self._store = plan, tuple(sets), store
+        self._shelf = FeatureShelf()
 
-    model = load_float_model(plan.model)
-    paths = []
-    for calibration, bits, seed in plan.programs:
-        path = folder / f"{Path(model.name).stem}-w{bits}a{plan.act_bits}-{calibration}-seed{seed}.safetensors"
-        save_model(_quantize(plan, model, calibration, bits, seed), path)
-        paths.append(path)
-        on_program(f"W{bits}A{plan.act_bits} {calibration}, seed {seed}")
-    float_bytes = sum(array.nbytes for array in model.graph.constants.values())
-    systems = [float_transcriber(model, model.name, float_bytes, plan.threads)]
-    systems += [open_integer(path, threads=plan.threads) for path in paths]
-    reports = evaluate(systems, sets, on_block=on_block)
-    bops = _bops(model, plan.act_bits)
-    return [
-        row
-        for test_set in sets
-        for row in _rows(plan, test_set.name, [r for r in reports if r.manifest == test_set.name], bops)
-    ]
+    def count_steps(self) -> int:
+        """How many steps are still to be done. Raises ZeroqError (a model that cannot be loaded)."""
+        return sum(bench.count_steps(self._plan.programs, self._sets) for _, bench in self._benches())
 
+    def fill(self, on_step: OnStep) -> list[Row]:
+        """One row per model, set, bits and calibration; `on_step` hears of every finished step. Raises ZeroqError."""
+        rows: list[Row] = []
+        for name, bench in self._benches():
+            cells = {(p, s.name): bench.score(p, s, on_step) for p in self._plan.programs for s in self._sets}
+            rows += [row for s in self._sets for row in self._rows(name, s.name, cells)]
+        return rows
 
-def _quantize(plan: Plan, model: FloatModel, calibration: str, bits: int, seed: int) -> IntegerModel:
-    source = plan.real if calibration == "real" else calibration
-    data = calibration_data(model, source, preset=plan.preset, seed=seed, device=plan.device)
-    config = QuantizeConfig(bits=bits, act_bits=plan.act_bits, range_method=plan.ranges)
-    return quantize_model(model, data.batches, calibration, config, data.provenance, plan.device).model
+    def _benches(self) -> Iterator[tuple[str, Bench]]:
+        """One model in memory at a time."""
+        from zeroq_asr.adapters import load_float_model
 
+        for reference in self._plan.models:
+            model = load_float_model(reference)
+            yield model.name, Bench(self._store, model, self._plan.settings, self._shelf)
 
-def _bops(model: FloatModel, act_bits: int) -> Callable[[int], int]:
-    """Return the function weight bits -> bit operations for 10 s; 32 stands for the float model."""
-    macs = total_macs(count_costs(model.graph).values())
-    return lambda bits: macs * (32 * 32 if bits == 32 else bits * act_bits)
+    def _rows(self, model: str, manifest: str, cells: Mapping[tuple[Program, str], Json]) -> list[Row]:
+        groups: dict[tuple[str, str], list[Json]] = {}
+        for program in sorted(self._plan.programs, key=self._rank):
+            groups.setdefault((program.bits, program.calibration), []).append(cells[program, manifest])
+        baseline = cells[Program(), manifest]
+        return [
+            {
+                "model": model,
+                "manifest": manifest,
+                "bits": bits,
+                "calibration": calibration,
+                **_facts(members, baseline),
+            }
+            for (bits, calibration), members in groups.items()
+        ]
 
-
-def _rows(plan: Plan, manifest: str, reports: Sequence[EvalReport], bops: Callable[[int], int]) -> list[Row]:
-    baseline, quantized = reports[0], reports[1:]
-    groups: dict[tuple[int, str], list[EvalReport]] = {}
-    for (calibration, bits, _), report in zip(plan.programs, quantized, strict=True):
-        groups.setdefault((bits, calibration), []).append(report)
-    rows = [_row(manifest, "float32", "-", [baseline], baseline, bops(32))]
-    for (bits, calibration), members in sorted(
-        groups.items(), key=lambda item: (-item[0][0], plan.calibrations.index(item[0][1]))
-    ):
-        rows.append(_row(manifest, f"W{bits}A{plan.act_bits}", calibration, members, baseline, bops(bits)))
-    return rows
+    def _rank(self, program: Program) -> tuple[int, int, int]:
+        if program.config is None:
+            return (-99, 0, 0)
+        return (-program.config.bits, self._plan.calibrations.index(program.calibration), program.seed)
 
 
-def _row(
-    manifest: str, bits: str, calibration: str, members: Sequence[EvalReport], baseline: EvalReport, bops: int
-) -> Row:
-    rates = [report.scores.wer for report in members]
-    pairs = [report.comparison for report in members if report.comparison is not None]
+def _facts(members: Sequence[Json], baseline: Json) -> Row:
+    rates = [cell["wer"] for cell in members]
+    runs = [cell["hypotheses"] for cell in members]
+    pair = compare_runs(baseline["references"], baseline["hypotheses"], runs, SEED)
     return {
-        "manifest": manifest,
-        "bits": bits,
-        "calibration": calibration,
         "runs": len(rates),
+        "utterances": baseline["utterances"],
+        "words": baseline["words"],
+        "hypothesis_words": statistics.fmean(cell["hypothesis_words"] for cell in members),
         "wer": statistics.fmean(rates),
+        "wer_deviation": statistics.stdev(rates) if len(rates) > 1 else None,
         "wer_min": min(rates),
         "wer_max": max(rates),
         "wer_runs": rates,
-        "difference": statistics.fmean(rates) - baseline.scores.wer,
-        "decoded_identical": statistics.fmean(pair.identical for pair in pairs) if pairs else 100.0,
-        "cer": statistics.fmean(report.scores.cer for report in members),
-        "size_bytes": members[0].size_bytes,
-        "bops": bops,
+        "wer_low": members[0]["wer_low"] if len(members) == 1 else None,
+        "wer_high": members[0]["wer_high"] if len(members) == 1 else None,
+        "difference": pair.difference,
+        "difference_low": pair.low,
+        "difference_high": pair.high,
+        "decoded_identical": pair.identical,
+        "cer": statistics.fmean(cell["cer"] for cell in members),
+        "size_bytes": members[0]["size_bytes"],
+        "macs": members[0]["macs"],
+        "bops": members[0]["bops"],
     }
 
 
-def render_table(rows: Sequence[Row]) -> str:
-    """Return the rows as text: one block per test set."""
-    heading = (
-        "set",
-        "bits",
-        "calibration",
-        "runs",
-        "WER %",
-        "[min, max]",
-        "vs float",
-        "same text %",
-        "CER %",
-        "bytes",
-        "GBOP (10 s)",
+HEADINGS = (
+    "model",
+    "set",
+    "bits",
+    "calibration",
+    "runs",
+    "WER % ± sd",
+    "[min, max]",
+    "vs float [95 %]",
+    "same text %",
+    "CER %",
+    "bytes",
+    "GBOP (10 s)",
+)
+NOTES = (
+    "WER: mean over the runs (seeds) ± their standard deviation. vs float: paired difference in points, with the 95 % "
+    "interval of a bootstrap over utterances and runs; * excludes zero.",
+    "Without *, this set cannot tell the two apart, which is not the same as no loss.",
+)
+
+
+def table_sheet(rows: Sequence[Row], title: str = "float against integer") -> Sheet:
+    """Return the rows as a table for people; the model's column is left out where there is only one."""
+    skip = 1 if len({row["model"] for row in rows}) == 1 else 0
+    return Sheet(
+        title=title,
+        headings=HEADINGS[skip:],
+        rows=tuple(_cells(row)[skip:] for row in rows),
+        records=tuple(rows),
+        left=frozenset(column - skip for column in (0, 1, 2, 3, 6, 7)),
+        strong=frozenset(number for number, row in enumerate(rows) if row["calibration"] == "synthetic"),
+        notes=NOTES,
     )
-    cells = [
-        (
-            row["manifest"],
-            row["bits"],
-            row["calibration"],
-            str(row["runs"]),
-            f"{row['wer']:.2f}",
-            f"[{row['wer_min']:.2f}, {row['wer_max']:.2f}]" if row["runs"] > 1 else "",
-            f"{row['difference']:+.2f}",
-            f"{row['decoded_identical']:.1f}",
-            f"{row['cer']:.2f}",
-            f"{row['size_bytes']:,}",
-            f"{row['bops'] / 1e9:,.1f}",
-        )
-        for row in rows
-    ]
-    return "\n".join(align([heading, *cells], left={0, 1, 2, 5})) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    deviation = row["wer_deviation"]
+    mark = " *" if row["difference_low"] > 0 or row["difference_high"] < 0 else ""
+    interval = f"{row['difference']:+.2f} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]{mark}"
+    return (
+        row["model"],
+        row["manifest"],
+        row["bits"],
+        row["calibration"],
+        str(row["runs"]),
+        f"{row['wer']:.2f}" + (f" ± {deviation:.2f}" if deviation is not None else ""),
+        f"[{row['wer_min']:.2f}, {row['wer_max']:.2f}]" if row["runs"] > 1 else "",
+        "-" if row["bits"] == "float32" else interval,
+        f"{row['decoded_identical']:.1f}",
+        f"{row['cer']:.2f}",
+        f"{row['size_bytes']:,}",
+        f"{row['bops'] / 1e9:,.1f}",
+    )

@@ -1,0 +1,144 @@
+"""The table on a toy model: cells survive a kill, the bytes of the result do not depend on it, every writing agrees."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from nemo_files import nemo_bytes
+from small_bench import small_bench
+from toy_models import save_noise
+
+from zeroq_asr import table as verb
+from zeroq_asr.table import chosen_models, main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    with small_bench():
+        yield
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A model file and a manifest."""
+    folder = tmp_path_factory.mktemp("table")
+    model = folder / "toy.nemo"
+    model.write_bytes(nemo_bytes())
+    return str(model), str(save_noise(folder, 4))
+
+
+def words(files: tuple[str, str], cells: Path, *more: str) -> list[str]:
+    model, manifest = files
+    flags = ["--model", model, "--manifest", manifest, "--real", manifest, "--seeds", "2", "--bits", "8", "4"]
+    return [*flags, "--cells", str(cells), "--threads", "1", "--quiet", *more]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def finished(files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The cells and the written tables of a run that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert main(words(files, folder / "cells", "--output", str(folder / "out"))) == 0
+    return folder / "cells", folder / "out"
+
+
+def test_all_writings_tell_the_same(finished: tuple[Path, Path]) -> None:
+    cells, out = finished
+    rows = json.loads((out / "table.json").read_text())["results"]
+    assert [(row["bits"], row["calibration"], row["runs"]) for row in rows] == [
+        ("float32", "-", 1),
+        ("W8A8", "synthetic", 2),
+        ("W8A8", "random", 2),
+        ("W8A8", "real", 1),
+        ("W4A8", "synthetic", 2),
+        ("W4A8", "random", 2),
+        ("W4A8", "real", 1),
+    ]
+    assert rows[0]["bops"] == 1024 * rows[0]["macs"] and rows[1]["bops"] == 64 * rows[1]["macs"]
+    assert rows[4]["size_bytes"] < rows[1]["size_bytes"]
+    table = list(csv.DictReader((out / "table.csv").open()))
+    markdown = (out / "table.md").read_text()
+    for row, line in zip(rows, table, strict=True):
+        assert float(line["wer"]) == row["wer"] and line["calibration"] == row["calibration"]
+        assert f"{row['wer']:.2f}" in markdown and f"{row['size_bytes']:,}" in markdown
+    # 1 float program, 2 x 2 synthetic, 2 x 2 random, 2 real; and the data of two seeds
+    assert len(list(cells.glob("score-*.json"))) == 11 and len(list(cells.glob("synthetic-*.safetensors"))) == 2
+
+
+def test_a_second_run_computes_nothing(
+    files: tuple[str, str], finished: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from zeroq_asr.pipeline.cells_scores import Bench
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(Bench, "_compute", refuse)
+    assert main(words(files, finished[0], "--output", str(tmp_path))) == 0
+    assert content(tmp_path) == content(finished[1])
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(
+    files: tuple[str, str], finished: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zeroq_asr.cli import Progress
+
+    told: list[str] = []
+    original = Progress.advance
+
+    def interrupt(self: Progress, note: str = "") -> None:
+        told.append(note)
+        if len(told) in (3, 9, 14):  # among synthetic batches, then among scores
+            raise KeyboardInterrupt
+        original(self, note)
+
+    monkeypatch.setattr(Progress, "advance", interrupt)
+    run = words(files, tmp_path / "cells", "--output", str(tmp_path / "out"))
+    assert [main(run) for _ in range(4)] == [130, 130, 130, 0]
+    assert content(tmp_path / "out") == content(finished[1])
+    assert content(tmp_path / "cells") == content(finished[0])
+
+
+def test_a_killed_process_leaves_cells_that_the_next_one_uses(
+    files: tuple[str, str], finished: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run = "from small_bench import small_bench; from zeroq_asr.table import main\nwith small_bench(): main({})"
+    command = [sys.executable, "-c", run.format(words(files, tmp_path / "cells"))]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("cells/score-*.json")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(tmp_path.glob("cells/score-*.json"))
+    assert main(words(files, tmp_path / "cells", "--output", str(tmp_path / "out"))) == 0
+    assert content(tmp_path / "out") == content(finished[1])
+
+
+def test_all_stands_for_every_shipped_model() -> None:
+    from zeroq_asr.zoo import DEFAULT_MODEL, shipped_models
+
+    assert chosen_models(None) == (DEFAULT_MODEL,)
+    assert chosen_models(["x.nemo", "all", "x.nemo"]) == ("x.nemo", *shipped_models())
+
+
+def test_bad_flags_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verb.main(["--seeds", "0"]) == 2
+    assert "--seeds" in capsys.readouterr().err
+    assert verb.main(["--model", "no-such.nemo", "--limit", "1"]) == 2
+    assert "no-such.nemo" in capsys.readouterr().err

@@ -1,0 +1,285 @@
+"""One program on one test set, as a cell: what it wrote, how many errors that is, its size and its bit operations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eval.cost import total_bops, total_macs
+from zeroq_asr.analyses.cost import count_costs
+from zeroq_asr.artifact import load_model, save_model
+from zeroq_asr.config import (
+    GENERATE_THREADS,
+    RANDOM_BATCHES,
+    RANDOM_FRAMES,
+    RANDOM_SIZE,
+    GenerateConfig,
+    QuantizeConfig,
+)
+from zeroq_asr.pipeline.cells import (
+    ARITHMETIC,
+    SYNTHESIS,
+    CellStore,
+    Json,
+    code_digest,
+    data_digest,
+    library_versions,
+)
+from zeroq_asr.pipeline.evaluate import TestSet, split_into_blocks
+from zeroq_asr.runtime.transcriber import Transcriber, features_of, float_transcriber, open_integer, read_utterance
+
+if TYPE_CHECKING:
+    from synth import SyntheticData
+    from zeroq_asr.adapters import FloatModel
+    from zeroq_asr.ir.frontend_spec import FrontendSpec
+    from zeroq_asr.pipeline.quantize import Batch
+    from zeroq_asr.runtime.transcriber import Features
+
+OnStep = Callable[[str], None]
+
+_FEATURE_BYTES = 256 << 20
+"""Features are kept up to this many bytes; what does not fit is computed anew for every program."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is made of a float model. config None: the float model itself, which has neither calibration nor seed."""
+
+    config: QuantizeConfig | None = None
+    calibration: str = "-"
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """ "float32" or "W6A8 synthetic, seed 2"."""
+        return "float32" if self.config is None else f"{self.bits} {self.calibration}, seed {self.seed}"
+
+    @property
+    def bits(self) -> str:
+        """ "float32" or "W6A8"."""
+        return "float32" if self.config is None else f"W{self.config.bits}A{self.config.act_bits}"
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """How programs are made. real: the speech that real calibration uses; threads: torch's and the kernels'."""
+
+    preset: str
+    real: TestSet
+    threads: int
+    device: str
+
+
+class FeatureShelf:
+    """The features of test sets, block by block, each computed once for every front end as long as memory allows."""
+
+    def __init__(self, most_bytes: int = _FEATURE_BYTES) -> None:
+        self._left = most_bytes
+        self._kept: dict[tuple[int, int, FrontendSpec], tuple[TestSet, list[Features]]] = {}
+
+    def block(self, test_set: TestSet, number: int, indices: Sequence[int], spec: FrontendSpec) -> list[Features]:
+        """The features of the utterances `indices`, block `number` of the set. Raises FileError."""
+        key = (id(test_set), number, spec)  # (the set is kept too, so that no other gets its id)
+        if key in self._kept:
+            return self._kept[key][1]
+        features = []
+        for utterance in (test_set.utterances[i] for i in indices):
+            wave = read_utterance(utterance, spec.sample_rate_hz)
+            features.append(features_of(wave, spec, utterance.audio_path))
+        size = sum(mel.nbytes for mel in features)
+        if size <= self._left:
+            self._left -= size
+            self._kept[key] = (test_set, features)
+        return features
+
+
+class Bench:
+    """Makes and scores the programs of one float model, cell by cell."""
+
+    def __init__(self, store: CellStore, model: FloatModel, settings: BenchSettings, shelf: FeatureShelf) -> None:
+        self._store, self._model, self._settings, self._shelf = store, model, settings, shelf
+        self._open: tuple[Program, Transcriber, Json] | None = None
+
+    def count_steps(self, programs: Sequence[Program], sets: Sequence[TestSet]) -> int:
+        """How many steps `score` will tell of: missing cells, and batches of missing synthetic data."""
+        missing = {p: [s for s in sets if not self._has(p, s)] for p in programs}
+        seeds = {p.seed for p, found in missing.items() if found and p.calibration == "synthetic"}
+        batches = sum(self._config(s).batches for s in seeds if not self._store.believes(self._synthetic_path(s)))
+        return sum(map(len, missing.values())) + batches
+
+    def score(self, program: Program, test_set: TestSet, on_step: OnStep) -> Json:
+        """The cell of this program on this set; `on_step` hears of every finished step. Raises ZeroqError, EvalError.
+
+        Keys: references, hypotheses (normalised texts); utterances, words, hypothesis_words; wer, cer (percent);
+        size_bytes, macs, bops; program: SHA-256 of the program's file, None for the float model.
+        """
+        if self._has(program, test_set):
+            found = self._store.find("score", self._inputs(program, test_set))
+            if found is not None:
+                return found
+        result = self._store.get(
+            "score", self._inputs(program, test_set), lambda: self._compute(program, test_set, on_step)
+        )
+        on_step(f"{self._model.name} {program.name}, {test_set.name}: WER {result['wer']:.2f} %")
+        return result
+
+    def _has(self, program: Program, test_set: TestSet) -> bool:
+        return self._store.believes(self._store.path("score", self._inputs(program, test_set)))
+
+    # ---- what a cell depends on -----------------------------------------------------------------------------------
+
+    def _inputs(self, program: Program, test_set: TestSet) -> Json:
+        return {
+            "model": self._model.fingerprint,
+            "name": self._model.name,  # a program's file remembers it, so that its size depends on it
+            "quantize": None if program.config is None else vars(program.config),
+            "calibration": self._calibration(program),
+            "set": data_digest(test_set.utterances),
+            "threads": self._settings.threads,
+            "device": self._settings.device,
+            "code": code_digest(ARITHMETIC),
+            "libraries": library_versions(),
+        }
+
+    def _calibration(self, program: Program) -> Json | None:
+        if program.config is None:
+            return None
+        if program.calibration == "synthetic":
+            return {"synthetic": self._synthesis(program.seed)}
+        if program.calibration == "random":
+            return {"random": [program.seed, RANDOM_BATCHES, RANDOM_SIZE, RANDOM_FRAMES]}
+        return {"real": data_digest(self._settings.real.utterances)}
+
+    def _synthesis(self, seed: int) -> Json:
+        from zeroq_asr.pipeline.generate import synthesis_settings
+
+        settings = synthesis_settings(self._config(seed), self._model)
+        return {
+            "model": self._model.fingerprint,
+            "settings": settings.to_json(),
+            "threads": GENERATE_THREADS,
+            "device": self._settings.device,
+            "code": code_digest(SYNTHESIS),
+            "torch": library_versions()["torch"],
+        }
+
+    def _config(self, seed: int) -> GenerateConfig:
+        return replace(GenerateConfig.of_preset(self._settings.preset), seed=seed)
+
+    def _synthetic_path(self, seed: int) -> Path:
+        return self._store.path("synthetic", self._synthesis(seed), "safetensors")
+
+    # ---- the work -------------------------------------------------------------------------------------------------
+
+    def _compute(self, program: Program, test_set: TestSet, on_step: OnStep) -> Json:
+        transcriber, facts = self._opened(program, on_step)
+        return {**score_texts(test_set, self._transcribe(transcriber, test_set)), **facts}
+
+    def _opened(self, program: Program, on_step: OnStep) -> tuple[Transcriber, Json]:
+        """The program, ready; the last one is kept, because its next test set comes next."""
+        if self._open is None or self._open[0] != program:
+            self._open = None
+            transcriber, facts = self._float() if program.config is None else self._integer(program, on_step)
+            self._open = (program, transcriber, facts)
+        return self._open[1:]
+
+    def _float(self) -> tuple[Transcriber, Json]:
+        graph = self._model.graph
+        size = sum(array.nbytes for array in graph.constants.values())
+        costs = count_costs(graph).values()
+        facts = {"size_bytes": size, "macs": total_macs(costs), "bops": total_bops(costs), "program": None}
+        return float_transcriber(self._model, self._model.name, size, self._settings.threads), facts
+
+    def _integer(self, program: Program, on_step: OnStep) -> tuple[Transcriber, Json]:
+        """Written and read back: what is scored is what a user would load."""
+        from synth.device import use_device
+        from zeroq_asr.pipeline.quantize import quantize_model
+
+        assert program.config is not None
+        batches = self._batches(program, on_step)
+        use_device(self._settings.device, self._settings.threads)  # synthesis may have set other numbers
+        made = quantize_model(
+            self._model, batches, program.calibration, program.config, {"seed": program.seed}, self._settings.device
+        )
+        with TemporaryDirectory(prefix="zeroq-cell-") as folder:
+            path = Path(folder) / "program.safetensors"
+            save_model(made.model, path)
+            data = path.read_bytes()
+            transcriber = open_integer(path, threads=self._settings.threads)
+            costs = count_costs(load_model(path).graph).values()
+        facts = {
+            "size_bytes": len(data),
+            "macs": total_macs(costs),
+            "bops": total_bops(costs),
+            "program": hashlib.sha256(data).hexdigest(),
+        }
+        return transcriber, facts
+
+    def _batches(self, program: Program, on_step: OnStep) -> Iterable[Batch]:
+        from zeroq_asr.pipeline.calibration import random_batches
+
+        if program.calibration == "synthetic":
+            return [batch.mel for batch in self.synthetic(program.seed, on_step).batches]
+        if program.calibration == "random":
+            return random_batches(self._model.frontend.n_mels, program.seed)
+        real, spec = self._settings.real, self._model.frontend
+        blocks = enumerate(split_into_blocks(real.utterances))
+        return (mel[None] for number, block in blocks for mel in self._shelf.block(real, number, block, spec))
+
+    def synthetic(self, seed: int, on_step: OnStep) -> SyntheticData:
+        """The synthetic data of this model and seed: made once, batch by batch, resumed where a run was killed."""
+        from zeroq_asr.pipeline.generate import generate
+
+        path, config = self._synthetic_path(seed), self._config(seed)
+        there = self._store.believes(path)
+        resume = there or not self._store.fresh
+
+        def tell(record: Any) -> None:
+            if record.last:
+                on_step(f"{self._model.name}: synthetic data, seed {seed}")
+
+        made = generate(self._model, config, path, resume=resume, device=self._settings.device, on_record=tell)
+        self._store.made(path)
+        if not there:
+            for _ in range(made.batches_found):
+                on_step(f"{self._model.name}: synthetic data, seed {seed}")
+        return made.data
+
+    def _transcribe(self, transcriber: Transcriber, test_set: TestSet) -> list[str]:
+        texts = [""] * len(test_set.utterances)
+        for number, block in enumerate(split_into_blocks(test_set.utterances)):
+            features = self._shelf.block(test_set, number, block, transcriber.frontend)
+            lengths = [test_set.utterances[i].duration_s for i in block]
+            for i, transcript in zip(block, transcriber.transcribe_features(features, lengths), strict=True):
+                texts[i] = transcript.text
+        return texts
+
+
+def score_texts(test_set: TestSet, texts: Sequence[str]) -> Json:
+    """Return what a cell remembers of the texts of a set; percent over the corpus. Raises EvalError."""
+    from eval.text import normalise
+    from eval.wer import score
+
+    references = [normalise(utterance.text) for utterance in test_set.utterances]
+    hypotheses = [normalise(text) for text in texts]
+    scores = score(references, hypotheses)
+    return {
+        "references": references,
+        "hypotheses": hypotheses,
+        "utterances": scores.utterances,
+        "words": scores.words,
+        "hypothesis_words": int(np.sum([len(text.split()) for text in hypotheses])),
+        "wer": scores.wer,
+        "wer_low": scores.wer_low,
+        "wer_high": scores.wer_high,
+        "cer": scores.cer,
+        "substitutions": scores.substitutions,
+        "deletions": scores.deletions,
+        "insertions": scores.insertions,
+    }
