@@ -1,4 +1,4 @@
-"""The compiled executor: loading it, laying programs out for it, its status codes as exceptions.
+"""The compiled executor: loading it, running programs on it, its status codes as exceptions.
 
 setup.py compiles native/*.c into the shared object `_native` beside this file. It is loaded with ctypes, which releases
 the interpreter's lock while C runs. ZEROQ_KERNELS names the table of inner loops ("c", "avx2", "avx512vnni"); unset,
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Sequence
-from ctypes import POINTER, Structure, c_char_p, c_int, c_int8, c_int32, c_int64, c_uint64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_uint64, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -21,61 +21,16 @@ from numpy.typing import NDArray
 
 from int_kernels._door import require_threads
 from int_kernels.errors import KernelError
-from int_kernels.plan import plan_slots
+from int_kernels.native_layout import OPS as OPS
+from int_kernels.native_layout import Layout, ProgramStruct
 from int_kernels.program import Program
-from int_kernels.steps import Conv1d, Step, Sum
 
-OPS = {"Conv1d": 0, "Sum": 1, "Argmax": 2}
-STORAGES = {"int8": 0, "uint8": 1, "int32": 2}
-INPUT_PLACE, FIRST_OUTPUT_PLACE = -1, -2
 FAILURES = {
     1: "the program's layout is unsound; this is a fault of int_kernels, please report it",
     2: "an utterance is too short or too long for the program",
     3: "the arena is too small; this is a fault of int_kernels, please report it",
     4: "there is not enough memory; run fewer or shorter utterances at once",
 }
-
-
-class _Value(Structure):
-    _fields_ = [
-        ("offset", c_int64),
-        ("stride", c_int64),
-        ("channels", c_int32),
-        ("storage", c_int32),
-        ("place", c_int32),
-    ]
-
-
-class _Step(Structure):
-    _fields_ = [
-        ("weight", POINTER(c_int8)),
-        ("bias", POINTER(c_int32)),
-        ("multiplier", POINTER(c_int32)),
-        ("shift", POINTER(c_int8)),
-        ("x", POINTER(c_int32)),
-        ("packed", c_void_p),
-        ("op", c_int32),
-        ("y", c_int32),
-        ("inputs", c_int32),
-        ("kernel", c_int32),
-        ("stride", c_int32),
-        ("dilation", c_int32),
-        ("padding", c_int32),
-        ("groups", c_int32),
-        ("clip_lo", c_int32),
-        ("clip_hi", c_int32),
-    ]
-
-
-class _Program(Structure):
-    _fields_ = [
-        ("values", POINTER(_Value)),
-        ("steps", POINTER(_Step)),
-        ("values_count", c_int32),
-        ("steps_count", c_int32),
-        ("slots_count", c_int32),
-        ("outputs_count", c_int32),
-    ]
 
 
 class _Utterance(Structure):
@@ -96,20 +51,20 @@ def library_path() -> Path | None:
 def load_library(path: Path) -> ctypes.CDLL:
     """The shared object at `path`, with the argument types of zq.h and threads.h declared."""
     library = ctypes.CDLL(str(path))
-    library.zq_check.argtypes = [POINTER(_Program), POINTER(c_int32)]
-    library.zq_values_bytes.argtypes = [POINTER(_Program), c_int32]
+    library.zq_check.argtypes = [POINTER(ProgramStruct), POINTER(c_int32)]
+    library.zq_values_bytes.argtypes = [POINTER(ProgramStruct), c_int32]
     library.zq_scratch_bytes.argtypes = library.zq_packed_bytes.argtypes = [
-        POINTER(_Program),
+        POINTER(ProgramStruct),
         POINTER(_Kernels),
         c_int32,
     ]
     library.zq_values_bytes.restype = library.zq_scratch_bytes.restype = library.zq_packed_bytes.restype = c_uint64
-    library.zq_pack.argtypes = [POINTER(_Program), POINTER(_Kernels), c_int32, c_void_p]
+    library.zq_pack.argtypes = [POINTER(ProgramStruct), POINTER(_Kernels), c_int32, c_void_p]
     library.zq_pack.restype = None
     library.zq_kernels_at.argtypes = [c_int32]
     library.zq_kernels_at.restype = POINTER(_Kernels)
     library.zq_run_many.argtypes = [
-        POINTER(_Program),
+        POINTER(ProgramStruct),
         POINTER(_Kernels),
         POINTER(_Utterance),
         c_int32,
@@ -129,7 +84,7 @@ class NativeExecutable:
         self.program = program
         self._library = load_library(path)
         self._kernels = _find_kernels(self._library)
-        self._layout = _Layout(program)
+        self._layout = Layout(program)
         faulty = c_int32()
         if self._library.zq_check(self._layout.program, faulty):
             raise KernelError(f"backend 'native', step {faulty.value}: {FAILURES[1]}")
@@ -183,51 +138,6 @@ class NativeExecutable:
         return tuple(
             np.empty((spec.channels, self.program.lengths[spec.name].of(frames)), spec.type.storage) for spec in specs
         )
-
-
-class _Layout:
-    """The structs of zq.h for one program, and the arrays they point into."""
-
-    def __init__(self, program: Program) -> None:
-        self._arrays: list[NDArray[Any]] = []  # kept alive as long as the structs
-        self._index = {value.name: i for i, value in enumerate(program.values)}
-        slots = plan_slots(program)
-        places = {name: FIRST_OUTPUT_PLACE - i for i, name in enumerate(program.outputs)}
-        places |= {program.input: INPUT_PLACE, **slots}
-        values = (_Value * len(program.values))()
-        for struct, value in zip(values, program.values, strict=True):
-            length = program.lengths[value.name]
-            struct.offset, struct.stride = length.offset, length.stride
-            struct.channels, struct.storage = value.channels, STORAGES[value.type.storage.name]
-            struct.place = places[value.name]
-        steps = (_Step * len(program.steps))(*(self._step(step, program) for step in program.steps))
-        slots_count = max(slots.values(), default=-1) + 1
-        self.program = _Program(values, steps, len(values), len(steps), slots_count, len(program.outputs))
-
-    def _step(self, step: Step, program: Program) -> _Step:
-        y = program.spec(step.y)
-        struct = _Step(op=OPS[type(step).__name__], y=self._index[y.name], inputs=len(step.inputs))
-        struct.x = self._point(np.array([self._index[x] for x in step.inputs], np.int32), c_int32)
-        if isinstance(step, Conv1d):
-            struct.weight, struct.bias = self._point(step.weight, c_int8), self._point(step.bias, c_int32)
-            struct.kernel, struct.stride, struct.dilation = step.kernel, step.stride, step.dilation
-            struct.padding, struct.groups = step.padding, step.groups
-            if step.rescale is not None:
-                rescale = step.rescale.per_channel(y.channels)
-                struct.multiplier = self._point(rescale.multiplier, c_int32)
-                struct.shift = self._point(rescale.shift, c_int8)
-        if isinstance(step, Sum):
-            struct.multiplier, struct.shift = (
-                self._point(step.multipliers, c_int32),
-                self._point(step.shift, c_int8),
-            )
-        clip = getattr(step, "clip", None) or (y.type.lo, y.type.hi)
-        struct.clip_lo, struct.clip_hi = clip
-        return struct
-
-    def _point(self, array: NDArray[Any], element: type[Any]) -> Any:
-        self._arrays.append(array)
-        return array.ctypes.data_as(POINTER(element))
 
 
 def available_kernels(library: Path | None = None) -> tuple[str, ...]:

@@ -67,40 +67,45 @@ ZQ_TARGET_INLINE void rescale(const zq_step *step, int32_t o, int32_t *acc)
     }
 }
 
-/* Row o of the tile at t0, from its accumulators without bias to memory. */
-ZQ_TARGET_INLINE void finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t t0, int32_t *acc)
+/* A row of the tile at t0, of output map o, from its accumulators without bias to memory. */
+ZQ_TARGET_INLINE void finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
+                                 int32_t *acc)
 {
     const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
     for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += step->bias[o];
     rescale(step, o, acc);
-    zq_store(zq_row(state, step->y, o), state->program->values[step->y].storage, t0, n, acc);
+    zq_store(zq_row(state, step->y, channel), state->program->values[step->y].storage, t0, n, acc);
 }
 
 /* ---- dense: columns[64 / 16][taps / 2][16 frames][2 taps], frames in the order that unpacking makes ---- */
 
 static size_t pairs_of(const zq_program *program, const zq_step *step)
 {
-    const size_t channels = (size_t)(program->values[step->x[0]].channels / step->groups);
-    return (channels * (size_t)step->kernel + 1) / 2;
+    return (zq_taps(program, step) + 1) / 2;
 }
 
 /* Columns, widened weights of a chunk, accumulators of a chunk. */
-static uint64_t dense_scratch(const zq_program *program, const zq_step *step)
+static uint64_t dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
+    (void)frames_y;
     return (uint64_t)pairs_of(program, step) * 4 * (ZQ_TILE + ZQ_CHUNK) + 4 * ZQ_CHUNK * ZQ_TILE;
 }
 
-ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, int32_t group, int32_t t0, int16_t *columns)
+ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int16_t *columns)
 {
-    const zq_value *x = &state->program->values[step->x[0]];
-    const int32_t frames = state->frames[step->x[0]], channels = x->channels / step->groups;
-    const int32_t taps = channels * step->kernel;
+    const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
+    const int32_t storage = state->program->values[step->x[0]].storage, taps = (int32_t)zq_taps(state->program, step);
+    const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
     const size_t pairs = pairs_of(state->program, step);
     int16_t tap[2][ZQ_TILE];
     for (int32_t i = 0; i < taps; i++) {
-        const int32_t start = t0 * step->stride + i % step->kernel * step->dilation - step->padding;
-        const char *row = zq_row(state, step->x[0], group * channels + i / step->kernel);
-        zq_gather_column(row, x->storage, frames, start, step->stride, tap[i % 2]);
+        const int32_t start = unit->t0 * step->stride + i % step->kernel * step->dilation - step->padding;
+        const int32_t line = i / step->kernel, row = top + line % step->kernel_rows;
+        if (row < 0 || row >= step->rows)
+            memset(tap[i % 2], 0, sizeof tap[0]);
+        else
+            zq_gather_column(zq_row(state, step->x[0], first + line / step->kernel_rows * step->rows + row), storage,
+                             frames, start, step->stride, tap[i % 2]);
         if (i == taps - 1 && i % 2 == 0) memset(tap[1], 0, sizeof tap[1]);
         if (i % 2 == 0 && i < taps - 1) continue;
         for (int32_t part = 0; part < ZQ_TILE / FRAMES; part++) {
@@ -145,26 +150,23 @@ ZQ_TARGET static void widen(const zq_step *step, int32_t o, int32_t count, size_
 
 ZQ_TARGET void zq_avx2_dense(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
-    const int32_t rows = state->program->values[step->y].channels / step->groups;
-    const int32_t chunks = zq_ceil_div(rows, ZQ_CHUNK);
-    const size_t taps = (size_t)(state->program->values[step->x[0]].channels / step->groups) * (size_t)step->kernel;
-    const size_t pairs = pairs_of(state->program, step);
+    const int32_t maps = zq_maps_out(state->program, step), rows = zq_rows_out(step);
+    const size_t taps = zq_taps(state->program, step), pairs = pairs_of(state->program, step);
     int32_t *acc = scratch;
     int16_t *columns = (int16_t *)(acc + ZQ_CHUNK * ZQ_TILE), *weight = columns + pairs * 2 * ZQ_TILE;
     int32_t gathered = -1;
     for (int32_t unit = first; unit < last; unit++) {
-        const int32_t chunk = unit % chunks, place = unit / chunks;
-        const int32_t group = place % step->groups, t0 = place / step->groups * ZQ_TILE;
-        const int32_t o = group * rows + chunk * ZQ_CHUNK;
-        const int32_t count = zq_min(ZQ_CHUNK, rows - chunk * ZQ_CHUNK);
-        if (place != gathered) gather(state, step, group, t0, columns);
-        gathered = place;
+        const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
+        const int32_t o = u.group * maps + u.first, count = u.last - u.first;
+        if (u.place != gathered) gather(state, step, &u, columns);
+        gathered = u.place;
         widen(step, o, count, taps, pairs, weight);
         for (int32_t part = 0; part < ZQ_TILE / FRAMES; part++)
             for (int32_t r = 0; r < count; r += ROWS)
                 block(columns + (size_t)part * pairs * 2 * FRAMES, weight + (size_t)r * 2 * pairs, pairs,
                       acc + r * ZQ_TILE + part * FRAMES);
-        for (int32_t r = 0; r < count; r++) finish_row(state, step, o + r, t0, acc + r * ZQ_TILE);
+        for (int32_t r = 0; r < count; r++)
+            finish_row(state, step, o + r, (o + r) * rows + u.row, u.t0, acc + r * ZQ_TILE);
     }
 }
 
@@ -187,8 +189,9 @@ static size_t phase_numbers(const zq_step *step, int32_t frames_y)
     return (size_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE + 2 * groups_of(step);
 }
 
-static uint64_t depthwise_scratch(const zq_step *step, int32_t frames_y)
+static uint64_t depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
+    (void)program;
     if (!is_dense_enough(step)) return 0;
     return 2 * (uint64_t)step->stride * (phase_numbers(step, frames_y) + FRONT + 2 * groups_of(step));
 }
@@ -263,21 +266,28 @@ ZQ_TARGET void zq_avx2_depthwise(const zq_state *state, const zq_step *step, int
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             int32_t acc[ZQ_TILE];
             tile(step, kernels, phases + t0, length, acc);
-            finish_row(state, step, o, t0, acc);
+            finish_row(state, step, o, o, t0, acc);
         }
     }
 }
 
-static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, int32_t frames_y)
-{
-    return zq_is_depthwise(program, step) ? depthwise_scratch(step, frames_y) : dense_scratch(program, step);
-}
-
-const zq_kernels zq_avx2 = {.name = "avx2",
-                            .conv1d_dense = zq_avx2_dense,
-                            .conv1d_depthwise = zq_avx2_depthwise,
-                            .sum = zq_sum,
-                            .argmax = zq_argmax,
-                            .scratch_bytes = scratch_bytes};
+const zq_kernels zq_avx2 = {
+    .name = "avx2",
+    .run = {[ZQ_LOOP_DENSE] = zq_avx2_dense,
+            [ZQ_LOOP_DEPTHWISE] = zq_avx2_depthwise,
+            [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise,
+            [ZQ_LOOP_SUM] = zq_sum,
+            [ZQ_LOOP_MULTIPLY] = zq_multiply,
+            [ZQ_LOOP_MEAN] = zq_mean,
+            [ZQ_LOOP_LOOKUP] = zq_lookup,
+            [ZQ_LOOP_ACTIVATION] = zq_activation,
+            [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,
+            [ZQ_LOOP_ARGMAX] = zq_argmax,
+            [ZQ_LOOP_POSITIONS] = zq_positions,
+            [ZQ_LOOP_ATTENTION] = zq_attention},
+    .packed_bytes = {[ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
+    .pack = {[ZQ_LOOP_ACTIVATION] = zq_pack_activation},
+    .scratch_bytes = {[ZQ_LOOP_DENSE] = dense_scratch, [ZQ_LOOP_DEPTHWISE] = depthwise_scratch},
+};
 
 #endif

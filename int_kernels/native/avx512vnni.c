@@ -3,30 +3,11 @@
 
 #ifdef ZQ_X86_TABLES
 
-static uint64_t packed_bytes(const zq_program *program, const zq_step *step)
-{
-    return zq_is_depthwise(program, step) ? zq_avx512vnni_depthwise_bytes(program, step)
-                                          : zq_avx512vnni_dense_bytes(program, step);
-}
-
-static void pack(const zq_program *program, const zq_step *step, void *packed)
-{
-    if (zq_is_depthwise(program, step))
-        zq_avx512vnni_pack_depthwise(program, step, packed);
-    else
-        zq_avx512vnni_pack_dense(program, step, packed);
-}
-
-static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, int32_t frames_y)
-{
-    return zq_is_depthwise(program, step) ? zq_avx512vnni_depthwise_scratch(program, step, frames_y)
-                                          : zq_avx512vnni_dense_scratch(program, step, frames_y);
-}
-
 /* 16 numbers of a row from frame t on; those outside the mask are 0. */
 ZQ_TARGET_INLINE __m512i load_numbers(const char *row, int32_t storage, int32_t t, __mmask16 mask)
 {
     if (storage == ZQ_INT32) return _mm512_maskz_loadu_epi32(mask, (const int32_t *)row + t);
+    if (storage == ZQ_INT16) return _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(mask, (const int16_t *)row + t));
     const __m128i codes = _mm_maskz_loadu_epi8(mask, row + t);
     return storage == ZQ_INT8 ? _mm512_cvtepi8_epi32(codes) : _mm512_cvtepu8_epi32(codes);
 }
@@ -42,10 +23,11 @@ ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int
     for (int32_t c = first; c < last; c++) {
         const __m128i shift = _mm_cvtsi32_si128(step->shift[c]);
         const __m512i half = _mm512_set1_epi64((int64_t)1 << (step->shift[c] - 1));
+        const __m512i start = _mm512_set1_epi64(step->wide_bias ? step->wide_bias[c] : 0);
         char *y = zq_row(state, step->y, c);
         for (int32_t t = 0; t < frames; t += 16) {
             const __mmask16 mask = zq_first_numbers(frames - t);
-            __m512i even = _mm512_setzero_si512(), odd = even;
+            __m512i even = start, odd = start;
             for (int32_t i = 0; i < step->inputs; i++) {
                 const __m512i m = _mm512_set1_epi32(step->multiplier[(size_t)i * channels + (size_t)c]);
                 const __m512i x = load_numbers(zq_row(state, step->x[i], c), values[step->x[i]].storage, t, mask);
@@ -56,19 +38,36 @@ ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int
                                             zq_round_wide(odd, half, shift, lo, hi));
             if (storage == ZQ_INT32)
                 _mm512_mask_storeu_epi32((int32_t *)y + t, mask, sum);
+            else if (storage == ZQ_INT16)
+                _mm512_mask_cvtepi32_storeu_epi16((int16_t *)y + t, mask, sum);
             else
                 _mm512_mask_cvtepi32_storeu_epi8(y + t, mask, sum);
         }
     }
 }
 
-const zq_kernels zq_avx512vnni = {.name = "avx512vnni",
-                                  .conv1d_dense = zq_avx512vnni_dense,
-                                  .conv1d_depthwise = zq_avx512vnni_depthwise,
-                                  .sum = zq_avx512vnni_sum,
-                                  .argmax = zq_argmax,
-                                  .packed_bytes = packed_bytes,
-                                  .pack = pack,
-                                  .scratch_bytes = scratch_bytes};
+const zq_kernels zq_avx512vnni = {
+    .name = "avx512vnni",
+    .run = {[ZQ_LOOP_DENSE] = zq_avx512vnni_dense,
+            [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_depthwise,
+            [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise,
+            [ZQ_LOOP_SUM] = zq_avx512vnni_sum,
+            [ZQ_LOOP_MULTIPLY] = zq_multiply,
+            [ZQ_LOOP_MEAN] = zq_mean,
+            [ZQ_LOOP_LOOKUP] = zq_lookup,
+            [ZQ_LOOP_ACTIVATION] = zq_activation,
+            [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,
+            [ZQ_LOOP_ARGMAX] = zq_argmax,
+            [ZQ_LOOP_POSITIONS] = zq_positions,
+            [ZQ_LOOP_ATTENTION] = zq_attention},
+    .packed_bytes = {[ZQ_LOOP_DENSE] = zq_avx512vnni_dense_bytes,
+                     [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_depthwise_bytes,
+                     [ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
+    .pack = {[ZQ_LOOP_DENSE] = zq_avx512vnni_pack_dense,
+             [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_pack_depthwise,
+             [ZQ_LOOP_ACTIVATION] = zq_pack_activation},
+    .scratch_bytes = {[ZQ_LOOP_DENSE] = zq_avx512vnni_dense_scratch,
+                      [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_depthwise_scratch},
+};
 
 #endif

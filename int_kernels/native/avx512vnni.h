@@ -156,36 +156,43 @@ ZQ_TARGET_INLINE void zq_store_codes(const zq_step *step, int32_t storage, const
         _mm512_mask_storeu_epi8(y, zq_first_bytes(n), codes);
 }
 
-/* Numbers in tile order -> n numbers of 32 bits at y. */
-ZQ_TARGET_INLINE void zq_store_numbers(__m512i v[4], int is_phased, char *y, int32_t n)
+/* Numbers in tile order -> n numbers of 32 or 16 bits at y. */
+ZQ_TARGET_INLINE void zq_store_numbers(__m512i v[4], int32_t storage, int is_phased, char *y, int32_t n)
 {
     if (is_phased) zq_transpose_numbers(v);
     zq_transpose_lanes(v);
-    for (int32_t i = 0; i < 4; i++) _mm512_mask_storeu_epi32(y + 64 * i, zq_first_numbers(n - 16 * i), v[i]);
+    for (int32_t i = 0; i < 4; i++) {
+        const __mmask16 mask = zq_first_numbers(n - 16 * i);
+        if (storage == ZQ_INT32)
+            _mm512_mask_storeu_epi32(y + 64 * i, mask, v[i]);
+        else
+            _mm512_mask_cvtepi32_storeu_epi16(y + 32 * i, mask, v[i]);
+    }
 }
 
-/* Row o of a tile from its accumulators in tile order to memory: frames t0 .. t0 + n - 1 of the value `y`.
- * is_phased: v[p] holds frames 4 * i + p instead, i = 0..15. */
-ZQ_TARGET_INLINE void zq_finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t t0, int32_t n,
-                                    __m512i v[4], int is_phased)
+/* One row of a tile from its accumulators in tile order to memory: frames t0 .. t0 + n - 1 of channel `channel` of the
+ * step's y, with the ratio of output map o. is_phased: v[p] holds frames 4 * i + p instead, i = 0..15. */
+ZQ_TARGET_INLINE void zq_finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
+                                    int32_t n, __m512i v[4], int is_phased)
 {
     const int32_t storage = state->program->values[step->y].storage;
-    char *y = zq_row(state, step->y, o) + (size_t)t0 * (storage == ZQ_INT32 ? 4 : 1);
+    const int is_code = storage == ZQ_INT8 || storage == ZQ_UINT8;
+    char *y = zq_row(state, step->y, channel) + (size_t)t0 * zq_size(storage);
     if (step->multiplier) {
         const zq_rescaler r = zq_rescaler_of(step, o);
         if (r.is_wide)
             for (int32_t i = 0; i < 4; i++) v[i] = zq_rescale_wide(&r, v[i]);
         else
             for (int32_t i = 0; i < 4; i++) v[i] = zq_rescale_high(&r, v[i]);
-        if (storage == ZQ_INT32) {
+        if (!is_code) {
             const __m512i lo = _mm512_set1_epi32(step->clip_lo), hi = _mm512_set1_epi32(step->clip_hi);
             for (int32_t i = 0; i < 4; i++) v[i] = _mm512_min_epi32(_mm512_max_epi32(v[i], lo), hi);
         }
     }
-    if (storage == ZQ_INT32)
-        zq_store_numbers(v, is_phased, y, n);
-    else
+    if (is_code)
         zq_store_codes(step, storage, v, is_phased, y, n);
+    else
+        zq_store_numbers(v, storage, is_phased, y, n);
 }
 
 #endif

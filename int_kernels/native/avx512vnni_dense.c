@@ -1,4 +1,4 @@
-/* conv1d with two or more input channels per group, for AVX-512 VNNI: a matrix product of tiles of 64 frames.
+/* conv1d and conv2d with two or more input maps per group, for AVX-512 VNNI: a matrix product of tiles of 64 frames.
  *
  * The inputs of a tile are gathered four taps at a time, columns[taps / 4][64 frames in tile order][4 taps]; each block
  * of output channels then runs over the taps with all its accumulators in registers, a vector of 16 frames times
@@ -9,17 +9,11 @@
 
 enum { ROWS = 6 }; /* output channels at once: 24 accumulators, 4 vectors of inputs, 1 of weights */
 
-/* Packed: [C_out] shifted bias, then per output channel block [taps / 4][rows of the block][4]; the rows of a chunk of
- * ZQ_CHUNK are cut into blocks of ROWS, the last one smaller. */
+/* Packed: a shifted bias for each output map, then per block of maps ("rows") [taps / 4][rows of the block][4]; the
+ * rows of a chunk of ZQ_CHUNK are cut into blocks of ROWS, the last one smaller. */
 static size_t quads_of(const zq_program *program, const zq_step *step)
 {
-    const size_t channels = (size_t)(program->values[step->x[0]].channels / step->groups);
-    return (channels * (size_t)step->kernel + 3) / 4;
-}
-
-static int32_t rows_of(const zq_program *program, const zq_step *step)
-{
-    return program->values[step->y].channels / step->groups;
+    return (zq_taps(program, step) + 3) / 4;
 }
 
 /* How many rows the block has that starts at row `row` of a group of `rows`. */
@@ -31,19 +25,19 @@ static int32_t block_rows(int32_t row, int32_t rows)
 
 uint64_t zq_avx512vnni_dense_bytes(const zq_program *program, const zq_step *step)
 {
-    return (uint64_t)program->values[step->y].channels * (4 + 4 * (uint64_t)quads_of(program, step));
+    const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->groups;
+    return maps * (4 + 4 * (uint64_t)quads_of(program, step));
 }
 
 void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, void *packed)
 {
-    const int32_t channels = program->values[step->y].channels, rows = rows_of(program, step);
-    const size_t quads = quads_of(program, step);
-    const size_t taps = (size_t)(program->values[step->x[0]].channels / step->groups) * (size_t)step->kernel;
+    const int32_t rows = zq_maps_out(program, step), maps = rows * step->groups;
+    const size_t quads = quads_of(program, step), taps = zq_taps(program, step);
     int32_t *bias = packed;
-    int8_t *out = (int8_t *)(bias + channels);
-    for (int32_t o = 0; o < channels; o++)
+    int8_t *out = (int8_t *)(bias + maps);
+    for (int32_t o = 0; o < maps; o++)
         bias[o] = zq_shifted_bias(step, program->values[step->x[0]].storage, o, taps);
-    for (int32_t o = 0; o < channels;) {
+    for (int32_t o = 0; o < maps;) {
         const int32_t block = block_rows(o % rows, rows);
         for (size_t tap = 0; tap < 4 * quads; tap += 4)
             for (int32_t r = 0; r < block; r++)
@@ -68,6 +62,14 @@ ZQ_TARGET_INLINE __m512i gather_tap(const char *x, int32_t frames, int32_t start
     if (stride == 1) {
         const __mmask64 mask = zq_first_bytes(last) & ~zq_first_bytes(first);
         return _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x + start), flip);
+    }
+    if (stride == 2) { /* every other byte of 128 */
+        const int32_t from = 2 * first, to = 2 * last - 1;
+        const __mmask64 low = zq_first_bytes(to) & ~zq_first_bytes(from);
+        const __mmask64 high = zq_first_bytes(to - 64) & ~zq_first_bytes(from - 64);
+        const __m256i a = _mm512_cvtepi16_epi8(_mm512_maskz_loadu_epi8(low, x + start));
+        const __m256i b = _mm512_cvtepi16_epi8(_mm512_maskz_loadu_epi8(high, x + start + 64));
+        return _mm512_xor_si512(_mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1), flip);
     }
     char bytes[64] = {0};
     for (int32_t t = first; t < last; t++) bytes[t] = x[start + t * stride];
@@ -107,24 +109,29 @@ ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t channel
     }
 }
 
-ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, int32_t group, int32_t t0, uint8_t *columns)
+ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, uint8_t *columns)
 {
     const zq_value *x = &state->program->values[step->x[0]];
-    const int32_t frames = state->frames[step->x[0]], channels = x->channels / step->groups;
+    const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
+    const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
     const __m512i flip = x->storage == ZQ_INT8 ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
-    if (step->kernel == 1 && step->stride == 1 && step->padding == 0) {
-        gather_rows(zq_row(state, step->x[0], group * channels), frames, channels, t0, flip, columns);
+    if (step->op == ZQ_CONV1D && step->kernel == 1 && step->stride == 1 && step->padding == 0) {
+        gather_rows(zq_row(state, step->x[0], first), frames, maps, unit->t0, flip, columns);
         return;
     }
     const int32_t quads = (int32_t)quads_of(state->program, step);
-    int32_t c = 0, k = 0;
+    int32_t c = 0, i = 0, k = 0; /* map, its row in the kernel, time */
     for (int32_t quad = 0; quad < quads; quad++, columns += 256) {
         __m512i tap[4] = {flip, flip, flip, flip};
-        for (int32_t i = 0; i < 4 && c < channels; i++) {
-            const int32_t start = t0 * step->stride + k * step->dilation - step->padding;
-            tap[i] = gather_tap(zq_row(state, step->x[0], group * channels + c), frames, start, step->stride, flip);
-            c += ++k == step->kernel;
+        for (int32_t j = 0; j < 4 && c < maps; j++) {
+            const int32_t start = unit->t0 * step->stride + k * step->dilation - step->padding, row = top + i;
+            if (row >= 0 && row < step->rows)
+                tap[j] = gather_tap(zq_row(state, step->x[0], first + c * step->rows + row), frames, start,
+                                    step->stride, flip);
+            i += ++k == step->kernel;
             k = k == step->kernel ? 0 : k;
+            c += i == step->kernel_rows;
+            i = i == step->kernel_rows ? 0 : i;
         }
         interleave(tap, columns);
     }
@@ -151,13 +158,14 @@ ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, int32_t
 #define FINISH(r)                                             \
     {                                                         \
         __m512i row[4] = {a##r, b##r, c##r, d##r};            \
-        zq_finish_row(state, step, o + r, t0, n, row, 0);     \
+        zq_finish_row(state, step, o + r, (o + r) * rows_y + row_y, t0, n, row, 0); \
     }
 #define BLOCK(rows)                                                                                             \
     ZQ_TARGET static void block_##rows(const zq_state *state, const zq_step *step, int32_t o, const int32_t *bias, \
-                                       const int8_t *weight, const uint8_t *columns, size_t quads, int32_t t0,  \
+                                       const int8_t *weight, const uint8_t *columns, size_t quads, int32_t row_y, int32_t t0, \
                                        int32_t n)                                                               \
     {                                                                                                           \
+        const int32_t rows_y = zq_rows_out(step);                                                                \
         EACH_##rows(START);                                                                                     \
         for (size_t quad = 0; quad < quads; quad++, columns += 256, weight += 4 * rows) {                       \
             const __m512i x0 = _mm512_loadu_si512(columns), x1 = _mm512_loadu_si512(columns + 64);              \
@@ -175,30 +183,28 @@ BLOCK(5)
 BLOCK(6)
 
 typedef void block_function(const zq_state *, const zq_step *, int32_t, const int32_t *, const int8_t *,
-                            const uint8_t *, size_t, int32_t, int32_t);
+                            const uint8_t *, size_t, int32_t, int32_t, int32_t);
 static block_function *const blocks[ROWS] = {block_1, block_2, block_3, block_4, block_5, block_6};
 
 void zq_avx512vnni_dense(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
     if (!step->packed) {
-        zq_conv1d_dense(state, step, first, last, scratch);
+        zq_conv_dense(state, step, first, last, scratch);
         return;
     }
-    const int32_t frames = state->frames[step->y], rows = rows_of(state->program, step);
-    const int32_t chunks = zq_ceil_div(rows, ZQ_CHUNK);
+    const int32_t frames = state->frames[step->y], rows = zq_maps_out(state->program, step);
     const size_t quads = quads_of(state->program, step);
     const int32_t *bias = step->packed;
-    const int8_t *weight = (const int8_t *)(bias + state->program->values[step->y].channels);
+    const int8_t *weight = (const int8_t *)(bias + rows * step->groups);
     int32_t gathered = -1;
     for (int32_t unit = first; unit < last; unit++) {
-        const int32_t chunk = unit % chunks, place = unit / chunks;
-        const int32_t group = place % step->groups, t0 = place / step->groups * ZQ_TILE;
-        if (place != gathered) gather(state, step, group, t0, scratch);
-        gathered = place;
-        for (int32_t row = chunk * ZQ_CHUNK; row < zq_min((chunk + 1) * ZQ_CHUNK, rows);) {
-            const int32_t o = group * rows + row, block = block_rows(row, rows);
-            blocks[block - 1](state, step, o, bias + o, weight + (size_t)o * quads * 4, scratch, quads, t0,
-                              zq_min(ZQ_TILE, frames - t0));
+        const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
+        if (u.place != gathered) gather(state, step, &u, scratch);
+        gathered = u.place;
+        for (int32_t row = u.first; row < u.last;) {
+            const int32_t o = u.group * rows + row, block = block_rows(row, rows);
+            blocks[block - 1](state, step, o, bias + o, weight + (size_t)o * quads * 4, scratch, quads, u.row, u.t0,
+                              zq_min(ZQ_TILE, frames - u.t0));
             row += block;
         }
     }

@@ -102,7 +102,7 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
     {                                                                                                      \
         __m512i phases[4] = {a##i, b##i, c##i, d##i};                                                      \
         const int32_t t = t0 + 64 * i;                                                                     \
-        zq_finish_row(state, step, o, t, zq_min(ZQ_TILE, state->frames[step->y] - t), phases, 1);          \
+        zq_finish_row(state, step, o, o, t, zq_min(ZQ_TILE, state->frames[step->y] - t), phases, 1);          \
     }
 #define TILES_OF(count)                                                                                        \
     ZQ_TARGET static void tiles_##count(const zq_state *state, const zq_step *step, int32_t o, int32_t t0,     \

@@ -12,8 +12,9 @@ static int32_t phase_frames(const zq_step *step, int32_t frames_y)
     return frames_y + ZQ_TILE + step->dilation * (step->kernel - 1) / step->stride + 1;
 }
 
-uint64_t zq_depthwise_scratch(const zq_step *step, int32_t frames_y)
+uint64_t zq_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
+    (void)program;
     return (uint64_t)step->stride * (uint64_t)phase_frames(step, frames_y) * 2;
 }
 

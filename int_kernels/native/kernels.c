@@ -29,11 +29,23 @@ static int has_avx512vnni(void)
 }
 #endif
 
-static const zq_kernels portable = {.name = "c",
-                                    .conv1d_dense = zq_conv1d_dense,
-                                    .conv1d_depthwise = zq_conv1d_depthwise,
-                                    .sum = zq_sum,
-                                    .argmax = zq_argmax};
+static const zq_kernels portable = {
+    .name = "c",
+    .run = {[ZQ_LOOP_DENSE] = zq_conv_dense,
+            [ZQ_LOOP_DEPTHWISE] = zq_conv1d_depthwise,
+            [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise,
+            [ZQ_LOOP_SUM] = zq_sum,
+            [ZQ_LOOP_MULTIPLY] = zq_multiply,
+            [ZQ_LOOP_MEAN] = zq_mean,
+            [ZQ_LOOP_LOOKUP] = zq_lookup,
+            [ZQ_LOOP_ACTIVATION] = zq_activation,
+            [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,
+            [ZQ_LOOP_ARGMAX] = zq_argmax,
+            [ZQ_LOOP_POSITIONS] = zq_positions,
+            [ZQ_LOOP_ATTENTION] = zq_attention},
+    .packed_bytes = {[ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
+    .pack = {[ZQ_LOOP_ACTIVATION] = zq_pack_activation},
+};
 
 const zq_kernels *zq_kernels_at(int32_t index)
 {

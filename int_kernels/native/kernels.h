@@ -40,6 +40,23 @@
 #define ZQ_INLINE static inline
 #endif
 
+/* The loops there are; one step runs one of them. */
+typedef enum {
+    ZQ_LOOP_DENSE = 0,        /* conv1d, conv2d. unit: a tile of time x a row of y's maps x a group x ZQ_CHUNK maps */
+    ZQ_LOOP_DEPTHWISE,        /* conv1d with one input channel per group. unit: a channel of y */
+    ZQ_LOOP_DEPTHWISE_PLANES, /* conv2d with one input map per group. unit: a channel of y */
+    ZQ_LOOP_SUM,              /* unit: a channel, as in the next four */
+    ZQ_LOOP_MULTIPLY,
+    ZQ_LOOP_MEAN,
+    ZQ_LOOP_LOOKUP,
+    ZQ_LOOP_ACTIVATION,
+    ZQ_LOOP_LAYER_NORM, /* unit: a tile of time */
+    ZQ_LOOP_ARGMAX,     /* unit: a tile of time */
+    ZQ_LOOP_POSITIONS,  /* unit: a pair of channels */
+    ZQ_LOOP_ATTENTION,  /* unit: a head x ZQ_TILE frames of y */
+    ZQ_LOOPS
+} zq_loop;
+
 /* Work on units first..last-1 of a step. */
 typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
 
@@ -50,34 +67,94 @@ typedef uint64_t zq_scratch_size(const zq_program *program, const zq_step *step,
 
 struct zq_kernels {
     const char *name;
-    zq_kernel *conv1d_dense;     /* unit: a tile of time x a group x ZQ_CHUNK of its output channels */
-    zq_kernel *conv1d_depthwise; /* unit: an output channel */
-    zq_kernel *sum;              /* unit: a channel */
-    zq_kernel *argmax;           /* unit: a tile of time */
-    zq_packed_size *packed_bytes; /* of a conv1d; NULL: nothing is ever packed */
-    zq_packer *pack;
-    zq_scratch_size *scratch_bytes; /* of a conv1d, beyond what the portable loops ask for; NULL: nothing more */
+    zq_kernel *run[ZQ_LOOPS];
+    zq_packed_size *packed_bytes[ZQ_LOOPS]; /* NULL: nothing is ever packed */
+    zq_packer *pack[ZQ_LOOPS];
+    zq_scratch_size *scratch_bytes[ZQ_LOOPS]; /* beyond what the portable loops ask for; NULL: nothing more */
 };
 
-zq_kernel zq_conv1d_dense, zq_conv1d_depthwise, zq_sum, zq_argmax;
+zq_kernel zq_conv_dense, zq_conv1d_depthwise, zq_conv2d_depthwise, zq_sum, zq_multiply, zq_mean, zq_lookup;
+zq_kernel zq_activation, zq_layer_norm, zq_argmax, zq_positions, zq_attention;
+zq_packed_size zq_activation_bytes; /* a table of the function, for every table of loops */
+zq_packer zq_pack_activation;
+zq_scratch_size zq_dense_scratch, zq_depthwise_scratch, zq_attention_scratch; /* of the portable loops */
 #ifdef ZQ_X86_TABLES
 extern const zq_kernels zq_avx2, zq_avx512vnni;
 #endif
 
-/* True for a convolution with one input channel per group. */
+/* True for a convolution with one input map per group; a conv1d's maps have one row. */
 ZQ_INLINE int zq_is_depthwise(const zq_program *program, const zq_step *step)
 {
-    return program->values[step->x[0]].channels == step->groups;
+    return program->values[step->x[0]].channels / step->rows == step->groups;
+}
+
+/* Rows of each of y's maps. */
+ZQ_INLINE int32_t zq_rows_out(const zq_step *step)
+{
+    return (step->rows + 2 * step->padding_rows - step->kernel_rows) / step->stride_rows + 1;
+}
+
+/* Input maps of one group of a convolution. */
+ZQ_INLINE int32_t zq_maps_in(const zq_program *program, const zq_step *step)
+{
+    return program->values[step->x[0]].channels / step->rows / step->groups;
+}
+
+/* Output maps of one group of a convolution. */
+ZQ_INLINE int32_t zq_maps_out(const zq_program *program, const zq_step *step)
+{
+    return program->values[step->y].channels / zq_rows_out(step) / step->groups;
+}
+
+/* Weights of one output map of a convolution. */
+ZQ_INLINE size_t zq_taps(const zq_program *program, const zq_step *step)
+{
+    return (size_t)zq_maps_in(program, step) * (size_t)step->kernel_rows * (size_t)step->kernel;
+}
+
+/* One unit of ZQ_LOOP_DENSE. */
+typedef struct {
+    int32_t place;            /* number of tile, row and group together: units of one place read the same inputs */
+    int32_t t0, row, group;   /* the first frame, the row of y's maps */
+    int32_t first, last;      /* the chunk's maps, counted within the group */
+} zq_dense_unit;
+
+ZQ_INLINE zq_dense_unit zq_dense_unit_of(const zq_program *program, const zq_step *step, int32_t unit)
+{
+    const int32_t maps = zq_maps_out(program, step), chunks = zq_ceil_div(maps, ZQ_CHUNK);
+    const int32_t place = unit / chunks, rows = zq_rows_out(step);
+    zq_dense_unit u;
+    u.place = place;
+    u.group = place % step->groups;
+    u.row = place / step->groups % rows;
+    u.t0 = place / step->groups / rows * ZQ_TILE;
+    u.first = unit % chunks * ZQ_CHUNK;
+    u.last = zq_min(u.first + ZQ_CHUNK, maps);
+    return u;
 }
 
 /* The tables that run on this processor, best first; NULL after the last. */
 const zq_kernels *zq_kernels_at(int32_t index);
 
+/* Bytes of one number. */
+ZQ_INLINE size_t zq_size(int32_t storage)
+{
+    return storage == ZQ_INT32 ? 4 : storage == ZQ_INT16 ? 2 : 1;
+}
+
 /* Row of a value: where channel c starts. */
 ZQ_INLINE char *zq_row(const zq_state *state, int32_t value, int32_t channel)
 {
-    size_t size = state->program->values[value].storage == ZQ_INT32 ? 4 : 1;
+    const size_t size = zq_size(state->program->values[value].storage);
     return (char *)state->data[value] + (size_t)channel * (size_t)state->frames[value] * size;
+}
+
+/* row[t] as int32. */
+ZQ_INLINE int32_t zq_get(const char *row, int32_t storage, int32_t t)
+{
+    if (storage == ZQ_INT32) return ((const int32_t *)row)[t];
+    if (storage == ZQ_INT16) return ((const int16_t *)row)[t];
+    return storage == ZQ_INT8 ? ((const int8_t *)row)[t] : ((const uint8_t *)row)[t];
 }
 
 /* out[t] = row[first + t] as int32, t < n. */
@@ -85,6 +162,9 @@ ZQ_INLINE void zq_load(const char *row, int32_t storage, int32_t first, int32_t 
 {
     if (storage == ZQ_INT32) {
         memcpy(out, (const int32_t *)row + first, (size_t)n * 4);
+    } else if (storage == ZQ_INT16) {
+        const int16_t *numbers = (const int16_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = numbers[t];
     } else if (storage == ZQ_INT8) {
         const int8_t *codes = (const int8_t *)row + first;
         for (int32_t t = 0; t < n; t++) out[t] = codes[t];
@@ -128,6 +208,9 @@ ZQ_INLINE void zq_store(char *row, int32_t storage, int32_t first, int32_t n, co
 {
     if (storage == ZQ_INT32) {
         memcpy((int32_t *)row + first, codes, (size_t)n * 4);
+    } else if (storage == ZQ_INT16) {
+        int16_t *out = (int16_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = (int16_t)codes[t];
     } else if (storage == ZQ_INT8) {
         int8_t *out = (int8_t *)row + first;
         for (int32_t t = 0; t < n; t++) out[t] = (int8_t)codes[t];
@@ -137,14 +220,17 @@ ZQ_INLINE void zq_store(char *row, int32_t storage, int32_t first, int32_t n, co
     }
 }
 
+/* x[t] = saturate(x[t] * multiplier / 2^shift) for a whole tile. */
+ZQ_INLINE void zq_rescale_numbers(int64_t multiplier, int32_t shift, int64_t lo, int64_t hi, int32_t *restrict x)
+{
+    for (int32_t t = 0; t < ZQ_TILE; t++)
+        x[t] = (int32_t)zq_saturate(zq_rounding_shift_right_half_up(x[t] * multiplier, shift), lo, hi);
+}
+
 /* acc[t] = saturate(rescale_o(acc[t])) for a whole tile; nothing for a step without rescale. */
 ZQ_INLINE void zq_rescale_tile(const zq_step *step, int32_t o, int32_t *restrict acc)
 {
-    if (!step->multiplier) return;
-    const int64_t multiplier = step->multiplier[o], lo = step->clip_lo, hi = step->clip_hi;
-    const int32_t shift = step->shift[o];
-    for (int32_t t = 0; t < ZQ_TILE; t++)
-        acc[t] = (int32_t)zq_saturate(zq_rounding_shift_right_half_up(acc[t] * multiplier, shift), lo, hi);
+    if (step->multiplier) zq_rescale_numbers(step->multiplier[o], step->shift[o], step->clip_lo, step->clip_hi, acc);
 }
 
 #endif

@@ -1,9 +1,22 @@
 /* Runs a program: places its values, cuts its steps into units, calls the kernels. */
 #include "kernels.h"
 
-#define MAX_FRAMES (1 << 20)
+enum { MAX_FRAMES = 1 << 20 };
 
-uint64_t zq_depthwise_scratch(const zq_step *step, int32_t frames_y); /* conv1d_depthwise.c */
+static zq_loop loop_of(const zq_program *program, const zq_step *step)
+{
+    static const zq_loop loops[] = {
+        [ZQ_CONV1D] = ZQ_LOOP_DENSE,       [ZQ_SUM] = ZQ_LOOP_SUM,
+        [ZQ_ARGMAX] = ZQ_LOOP_ARGMAX,      [ZQ_CONV2D] = ZQ_LOOP_DENSE,
+        [ZQ_MULTIPLY] = ZQ_LOOP_MULTIPLY,  [ZQ_MEAN] = ZQ_LOOP_MEAN,
+        [ZQ_LOOKUP] = ZQ_LOOP_LOOKUP,      [ZQ_ACTIVATION] = ZQ_LOOP_ACTIVATION,
+        [ZQ_LAYER_NORM] = ZQ_LOOP_LAYER_NORM, [ZQ_POSITIONS] = ZQ_LOOP_POSITIONS,
+        [ZQ_ATTENTION] = ZQ_LOOP_ATTENTION,
+    };
+    const zq_loop loop = loops[step->op];
+    if (loop != ZQ_LOOP_DENSE || !zq_is_depthwise(program, step)) return loop;
+    return step->op == ZQ_CONV1D ? ZQ_LOOP_DEPTHWISE : ZQ_LOOP_DEPTHWISE_PLANES;
+}
 
 static uint64_t aligned(uint64_t bytes)
 {
@@ -12,12 +25,13 @@ static uint64_t aligned(uint64_t bytes)
 
 static int32_t frames_of(const zq_value *value, int32_t T)
 {
-    return (int32_t)((T + value->offset) / value->stride);
+    const int64_t frames = (T + value->offset) / value->stride;
+    return value->length == ZQ_ONCE ? 1 : (int32_t)(value->length == ZQ_PER_FRAME ? frames : 2 * frames - 1);
 }
 
 static uint64_t value_bytes(const zq_value *value, int32_t T)
 {
-    return aligned((uint64_t)value->channels * (uint64_t)frames_of(value, T) * (value->storage == ZQ_INT32 ? 4 : 1));
+    return aligned((uint64_t)value->channels * (uint64_t)frames_of(value, T) * zq_size(value->storage));
 }
 
 static uint64_t slot_bytes(const zq_program *program, int32_t slot, int32_t T)
@@ -30,14 +44,25 @@ static uint64_t slot_bytes(const zq_program *program, int32_t slot, int32_t T)
     return most;
 }
 
+/* What an op asks of the length of its input beside that of its result (SPEC 9). */
+static int is_step_possible(const zq_program *program, const zq_step *step, int32_t T)
+{
+    const int64_t frames = frames_of(&program->values[step->x[0]], T);
+    if (step->op == ZQ_POSITIONS) return frames <= (int64_t)64 * step->blocks;
+    return (step->op != ZQ_MEAN && step->op != ZQ_ATTENTION) || frames <= MAX_FRAMES;
+}
+
 static int is_length_possible(const zq_program *program, int32_t T)
 {
     if (T < 1 || T > MAX_FRAMES) return 0;
     for (int32_t v = 0; v < program->values_count; v++) {
         const zq_value *value = &program->values[v];
+        const int64_t frames = (T + value->offset) / value->stride;
         if (T + value->offset < value->stride) return 0;
-        if ((T + value->offset) / value->stride > INT32_MAX / value->channels) return 0;
+        if ((value->length == ZQ_PER_POSITION ? 2 * frames - 1 : frames) > INT32_MAX / value->channels) return 0;
     }
+    for (int32_t s = 0; s < program->steps_count; s++)
+        if (!is_step_possible(program, &program->steps[s], T)) return 0;
     return 1;
 }
 
@@ -58,11 +83,13 @@ uint64_t zq_values_bytes(const zq_program *program, int32_t T)
 static uint64_t step_scratch_bytes(const zq_program *program, const zq_kernels *kernels, const zq_step *step,
                                    int32_t frames)
 {
-    const uint64_t width = (uint64_t)(program->values[step->x[0]].channels / step->groups);
-    const uint64_t portable = zq_is_depthwise(program, step) ? zq_depthwise_scratch(step, frames)
-                                                             : width * (uint64_t)step->kernel * ZQ_TILE * 2;
-    const uint64_t special = kernels->scratch_bytes ? kernels->scratch_bytes(program, step, frames) : 0;
-    return special > portable ? special : portable;
+    static zq_scratch_size *const portable[ZQ_LOOPS] = {[ZQ_LOOP_DENSE] = zq_dense_scratch,
+                                                        [ZQ_LOOP_DEPTHWISE] = zq_depthwise_scratch,
+                                                        [ZQ_LOOP_ATTENTION] = zq_attention_scratch};
+    const zq_loop loop = loop_of(program, step);
+    const uint64_t least = portable[loop] ? portable[loop](program, step, frames) : 0;
+    const uint64_t special = kernels->scratch_bytes[loop] ? kernels->scratch_bytes[loop](program, step, frames) : 0;
+    return special > least ? special : least;
 }
 
 uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, int32_t T)
@@ -71,8 +98,7 @@ uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, 
     if (!is_length_possible(program, T)) return 0;
     for (int32_t s = 0; s < program->steps_count; s++) {
         const zq_step *step = &program->steps[s];
-        if (step->op != ZQ_CONV1D) continue;
-        uint64_t bytes = step_scratch_bytes(program, kernels, step, frames_of(&program->values[step->y], T));
+        const uint64_t bytes = step_scratch_bytes(program, kernels, step, frames_of(&program->values[step->y], T));
         if (bytes > most) most = bytes;
     }
     return 64 + aligned(most);
@@ -80,13 +106,13 @@ uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, 
 
 uint64_t zq_packed_bytes(const zq_program *program, const zq_kernels *kernels, int32_t step)
 {
-    const int is_convolution = program->steps[step].op == ZQ_CONV1D;
-    return is_convolution && kernels->packed_bytes ? kernels->packed_bytes(program, &program->steps[step]) : 0;
+    const zq_loop loop = loop_of(program, &program->steps[step]);
+    return kernels->packed_bytes[loop] ? kernels->packed_bytes[loop](program, &program->steps[step]) : 0;
 }
 
 void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step, void *packed)
 {
-    kernels->pack(program, &program->steps[step], packed);
+    kernels->pack[loop_of(program, &program->steps[step])](program, &program->steps[step], packed);
 }
 
 static char *align_pointer(void *pointer)
@@ -121,25 +147,22 @@ int32_t zq_units(const zq_state *state, int32_t index)
     const zq_step *step = &state->program->steps[index];
     const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
     const int32_t channels = state->program->values[step->y].channels;
-    if (step->op == ZQ_SUM) return channels;
-    if (step->op == ZQ_ARGMAX) return tiles;
-    if (zq_is_depthwise(state->program, step)) return channels;
-    return tiles * step->groups * zq_ceil_div(channels / step->groups, ZQ_CHUNK);
+    switch (loop_of(state->program, step)) {
+    case ZQ_LOOP_DENSE:
+        return tiles * step->groups * zq_rows_out(step) * zq_ceil_div(zq_maps_out(state->program, step), ZQ_CHUNK);
+    case ZQ_LOOP_ARGMAX:
+    case ZQ_LOOP_LAYER_NORM: return tiles;
+    case ZQ_LOOP_POSITIONS: return channels / 2;
+    case ZQ_LOOP_ATTENTION: return tiles * step->groups;
+    default: return channels;
+    }
 }
 
 void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t index, int32_t first, int32_t last,
                   void *scratch)
 {
     const zq_step *step = &state->program->steps[index];
-    scratch = align_pointer(scratch);
-    if (step->op == ZQ_SUM)
-        kernels->sum(state, step, first, last, scratch);
-    else if (step->op == ZQ_ARGMAX)
-        kernels->argmax(state, step, first, last, scratch);
-    else if (zq_is_depthwise(state->program, step))
-        kernels->conv1d_depthwise(state, step, first, last, scratch);
-    else
-        kernels->conv1d_dense(state, step, first, last, scratch);
+    kernels->run[loop_of(state->program, step)](state, step, first, last, align_pointer(scratch));
 }
 
 zq_status zq_run(const zq_program *program, const zq_kernels *kernels, int32_t T, const void *input,

@@ -10,30 +10,66 @@
 #include <stdint.h>
 
 typedef enum { ZQ_OK = 0, ZQ_BAD_PROGRAM, ZQ_BAD_LENGTH, ZQ_SMALL_ARENA, ZQ_NO_MEMORY } zq_status;
-typedef enum { ZQ_INT8 = 0, ZQ_UINT8, ZQ_INT32 } zq_storage;
-typedef enum { ZQ_CONV1D = 0, ZQ_SUM, ZQ_ARGMAX } zq_op;
+typedef enum { ZQ_INT8 = 0, ZQ_UINT8, ZQ_INT32, ZQ_INT16 } zq_storage;
+typedef enum { ZQ_PER_FRAME = 0, ZQ_PER_POSITION, ZQ_ONCE } zq_length; /* L, 2L - 1, 1 */
+typedef enum {
+    ZQ_CONV1D = 0,
+    ZQ_SUM,
+    ZQ_ARGMAX,
+    ZQ_CONV2D,
+    ZQ_MULTIPLY,
+    ZQ_MEAN,
+    ZQ_LOOKUP,
+    ZQ_ACTIVATION,
+    ZQ_LAYER_NORM,
+    ZQ_POSITIONS,
+    ZQ_ATTENTION
+} zq_op;
+typedef enum { ZQ_SIGMOID = 0, ZQ_TANH, ZQ_SWISH, ZQ_GELU, ZQ_GLU } zq_function;
 
-/* One value [channels][frames], frames = (T + offset) / stride for an input of T frames (SPEC 3). */
+/* One value [channels][length], L = (T + offset) / stride for an input of T frames (SPEC 3). */
 typedef struct {
     int64_t offset, stride;
     int32_t channels, storage;
-    int32_t place; /* >= 0: slot of the arena; ZQ_INPUT; ZQ_OUTPUT(i): the caller's i-th output */
+    int32_t place;  /* >= 0: slot of the arena; ZQ_INPUT; ZQ_OUTPUT(i): the caller's i-th output */
+    int32_t length; /* zq_length */
 } zq_value;
 
 #define ZQ_INPUT (-1)
 #define ZQ_OUTPUT(i) (-2 - (i))
 
-/* One step (SPEC 4). Arrays: weight [C_out][C_in/groups][kernel], bias [C_out], multiplier [C] for conv1d (NULL: y
- * is the raw accumulator) and [inputs][C] for sum, shift [C]. Fields that an op doesn't use are 0. */
+/* One step (SPEC 4). Fields that an op doesn't use are 0.
+ *
+ *   weight       [maps of y][maps of x / groups][kernel_rows][kernel]       conv1d (maps = channels), conv2d
+ *   bias         [maps of y]                                                conv1d, conv2d
+ *                content [heads], position [heads]                          attention
+ *   wide_bias    [C]                                                        sum (or NULL), layer_norm
+ *   multiplier   [C]                                                        conv1d, conv2d (NULL: y is the raw
+ *                                                                           accumulator), mean, layer_norm, attention
+ *                [inputs][C]                                                sum, activation
+ *   shift        [C], for activation [inputs][C]                            wherever there is a multiplier
+ *   table        [2^bits of x]                                              lookup
+ *                fine [2][C/2][64], coarse [2][C/2][blocks]                 positions
+ *   factor, factor_shift, offset                                            activation: m, r, offset
+ *   factor_shift                                                            attention: shift
+ *   offset                                                                  lookup: -lo of x
+ *   groups                                                                  attention: heads
+ *   rows, kernel_rows, stride_rows, padding_rows                            conv2d: height of x's maps, ...;
+ *                                                                           conv1d: 1, 1, 1, 0 */
 typedef struct {
     const int8_t *weight;
     const int32_t *bias;
+    const int64_t *wide_bias;
     const int32_t *multiplier;
     const int8_t *shift;
+    const int16_t *table;
     const int32_t *x;   /* [inputs] indices of values */
     const void *packed; /* what zq_pack made for the kernels in use, or NULL */
+    int64_t epsilon;
     int32_t op, y, inputs;
     int32_t kernel, stride, dilation, padding, groups;
+    int32_t rows, kernel_rows, stride_rows, padding_rows;
+    int32_t function, factor, factor_shift, offset, blocks;
     int32_t clip_lo, clip_hi;
 } zq_step;
 
@@ -56,8 +92,9 @@ typedef struct zq_kernels zq_kernels; /* kernels.h */
  * value). */
 zq_status zq_check(const zq_program *program, int32_t *step);
 
-/* Weights in the order in which `kernels` read them, made once for each step: the bytes that takes (0: the step
- * needs none), and the making itself. A packed step runs with these kernels only, or with the portable ones. */
+/* Weights in the order in which `kernels` read them, and tables of functions, made once for each step: the bytes that
+ * takes (0: the step needs none), and the making itself. A packed step runs with these kernels only, or with the
+ * portable ones; one that is not packed runs with any. */
 uint64_t zq_packed_bytes(const zq_program *program, const zq_kernels *kernels, int32_t step);
 void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step, void *packed);
 

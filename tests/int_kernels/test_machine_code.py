@@ -58,7 +58,20 @@ def test_the_installed_library_has_no_real_arithmetic() -> None:
     path = library_path()
     assert path is not None
     listing = disassemble(path)
-    for op in ("zq_conv1d_dense", "zq_conv1d_depthwise", "zq_sum", "zq_argmax", "zq_run"):
+    convolutions = ("zq_conv_dense", "zq_conv1d_depthwise", "zq_conv2d_depthwise")
+    others = (
+        "sum",
+        "argmax",
+        "multiply",
+        "mean",
+        "lookup",
+        "activation",
+        "layer_norm",
+        "positions",
+        "attention",
+        "run",
+    )
+    for op in (*convolutions, *(f"zq_{op}" for op in others)):
         assert re.search(rf"<{op}[.>]", listing), f"{op} is not in the listing"
     for table in available_kernels():
         for op in ("dense", "depthwise") if table != "c" else ():
