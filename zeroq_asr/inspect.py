@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+_CONV1D = ("stride", "dilation", "padding", "groups")
+
 
 def describe(reference: str) -> Document:
     """Return what the file holds as a JSON document, without torch and without NeMo. Raises ZeroqError, SynthError."""
@@ -81,10 +83,13 @@ def describe_model(model: IntegerModel) -> Document:
 
 
 def _describe_node(graph: Graph, node: Node, frames: int) -> Document:
+    from zeroq_asr.ir.ops import OPS
+
     row: Document = {**_describe_value(graph, node.output), "op": node.op, "origin": node.origin, "frames": frames}
     row.update(node.attrs)
-    if node.op in ("conv1d", "sum"):
-        shift = graph.constants[node.inputs[-1]]
+    roles = OPS[graph.dialect, node.op].constants
+    if "shift" in roles:
+        shift = graph.constants[node.inputs[len(node.inputs) - len(roles) + roles.index("shift")]]
         row["shift"] = [int(shift.min()), int(shift.max())]
     return row
 
@@ -105,7 +110,7 @@ def describe_synthetic(path: str) -> Document:
         "settings": data.settings.to_json(),
         "fingerprint": data.fingerprint,
         "complete": data.complete,
-        "spectrograms": int(data.mel.shape[0]),
+        "spectrograms": data.spectrograms,
         "taps": list(data.taps),
         "batches": [
             {
@@ -212,21 +217,29 @@ def _render_model(document: Document) -> list[str]:
 
 def _model_row(node: Document) -> tuple[str, ...]:
     is_conv = "macs" in node
-    geometry = ",".join(str(node[key]) for key in ("stride", "dilation", "padding", "groups") if is_conv)
     return (
         node["name"],
-        node["op"],
+        str(node.get("kind", node["op"])),
         node["type"],
         str(node["channels"]),
         str(node["frames"]),
         "x".join(map(str, node["weight"])) if is_conv else "",
         f"{node['weight_bits']}x{node['input_bits']}" if is_conv else "",
-        f"{node['weight'][2]},{geometry}" if is_conv else "",
+        _geometry(node) if is_conv else "",
         f"{node['lo']}..{node['hi']}" if "lo" in node and node["type"] != "int32" else "",
         "..".join(dict.fromkeys(map(str, node["shift"]))) if "shift" in node else "",
         f"{node['accumulator']:,}" if is_conv else "",
         f"{node['macs']:,}" if is_conv else "",
     )
+
+
+def _geometry(node: Document) -> str:
+    """Return kernel, stride, dilation, padding, groups; rows x frames where a convolution has both."""
+    if "height" not in node:
+        return ",".join(str(part) for part in (node["weight"][2], *(node[key] for key in _CONV1D)))
+    pairs = (node["weight"][2:], *((node[f"{key}_h"], node[f"{key}_t"]) for key in ("stride", "padding")))
+    kernel, stride, padding = (f"{rows}x{frames}" for rows, frames in pairs)
+    return f"{kernel},{stride},1,{padding},{node['groups']}"
 
 
 def _render_synthetic(document: Document) -> list[str]:

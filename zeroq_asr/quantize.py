@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zeroq_asr.cli import Progress, add_common_flags, progress, run
-from zeroq_asr.config import DEVICE, OUTPUT_DIR, PRESET, PRESETS, RANGE_METHODS, SEED, GenerateConfig, QuantizeConfig
+from zeroq_asr.config import (
+    DEVICE,
+    NONLINEAR,
+    OUTPUT_DIR,
+    PRESET,
+    PRESETS,
+    RANGE_METHODS,
+    SEED,
+    GenerateConfig,
+    QuantizeConfig,
+)
 
 if TYPE_CHECKING:
     from synth import StepRecord
@@ -56,7 +66,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--activations",
         choices=("auto", "symmetric"),
         default=defaults.activations,
-        help="unsigned codes behind a ReLU, or all signed as in the paper (default: %(default)s)",
+        help="codes that fit the value: unsigned behind a ReLU, shifted behind a swish, per channel before a depthwise "
+        "convolution; or all signed as in the paper (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--nonlinear",
+        choices=NONLINEAR,
+        default=defaults.nonlinear,
+        help="swish, GLU, ...: second-order polynomials on exact accumulators, or exact tables of rounded codes "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--ranges",
@@ -88,6 +106,7 @@ def _main(arguments: argparse.Namespace) -> int:
         activations=arguments.activations,
         range_method=arguments.ranges,
         percentile=arguments.percentile,
+        nonlinear=arguments.nonlinear,
     )
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.artifact import save_model

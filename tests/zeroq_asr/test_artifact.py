@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 from toy import N_MELS, VOCABULARY, toy_graph, toy_mel
+from toy_networks import toy_citrinet, toy_conformer
 
 from zeroq_asr.artifact import IntegerModel, load_model, read_safetensors, save_model, to_bytes
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import FileError
+from zeroq_asr.ir import Graph
 from zeroq_asr.ir.frontend_spec import FrontendSpec
 from zeroq_asr.ir.text import print_graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
-from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
+from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 
 MEL = toy_mel(1, 2, 80)
 
 
-def toy_model(bits: int = 8) -> IntegerModel:
+def toy_model(bits: int = 8, graph: Graph | None = None) -> IntegerModel:
     config = QuantizeConfig(bits=bits)
-    folded = fold_batchnorm(toy_graph(width=32))
+    folded = prepare(toy_graph(width=32) if graph is None else graph)
     table = calibrate(FloatExecutor(folded), [MEL], config, "test")
     qparams = assign_qparams(folded, table, config)
     graph = lower_to_integer(folded, qparams, config)
@@ -52,6 +55,25 @@ def test_round_trip(tmp_path: Path, bits: int) -> None:
         assert np.array_equal(a, b)
 
 
+@pytest.mark.parametrize("make", [toy_conformer, toy_citrinet])
+def test_round_trip_of_every_operation(tmp_path: Path, make: Callable[[], Graph]) -> None:
+    model, path = toy_model(6, make()), tmp_path / "m.safetensors"
+    save_model(model, path)
+    back = load_model(path)
+    assert print_graph(back.graph) == print_graph(model.graph)
+    for name, array in model.graph.constants.items():
+        assert back.graph.constants[name].dtype == array.dtype
+        assert np.array_equal(back.graph.constants[name], array)
+    assert to_bytes(back) == path.read_bytes()
+    one, two = (IntegerExecutor(m, "reference").run([MEL[0]])[0] for m in (model, back))
+    assert np.array_equal(one, two)
+
+
+def test_files_of_version_1_are_read(tmp_path: Path) -> None:
+    model = load_model(_rewritten(tmp_path, _set("version", value=1)))
+    assert print_graph(model.graph) == print_graph(toy_model().graph)
+
+
 def test_fewer_bits_take_fewer_bytes() -> None:
     sizes = [sum(a.nbytes for a in _tensors(toy_model(bits)).values()) for bits in (8, 6, 4, 2)]
     weights = sum(a.size for n, a in toy_model().graph.constants.items() if n.endswith(".weight"))
@@ -70,10 +92,10 @@ def test_no_tensor_is_real() -> None:
     assert {array.dtype.kind for array in _tensors(toy_model(6)).values()} <= {"i", "u"}
 
 
-def _rewritten(tmp_path: Path, change: object) -> Path:
+def _rewritten(tmp_path: Path, change: object, graph: Graph | None = None) -> Path:
     """The toy model's file after `change(document, tensors)`."""
     path = tmp_path / "m.safetensors"
-    save_model(toy_model(), path)
+    save_model(toy_model(graph=graph), path)
     metadata, tensors = read_safetensors(path)
     document = json.loads(metadata["zeroq"])
     change(document, tensors)  # type: ignore[operator]
@@ -127,6 +149,54 @@ def _set(*keys: object, value: object) -> object:
 def test_damaged_models_are_refused(tmp_path: Path, change: object, message: str) -> None:
     with pytest.raises(FileError, match=message):
         load_model(_rewritten(tmp_path, change))
+
+
+def _attribute(op: str, name: str, value: object) -> object:
+    def change(document: dict, tensors: dict) -> None:
+        node = next(node for node in document["graph"]["nodes"] if node[0] == op)
+        assert name in node[3]
+        node[3][name] = value
+
+    return change
+
+
+def _constant(ending: str, change: Callable[[np.ndarray], np.ndarray]) -> object:
+    def apply(document: dict, tensors: dict) -> None:
+        name = next(name for name in tensors if name.endswith(ending))
+        tensors[name] = change(tensors[name])
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_attribute("activation", "kind", "exec"), "kind"),
+        (_attribute("activation", "kind", 3), "kind"),
+        (_attribute("activation", "kind", "glu"), "2 operand"),
+        (_attribute("activation", "out_shift", 0), "shift"),
+        (_attribute("activation", "out_multiplier", 5), "multiplier|Dyadic"),
+        (_attribute("activation", "offset", 10**9), "offset"),
+        (_attribute("activation", "hi", 10**6), "clip"),
+        (_attribute("layer_norm", "epsilon", 0), "epsilon"),
+        (_attribute("layer_norm", "epsilon", "1"), "epsilon"),
+        (_attribute("attention", "heads", 3), "heads|content"),
+        (_attribute("attention", "heads", 0), "heads"),
+        (_attribute("attention", "score_shift", 63), "shift"),
+        (_attribute("conv2d", "height", 5), "rows|height"),
+        (_attribute("conv2d", "stride_h", 0), "stride_h"),
+        (_constant("att.out.content", lambda a: -a), "content"),
+        (_constant("att.out.content", lambda a: a.astype(np.int64)), "content"),
+        (_constant("att.qu.offset", lambda a: a * 0 + (2**63 - 1)), "64 bits|63"),
+        (_constant("att.qu.offset", lambda a: a.astype(np.int32)), "offset"),
+        (_constant("att.norm.offset", lambda a: a[:2]), "offset"),
+        (_constant("positions.fine", lambda a: a * 0 + 30000), "fine"),
+        (_constant("positions.coarse", lambda a: a.astype(np.int8)), "coarse"),
+    ],
+)
+def test_damaged_attention_models_are_refused(tmp_path: Path, change: object, message: str) -> None:
+    with pytest.raises(FileError, match=message):
+        load_model(_rewritten(tmp_path, change, toy_conformer()))
 
 
 def test_cut_and_flipped_files_never_crash(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def bound_accumulators(graph: Graph) -> dict[str, Bound]:
     """Return the bound of every convolution of an integer graph, by the name of its output value."""
     result = {}
     for node in graph.nodes:
-        if node.op in ("conv1d", "accumulate"):
+        if node.op in ("conv1d", "accumulate", "conv2d"):
             type = graph.values[node.inputs[0]].type
             assert isinstance(type, IntType)
             lo, hi = accumulator_bounds(graph.constants[node.inputs[1]], graph.constants[node.inputs[2]], type)

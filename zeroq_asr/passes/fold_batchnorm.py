@@ -17,7 +17,7 @@ import numpy as np
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Graph, Node
 from zeroq_asr.ir.verify import verify
-from zeroq_asr.passes.rebuild import rebuild
+from zeroq_asr.passes.rebuild import folded_constant, rebuild
 
 ESTABLISHES = "no-batch-norm"
 
@@ -59,7 +59,5 @@ def _fold(graph: Graph, convolution: Node, norm: Node, constants: dict[str, Arra
         bias = bias + graph.constants[convolution.inputs[2]].astype(np.float64) * factor
     names = (f"{norm.output}.folded.weight", f"{norm.output}.folded.bias")
     for name, array in zip(names, (weight, bias), strict=True):
-        if not np.isfinite(array).all():
-            raise GraphError(f"node {norm.output!r}: folding gave a number that is not finite; is a variance negative?")
-        constants[name] = array.astype(np.float32)
+        constants[name] = folded_constant(norm.output, array)
     return Node("conv1d", (convolution.inputs[0], *names), norm.output, convolution.attrs, convolution.origin)

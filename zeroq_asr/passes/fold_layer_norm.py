@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Graph, Node
 from zeroq_asr.ir.verify import verify
-from zeroq_asr.passes.rebuild import rebuild
+from zeroq_asr.passes.rebuild import folded_constant, rebuild
 
 ESTABLISHES = "layer-norm-folded"
 
@@ -60,7 +59,5 @@ def _fold(graph: Graph, norm: Node, linear: Node, constants: dict[str, Array]) -
     if names[0] in graph.constants:  # a fold of another pass has taken these names
         names = (f"{linear.output}.normed.weight", f"{linear.output}.normed.bias")
     for name, array in zip(names, (weight * gamma[:, None], bias), strict=True):
-        if not np.isfinite(array).all():
-            raise GraphError(f"node {norm.output!r}: folding gave a number that is not finite; is the file damaged?")
-        constants[name] = array.astype(np.float32)
+        constants[name] = folded_constant(norm.output, array)
     return Node("conv1d", (linear.inputs[0], *names), linear.output, linear.attrs, linear.origin)

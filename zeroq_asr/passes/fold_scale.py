@@ -17,7 +17,7 @@ import numpy as np
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Graph, Node
 from zeroq_asr.ir.verify import verify
-from zeroq_asr.passes.rebuild import rebuild
+from zeroq_asr.passes.rebuild import folded_constant, rebuild
 
 ESTABLISHES = "no-scale-node"
 
@@ -52,9 +52,6 @@ def _fold(graph: Graph, convolution: Node, scale: Node, constants: dict[str, Arr
     assert isinstance(factor, float)
     names = []
     for role, name in zip(("weight", "bias"), convolution.inputs[1:], strict=False):
-        scaled = graph.constants[name].astype(np.float64) * factor
-        if not np.isfinite(scaled).all():
-            raise GraphError(f"node {scale.output!r}: folding gave a number that is not finite; its factor is {factor}")
         names.append(f"{scale.output}.folded.{role}")
-        constants[names[-1]] = scaled.astype(np.float32)
+        constants[names[-1]] = folded_constant(scale.output, graph.constants[name].astype(np.float64) * factor)
     return Node(convolution.op, (convolution.inputs[0], *names), scale.output, convolution.attrs, convolution.origin)
