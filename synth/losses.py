@@ -95,3 +95,16 @@ def channel_loss(name: str) -> ChannelLoss:
     if name not in CHANNEL_LOSSES:
         raise SynthError(f"loss: needed one of {', '.join(CHANNEL_LOSSES)}, came {name!r}; change --loss")
     return CHANNEL_LOSSES[name]
+
+
+def roughness(mel: Tensor) -> Tensor:
+    """mean |x_{t+1} - x_t| over a batch [B, n_mels, T]: the anisotropic total variation along time, one number."""
+    return (mel[:, :, 1:] - mel[:, :, :-1]).abs().mean()
+
+
+def likeness(x: Tensor) -> Tensor:
+    """Mean squared cosine between different frames of an utterance, x [B, C, T]: one number in 0..1, 1 if all agree."""
+    unit = torch.nn.functional.normalize(x, dim=1)
+    frames = x.shape[2]
+    squares = torch.bmm(unit.transpose(1, 2), unit).square().sum() - x.shape[0] * frames
+    return squares / (x.shape[0] * max(frames * (frames - 1), 1))

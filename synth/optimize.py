@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from synth.errors import SynthError
-from synth.losses import batch_statistics, channel_loss
+from synth.losses import batch_statistics, channel_loss, likeness, roughness
 from synth.settings import SynthesisSettings
 from synth.start import start
 from synth.types import BatchNormTap, Float64, StepRecord, SyntheticBatch
@@ -31,17 +31,19 @@ def synthesize_batch(
     settings: SynthesisSettings,
     batch: int,
     device: str = "cpu",
+    diverse: Sequence[str] = (),
 ) -> Generator[StepRecord, None, SyntheticBatch]:
     """Make batch number `batch`; yield a StepRecord for the start, after every step; return the finished batch.
 
     The result depends on the model, `settings` and `batch` alone (on a CPU with one number of threads: to the bit), not
-    on the batches made before it. Raises SynthError: no taps, a tap that forward does not give, a loss not finite.
+    on the batches made before it. `diverse` names the values that settings.diversity speaks of.
+    Raises SynthError: no taps, a tap that forward does not give, a loss not finite.
 
     >>> finished = yield from synthesize_batch(...)        # or: run(synthesize_batch(...), on_record)
     """
-    measure = _measure(forward, taps, settings, device)
+    measure = _measure(forward, taps, settings, device, diverse)
     steps = settings.batch_iterations(batch)
-    first = start(settings.init, settings.spec, settings.seed, batch)
+    first = start(settings.init, settings.batch_spec(batch), settings.seed, batch)
     x = torch.tensor(first, device=device, requires_grad=True)
     optimizer = torch.optim.Adam([x], lr=settings.batch_lr(batch), betas=settings.betas, foreach=False)
     stop = _EarlyStop(settings.early_stop, settings.patience)
@@ -117,7 +119,7 @@ class _EarlyStop:
 
 
 def _measure(
-    forward: Forward, taps: Sequence[BatchNormTap], settings: SynthesisSettings, device: str
+    forward: Forward, taps: Sequence[BatchNormTap], settings: SynthesisSettings, device: str, diverse: Sequence[str]
 ) -> Callable[[Tensor, bool], tuple[Tensor, Tensor, Tensor]]:
     """Return measure(x, differentiate) -> (mel detached, total loss, losses per tap [taps])."""
     if not taps:
@@ -133,18 +135,24 @@ def _measure(
             values = forward(mel)
             parts = []
             for tap, mean_hat, var_hat in remembered:
-                mean, var = batch_statistics(_value_of(tap, values))
+                mean, var = batch_statistics(_value_of(tap.name, values, tap.channels))
                 parts.append(loss(mean, var, mean_hat, var_hat, tap.eps).mean())
             tap_losses = torch.stack(parts)
-            return mel.detach(), tap_losses.sum(), tap_losses
+            total = tap_losses.sum()
+            if settings.smoothness > 0:
+                total = total + settings.smoothness * roughness(mel)
+            if settings.diversity > 0 and diverse:
+                alike = torch.stack([likeness(_value_of(name, values)) for name in diverse])
+                total = total + settings.diversity * alike.mean()
+            return mel.detach(), total, tap_losses
 
     return measure
 
 
-def _value_of(tap: BatchNormTap, values: Mapping[str, Tensor]) -> Tensor:
-    if tap.name not in values:
-        raise SynthError(f"tap {tap.name!r}: needed its value from the model's forward, which gave none by this name")
-    value = values[tap.name]
-    if value.ndim != 3 or value.shape[1] != tap.channels:
-        raise SynthError(f"tap {tap.name!r}: needed a value [B, {tap.channels}, T], came {tuple(value.shape)}")
+def _value_of(name: str, values: Mapping[str, Tensor], channels: int | None = None) -> Tensor:
+    if name not in values:
+        raise SynthError(f"tap {name!r}: needed its value from the model's forward, which gave none by this name")
+    value = values[name]
+    if value.ndim != 3 or channels not in (None, value.shape[1]):
+        raise SynthError(f"tap {name!r}: needed a value [B, {channels or 'C'}, T], came {tuple(value.shape)}")
     return value

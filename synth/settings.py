@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from synth.errors import SynthError
@@ -26,6 +26,9 @@ class SynthesisSettings:
     normalize: hold each mel bin of each utterance at mean 0 and standard deviation 1 over time, as a front end with
     per-feature normalisation does with real speech; the gradient passes through it.
     early_stop: end a batch when the best loss fell by less than this fraction in the last `patience` steps; 0: never.
+    lengths: batch k is lengths[k % n] frames long; empty: spec.frames, all of them.
+    smoothness: weight of mean |x_{t+1} - x_t|, added to the loss.
+    diversity: weight of the likeness of frames at the values that the caller names (attention's results), added too.
     """
 
     spec: SpectrogramSpec
@@ -40,6 +43,9 @@ class SynthesisSettings:
     normalize: bool
     early_stop: float
     patience: int
+    lengths: tuple[int, ...] = ()
+    smoothness: float = 0.0
+    diversity: float = 0.0
 
     def __post_init__(self) -> None:
         _require(1 <= self.batches <= 10_000, "batches", "1 to 10000", self.batches)
@@ -50,6 +56,10 @@ class SynthesisSettings:
         _require(len(self.lrs) > 0 and all(0 < lr <= 100 for lr in self.lrs), "lr", "above 0, at most 100", self.lrs)
         steps_are_sane = len(self.iterations) > 0 and all(0 <= n <= 1_000_000 for n in self.iterations)
         _require(steps_are_sane, "iterations", "0 to 1000000", self.iterations)
+        for frames in self.lengths:
+            replace(self.spec, frames=frames)  # raises SynthError
+        for name in ("smoothness", "diversity"):
+            _require(0 <= getattr(self, name) <= 1000, name, "0 to 1000", getattr(self, name))
         betas_are_sane = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         _require(betas_are_sane, "betas", "two numbers from 0 to below 1", self.betas)
         _require(0 <= self.early_stop < 1, "early_stop", "0 to below 1", self.early_stop)
@@ -62,6 +72,10 @@ class SynthesisSettings:
     def batch_iterations(self, batch: int) -> int:
         """The number of steps that batch number `batch` may take."""
         return self.iterations[batch % len(self.iterations)]
+
+    def batch_spec(self, batch: int) -> SpectrogramSpec:
+        """The shape of batch number `batch`."""
+        return replace(self.spec, frames=self.lengths[batch % len(self.lengths)]) if self.lengths else self.spec
 
     @property
     def total_iterations(self) -> int:
@@ -94,8 +108,8 @@ def _typed(name: str, value: Any) -> Any:
         if not isinstance(value, Mapping) or set(value) != sizes:
             raise SynthError(f"synthesis settings: needed spec with {', '.join(sorted(sizes))}, came {value!r}")
         return SpectrogramSpec(**value)
-    if name in ("lrs", "betas", "iterations"):
-        whole = name == "iterations"
+    if name in ("lrs", "betas", "iterations", "lengths"):
+        whole = name in ("iterations", "lengths")
         if not isinstance(value, list | tuple) or len(value) > 1000:
             raise SynthError(f"synthesis settings: needed {name} as a short list, came {value!r}")
         return tuple(_number(name, item, whole) for item in value)
@@ -107,7 +121,7 @@ def _typed(name: str, value: Any) -> Any:
         if not isinstance(value, str):
             raise SynthError(f"synthesis settings: needed {name} as text, came {value!r}")
         return value
-    return _number(name, value, whole=name != "early_stop")
+    return _number(name, value, whole=name not in ("early_stop", "smoothness", "diversity"))
 
 
 def _number(name: str, value: Any, whole: bool) -> int | float:

@@ -1,7 +1,7 @@
 """Synthetic data as bytes and back: one safetensors file, never a pickle; nothing is believed before it is checked.
 
 Tensors (k batches made so far, S_j steps of batch j, t taps):
-    mel float32 [k * B, n_mels, T] · steps int32 [k] · losses float64 [sum_j (S_j + 1)]
+    mel float32 [sum_j B * n_mels * T_j], batch after batch · steps int32 [k] · losses float64 [sum_j (S_j + 1)]
     tap_losses_start, tap_losses_end float64 [k, t]
 Metadata: one key "synth" = JSON {format, settings, fingerprint, taps}. (One key, because safetensors writes several in
 any order, and equal data must be equal bytes.)
@@ -10,6 +10,7 @@ any order, and equal data must be equal bytes.)
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -21,9 +22,9 @@ import safetensors.numpy
 
 from synth.errors import SynthError
 from synth.settings import SynthesisSettings
-from synth.types import Float32, SyntheticBatch, read_only
+from synth.types import SyntheticBatch
 
-FORMAT = "zeroq-asr synthetic mel 1"
+FORMAT = "zeroq-asr synthetic mel 2"
 MAX_BYTES = 4 * 2**30
 MAX_HEADER_BYTES = 8 * 2**20
 DTYPES = {
@@ -55,9 +56,10 @@ class SyntheticData:
         if len(self.fingerprint) != 64 or set(self.fingerprint) - set("0123456789abcdef"):
             raise SynthError(f"synthetic data: needed a sha256 in hex as fingerprint, came {self.fingerprint!r}")
         for number, batch in enumerate(self.batches):
-            if batch.mel.shape != self.settings.spec.shape or batch.tap_losses_end.shape != (len(self.taps),):
+            shape = self.settings.batch_spec(number).shape
+            if batch.mel.shape != shape or batch.tap_losses_end.shape != (len(self.taps),):
                 raise SynthError(
-                    f"synthetic data, batch {number}: needed mel {self.settings.spec.shape} and {len(self.taps)} tap "
+                    f"synthetic data, batch {number}: needed mel {shape} and {len(self.taps)} tap "
                     f"losses, came {batch.mel.shape} and {batch.tap_losses_end.shape}"
                 )
 
@@ -67,11 +69,9 @@ class SyntheticData:
         return len(self.batches) == self.settings.batches
 
     @property
-    def mel(self) -> Float32:
-        """All spectrograms, float32 [batches * B, n_mels, T], read-only."""
-        if not self.batches:
-            return read_only(np.zeros((0, self.settings.spec.n_mels, self.settings.spec.frames)), np.float32)
-        return read_only(np.concatenate([batch.mel for batch in self.batches]), np.float32)
+    def spectrograms(self) -> int:
+        """How many spectrograms there are."""
+        return sum(batch.mel.shape[0] for batch in self.batches)
 
     def matches(self, settings: SynthesisSettings, fingerprint: str) -> bool:
         """Made with these settings for this model: a run with both would give (or finish) the same bytes."""
@@ -86,7 +86,7 @@ def to_bytes(data: SyntheticData) -> bytes:
     ends = [batch.tap_losses_end for batch in batches]
     losses = [np.zeros(0), *(batch.losses for batch in batches)]
     tensors: dict[str, npt.NDArray[Any]] = {
-        "mel": np.ascontiguousarray(data.mel),
+        "mel": np.concatenate([np.zeros(0, np.float32), *(batch.mel.ravel() for batch in batches)]),
         "steps": np.array([batch.losses.size - 1 for batch in batches], np.int32),
         "losses": np.concatenate(losses).astype(np.float64),
         "tap_losses_start": np.array(starts, np.float64).reshape(rows),
@@ -159,15 +159,17 @@ def _split(
     settings: SynthesisSettings, tensors: Mapping[str, npt.NDArray[Any]], taps: int
 ) -> tuple[SyntheticBatch, ...]:
     """Cut the stacked tensors into batches; every shape must follow from the settings."""
-    spec, steps = settings.spec, tensors["steps"]
+    steps = tensors["steps"]
     if steps.ndim != 1 or steps.size > settings.batches:
         raise SynthError(f"needed steps of at most {settings.batches} batches, came the shape {steps.shape}")
     limits = [settings.batch_iterations(batch) for batch in range(steps.size)]
     if any(not 0 <= int(taken) <= limit for taken, limit in zip(steps, limits, strict=True)):
         raise SynthError("a batch took more steps than its settings allow")
     sizes = [int(taken) + 1 for taken in steps]
+    shapes = [settings.batch_spec(batch).shape for batch in range(steps.size)]
+    areas = [math.prod(shape) for shape in shapes]
     needed: dict[str, tuple[int, ...]] = {
-        "mel": (steps.size * spec.batch_size, spec.n_mels, spec.frames),
+        "mel": (sum(areas),),
         "losses": (sum(sizes),),
         "tap_losses_start": (steps.size, taps),
         "tap_losses_end": (steps.size, taps),
@@ -175,10 +177,10 @@ def _split(
     for name, shape in needed.items():
         if tensors[name].shape != shape:
             raise SynthError(f"needed {name} {shape}, came {tensors[name].shape}")
-    cuts = np.cumsum([0, *sizes])
+    cuts, mel_cuts = np.cumsum([0, *sizes]), np.cumsum([0, *areas])
     return tuple(
         SyntheticBatch(
-            tensors["mel"][k * spec.batch_size : (k + 1) * spec.batch_size],
+            tensors["mel"][mel_cuts[k] : mel_cuts[k + 1]].reshape(shapes[k]),
             tensors["losses"][cuts[k] : cuts[k + 1]],
             tensors["tap_losses_start"][k],
             tensors["tap_losses_end"][k],

@@ -85,7 +85,8 @@ class StepRecord:
     """What one step of the optimisation saw, before it moved.
 
     batch: which batch (from 0).  step: 0 is the start, `steps` (the last) the result; both are evaluated.
-    total: sum over taps.  tap_losses: float64 [taps], in the order of the taps.  lr: of the move that follows, or 0.
+    total: what is minimised, the taps' losses and the priors' together.  tap_losses: float64 [taps], in the order of
+    the taps.  lr: of the move that follows, or 0.
     example: float32 [n_mels, T], the first spectrogram of the batch as the model saw it.
     """
 

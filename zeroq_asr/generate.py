@@ -60,7 +60,13 @@ def build_parser() -> argparse.ArgumentParser:
     change.add_argument("--init", choices=INITS, help="the noise it starts from")
     change.add_argument("--batches", type=int, metavar="N", help="number of batches")
     change.add_argument("--batch-size", type=int, metavar="N", help="spectrograms in a batch")
-    change.add_argument("--frames", type=int, metavar="N", help="length of a spectrogram")
+    change.add_argument(
+        "--frames",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="length of a spectrogram; several: batch after batch, in turn",
+    )
     change.add_argument("--iterations", type=int, nargs="+", metavar="N", help="steps of a batch; several: in turn")
     change.add_argument("--lr", type=float, nargs="+", metavar="X", help="learning rate; several: in turn")
     change.add_argument("--schedule", choices=SCHEDULES, help="course of the learning rate within a batch")
@@ -75,6 +81,10 @@ def build_parser() -> argparse.ArgumentParser:
         type=float,
         metavar="X",
         help="end a batch when its loss fell by less than this fraction in 25 steps; 0: never",
+    )
+    change.add_argument("--smoothness", type=float, metavar="X", help="weight of mean |x[t + 1] - x[t]|; 0: off")
+    change.add_argument(
+        "--diversity", type=float, metavar="X", help="weight of the likeness of frames behind attention; 0: off"
     )
     show = parser.add_argument_group("what is shown")
     show.add_argument("--logdir", metavar="FOLDER", help="TensorBoard logs (default: a folder in zeroq-out)")
@@ -121,9 +131,13 @@ def _generate(arguments: argparse.Namespace) -> int:
 def config_of(arguments: argparse.Namespace) -> GenerateConfig:
     """The preset with the given flags changed. Raises ConfigError."""
     changes: dict[str, Any] = {"seed": arguments.seed}
-    for name in ("loss", "init", "batches", "batch_size", "frames", "schedule", "normalize", "early_stop"):
+    plain = ("loss", "init", "batches", "batch_size", "schedule", "normalize", "early_stop", "smoothness", "diversity")
+    for name in plain:
         if getattr(arguments, name) is not None:
             changes[name] = getattr(arguments, name)
+    if arguments.frames is not None:
+        several = len(arguments.frames) > 1
+        changes |= {"frames": arguments.frames[0], "lengths": tuple(arguments.frames) if several else ()}
     for name in ("iterations", "lr"):
         if getattr(arguments, name) is not None:
             changes[name] = tuple(getattr(arguments, name))
@@ -211,10 +225,10 @@ def _text(summary: dict[str, Any]) -> str:
     settings, count = summary["settings"], len(summary["loss_end"])
     begin, end = sum(summary["loss_start"]) / count, sum(summary["loss_end"]) / count
     worst = max(summary["batchnorms"].items(), key=lambda item: float(item[1]["end"]))
-    spec = settings["spec"]
+    spec, frames = settings["spec"], settings["lengths"] or [settings["spec"]["frames"]]
     lines = [
         f"model      {summary['model']} ({len(summary['batchnorms'])} BatchNorms)",
-        f"data       {count} batches of {spec['batch_size']} x {spec['n_mels']} x {spec['frames']}, preset "
+        f"data       {count} batches of {spec['batch_size']} x {spec['n_mels']} x {'/'.join(map(str, frames))}, preset "
         f"{summary['preset']}, seed {settings['seed']}",
         f"loss       {begin:.4g} -> {end:.4g} ({settings['loss']}; worst BatchNorm {worst[0]}: {worst[1]['end']:.3g})",
         f"time       {summary['seconds']:.1f} s"

@@ -10,7 +10,16 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from synth import SynthError
-from synth.losses import CHANNEL_LOSSES, batch_statistics, channel_loss, kl, symmetric_kl, w2
+from synth.losses import (
+    CHANNEL_LOSSES,
+    batch_statistics,
+    channel_loss,
+    kl,
+    likeness,
+    roughness,
+    symmetric_kl,
+    w2,
+)
 
 EPS = 1e-3
 
@@ -101,3 +110,18 @@ def test_statistics_gradient_in_double_precision() -> None:
 def test_unknown_loss_names_the_known_ones() -> None:
     with pytest.raises(SynthError, match="kl, symmetric-kl, w2, came 'l3'"):
         channel_loss("l3")
+
+
+def test_roughness_is_the_mean_step_along_time() -> None:
+    mel = torch.tensor([[[0.0, 1.0, -1.0], [2.0, 2.0, 2.0]]])
+    assert roughness(mel).item() == pytest.approx((1 + 2 + 0 + 0) / 4)
+
+
+def test_likeness_is_the_mean_squared_cosine_of_pairs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 5, 6, generator=generator)
+    cosines = torch.stack([torch.nn.functional.cosine_similarity(a.T[:, None], a.T[None], dim=2) for a in x])
+    pairs = [cosines[b, i, j] ** 2 for b in range(2) for i in range(6) for j in range(6) if i != j]
+    assert likeness(x).item() == pytest.approx(float(torch.stack(pairs).mean()), rel=1e-5)
+    assert likeness(x[:, :, :1].expand(2, 5, 6)).item() == pytest.approx(1, abs=1e-6)
+    assert likeness(x[:, :, :1]).item() == pytest.approx(0, abs=1e-6)

@@ -12,6 +12,7 @@ from synth_tiny import N_MELS, tiny_network, tiny_settings
 from torch import Tensor
 
 from synth import BatchNormTap, StepRecord, SynthError
+from synth.losses import likeness
 from synth.optimize import learning_rate, run, synthesize_batch
 from synth.start import start
 
@@ -117,6 +118,32 @@ def test_paper_grid_gives_4500_steps() -> None:
     assert settings.total_iterations == 4500
     pairs = [(settings.batch_lr(k), settings.batch_iterations(k)) for k in range(8)]
     assert len(set(pairs)) == 8, "every learning rate meets every number of iterations"
+
+
+def test_lengths_come_in_turn() -> None:
+    forward, taps = tiny_network()
+    settings = tiny_settings(lengths=(30, 50), iterations=(1,), batches=3)
+    shapes = [run(synthesize_batch(forward, taps, settings, k)).mel.shape for k in range(3)]
+    assert shapes == [(4, N_MELS, 30), (4, N_MELS, 50), (4, N_MELS, 30)]
+
+
+def test_smoothness_makes_neighbouring_frames_closer() -> None:
+    forward, taps = tiny_network()
+    rough, smooth = (
+        run(synthesize_batch(forward, taps, tiny_settings(smoothness=weight), 0)) for weight in (0.0, 10.0)
+    )
+    assert np.abs(np.diff(smooth.mel)).mean() < 0.7 * np.abs(np.diff(rough.mel)).mean()
+    assert smooth.losses[-1] > smooth.tap_losses_end.sum(), "the prior is part of what is minimised"
+
+
+def test_diversity_makes_frames_less_alike() -> None:
+    forward, taps = tiny_network()
+    settings = [tiny_settings(diversity=weight) for weight in (0.0, 100.0)]
+    same, other = (run(synthesize_batch(forward, taps, each, 0, diverse=["conv2"])) for each in settings)
+    alike = [float(likeness(forward(torch.tensor(batch.mel))["conv2"])) for batch in (same, other)]
+    assert alike[1] < 0.8 * alike[0]
+    with pytest.raises(SynthError, match="elsewhere"):
+        run(synthesize_batch(forward, taps, settings[1], 0, diverse=["elsewhere"]))
 
 
 def test_what_cannot_work_is_refused_with_a_sentence() -> None:

@@ -31,8 +31,8 @@ def test_round_trip_and_stable_bytes() -> None:
     back = from_bytes(content)
     assert back.settings == data.settings and back.fingerprint == PRINT and back.taps == data.taps
     assert back.complete and back.matches(data.settings, PRINT) and not back.matches(data.settings, "0" * 64)
-    np.testing.assert_array_equal(back.mel, data.mel)
     for ours, theirs in zip(back.batches, data.batches, strict=True):
+        np.testing.assert_array_equal(ours.mel, theirs.mel)
         np.testing.assert_array_equal(ours.losses, theirs.losses)
         np.testing.assert_array_equal(ours.tap_losses_end, theirs.tap_losses_end)
     assert to_bytes(back) == content
@@ -43,7 +43,15 @@ def test_round_trip_and_stable_bytes() -> None:
 def test_unfinished_data_can_be_kept(done: int) -> None:
     back = from_bytes(to_bytes(make(done)))
     assert len(back.batches) == done and not back.complete
-    assert back.mel.shape == (4 * done, 12, 80)
+    assert back.spectrograms == 4 * done and all(batch.mel.shape == (4, 12, 80) for batch in back.batches)
+
+
+def test_batches_of_several_lengths_come_back() -> None:
+    data = make(lengths=(40, 60), smoothness=0.5)
+    back = from_bytes(to_bytes(data))
+    assert [batch.mel.shape for batch in back.batches] == [(4, 12, 40), (4, 12, 60)]
+    np.testing.assert_array_equal(back.batches[1].mel, data.batches[1].mel)
+    assert back.settings.smoothness == 0.5 and back.matches(data.settings, PRINT)
 
 
 def rewrite(change: dict[str, Any] | None = None, tensors: dict[str, Any] | None = None) -> bytes:
@@ -85,12 +93,15 @@ HOSTILE: dict[str, Any] = {
     "settings with another shape": lambda: rewrite(settings_with(spec={"batch_size": 4, "n_mels": 13, "frames": 80})),
     "settings with fewer batches": lambda: rewrite(settings_with(batches=1)),
     "more steps than allowed": lambda: rewrite(settings_with(iterations=[2])),
-    "NaN": lambda: rewrite(tensors={"mel": np.full((8, 12, 80), np.nan, np.float32)}),
+    "NaN": lambda: rewrite(tensors={"mel": np.full(8 * 12 * 80, np.nan, np.float32)}),
     "infinite loss": lambda: rewrite(tensors={"losses": np.full(10, np.inf)}),
-    "wrong dtype": lambda: rewrite(tensors={"mel": np.zeros((8, 12, 80), np.float64)}),
+    "wrong dtype": lambda: rewrite(tensors={"mel": np.zeros(8 * 12 * 80, np.float64)}),
     "steps in float": lambda: rewrite(tensors={"steps": np.zeros(2, np.float32)}),
-    "wrong shape": lambda: rewrite(tensors={"mel": np.zeros((8, 12, 79), np.float32)}),
-    "flat mel": lambda: rewrite(tensors={"mel": np.zeros(8 * 12 * 80, np.float32)}),
+    "wrong shape": lambda: rewrite(tensors={"mel": np.zeros(8 * 12 * 79, np.float32)}),
+    "mel that is not flat": lambda: rewrite(tensors={"mel": np.zeros((8, 12, 80), np.float32)}),
+    "settings with no length": lambda: rewrite(settings_with(lengths=[0])),
+    "settings with lengths as numbers": lambda: rewrite(settings_with(lengths=80)),
+    "settings with a negative weight": lambda: rewrite(settings_with(diversity=-1)),
     "negative steps": lambda: rewrite(tensors={"steps": np.array([-1, 5], np.int32)}),
     "losses cut": lambda: rewrite(tensors={"losses": np.zeros(9)}),
     "tensor missing": lambda: rewrite(tensors={"steps": None}),

@@ -1,4 +1,4 @@
-"""Where the float graph remembers the statistics of its training data."""
+"""Where synthesis looks at the float graph: what remembers the statistics of its training data, and attention."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def find_batchnorm_taps(graph: Graph) -> tuple[BatchNormTap, ...]:
                 )
             )
     return tuple(taps)
+
+
+def find_attention_results(graph: Graph) -> tuple[str, ...]:
+    """Return the values that attention makes, in execution order: where frames may grow alike."""
+    return tuple(node.output for node in graph.nodes if node.op == "attention")

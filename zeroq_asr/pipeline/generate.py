@@ -57,6 +57,9 @@ def synthesis_settings(config: GenerateConfig, model: FloatModel) -> SynthesisSe
         normalize=config.normalize and model.frontend.normalize == "per_feature",
         early_stop=config.early_stop,
         patience=config.patience,
+        lengths=config.lengths,
+        smoothness=config.smoothness,
+        diversity=config.diversity,
     )
 
 
@@ -94,17 +97,18 @@ def generate(
         if finished is not None:
             return Generated(finished, output, len(finished.batches))
     from synth.optimize import run, synthesize_batch
-    from zeroq_asr.analyses.batchnorm_taps import find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_taps import find_attention_results, find_batchnorm_taps
 
     taps = find_batchnorm_taps(model.graph)
     names = tuple(tap.name for tap in taps)
+    diverse = find_attention_results(model.graph) if settings.diversity > 0 else ()
     batches = _batches_to_resume(partial, settings, model) if resume else ()
     found = len(batches)
-    forward = tap_forward(model.graph, names, device, threads)
+    forward = tap_forward(model.graph, names + diverse, device, threads)
     # the first write comes before the first hour of work: a folder that cannot be written to is found out now
     write_atomically(partial, to_bytes(SyntheticData(settings, model.fingerprint, names, batches)))
     for number in range(found, settings.batches):
-        batch = run(synthesize_batch(forward, taps, settings, number, device), on_record)
+        batch = run(synthesize_batch(forward, taps, settings, number, device, diverse), on_record)
         batches = (*batches, batch)
         write_atomically(partial, to_bytes(SyntheticData(settings, model.fingerprint, names, batches)))
     data = SyntheticData(settings, model.fingerprint, names, batches)
