@@ -78,6 +78,7 @@ setup(
     ],
     extras_require={
         "dev": ["pytest", "pytest-benchmark", "hypothesis", "ruff", "mypy", "types-PyYAML"],
+        "lm": ["flashlight-text==0.0.7"],
         "peers": ["onnx==1.23.2", "onnxruntime==1.31.1", "openvino==2026.4.1", "nncf==3.4.0"],
     },
     entry_points={"console_scripts": ["zeroq-asr = zeroq_asr.cli:main"]},

@@ -1,0 +1,128 @@
+"""CTC beam search with a word lexicon and an n-gram language model, by flashlight-text (the extra `lm`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.ctc import WORD_START
+from eval.errors import DecodeError
+
+BEAM = 100
+LM_WEIGHT = 1.5
+"""Weight of log10 p(word | history) against the natural log-probabilities of CTC."""
+WORD_SCORE = 0.0
+_THRESHOLD = 50.0
+_MAX_ARPA_BYTES = 8 << 30
+
+
+def has_beam_search() -> bool:
+    """Whether flashlight-text is installed."""
+    try:
+        return find_spec("flashlight.lib.text") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class BeamDecoder:
+    """argmax over word sequences W of log p_CTC(W) + LM_WEIGHT log10 p_LM(W) + WORD_SCORE |W|, by beam search.
+
+    vocabulary: V pieces of text, the blank is id V. arpa: n-gram file; its unigrams are the words that can be written.
+    A word is spelled letter by letter with a closing space where the vocabulary has one, else with the longest pieces
+    that fit, the first beginning with a space. Raises DecodeError: flashlight-text missing, file unreadable, no word of
+    the language model can be spelled.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], arpa: Path, beam: int = BEAM, lm_weight: float = LM_WEIGHT) -> None:
+        if not has_beam_search():
+            raise DecodeError("beam search: needed flashlight-text, it is not installed; pip install -e '.[lm]'")
+        from flashlight.lib.text import decoder as flashlight
+        from flashlight.lib.text.decoder.kenlm import KenLM
+        from flashlight.lib.text.dictionary import Dictionary
+
+        self._pieces = [piece.replace(WORD_START, " ") for piece in vocabulary]
+        letters = all(len(piece) <= 1 for piece in self._pieces)  # else a word begins with a piece of its own
+        self._space = self._pieces.index(" ") if letters and " " in self._pieces else None
+        spelled = {word: ids for word in read_words(arpa) if (ids := self._spell(word))}
+        if not spelled:
+            raise DecodeError(f"{arpa}: needed words that the model's {len(vocabulary)} pieces can spell, came none")
+        self._words = Dictionary()
+        for word in spelled:
+            self._words.add_entry(word)
+        try:
+            model = KenLM(str(arpa), self._words)
+        except RuntimeError as error:
+            raise DecodeError(f"{arpa}: not an n-gram model that KenLM reads ({str(error)[:200]})") from error
+        blank = len(vocabulary)
+        silence = blank if self._space is None else self._space
+        trie, start = flashlight.Trie(blank + 1, silence), model.start(False)
+        for word, ids in spelled.items():
+            index = self._words.get_index(word)
+            _, score = model.score(start, index)
+            trie.insert(ids, index, score)
+        trie.smear(flashlight.SmearingMode.MAX)
+        options = flashlight.LexiconDecoderOptions(
+            beam, blank + 1, _THRESHOLD, lm_weight, WORD_SCORE, float("-inf"), 0.0, False, flashlight.CriterionType.CTC
+        )
+        self._decoder: Any = flashlight.LexiconDecoder(options, trie, model, silence, blank, -1, [], False)
+
+    def decode(self, logits: npt.NDArray[np.floating[Any]]) -> str:
+        """The best text for logits or log-probabilities [V + 1, T]; empty where no word fits."""
+        frames = log_softmax(np.asarray(logits, dtype=np.float64)).T  # [T, V + 1]
+        if self._space is not None:  # closes the last word
+            last = np.full((1, frames.shape[1]), -_THRESHOLD)
+            last[0, self._space] = 0.0
+            frames = np.concatenate([frames, last])
+        emissions = np.ascontiguousarray(frames, dtype=np.float32)
+        found = self._decoder.decode(emissions.ctypes.data, *emissions.shape)
+        words = [self._words.get_entry(index) for index in found[0].words if index >= 0] if found else []
+        return " ".join(words)
+
+    def _spell(self, word: str) -> list[int]:
+        """The ids of a word, empty where it cannot be spelled."""
+        rest, ids = (word, []) if self._space is not None else (" " + word, [])
+        while rest:
+            fits = [i for i, piece in enumerate(self._pieces) if piece and rest.startswith(piece)]
+            if not fits:
+                return []
+            best = max(fits, key=lambda i: len(self._pieces[i]))
+            ids.append(best)
+            rest = rest[len(self._pieces[best]) :]
+        return ids if self._space is None else [*ids, self._space]
+
+
+def log_softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """x - log sum exp x over the first axis, [V + 1, T]."""
+    shifted = logits - logits.max(axis=0)
+    result: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=0))
+    return result
+
+
+def read_words(arpa: Path) -> list[str]:
+    """The words of an ARPA file's unigrams, marks like <s> left out. Raises DecodeError."""
+    try:
+        if arpa.stat().st_size > _MAX_ARPA_BYTES:
+            raise DecodeError(f"{arpa}: needed at most {_MAX_ARPA_BYTES:,} bytes, came more")
+        with arpa.open(encoding="utf-8") as stream:
+            words = list(_unigrams(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DecodeError(f"{arpa}: needed an n-gram model in ARPA format, cannot be read ({error})") from error
+    if not words:
+        raise DecodeError(f"{arpa}: needed an n-gram model in ARPA format, found no unigrams")
+    return words
+
+
+def _unigrams(lines: Iterable[str]) -> Iterator[str]:
+    inside = False
+    for line in lines:
+        if line.startswith("\\"):
+            if inside:
+                return
+            inside = line.strip() == "\\1-grams:"
+        elif inside and len(fields := line.split()) >= 2 and not fields[1].startswith("<"):
+            yield fields[1]

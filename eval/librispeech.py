@@ -1,0 +1,85 @@
+"""LibriSpeech as it is unpacked: SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt with one FLAC for each line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eval.errors import ManifestError
+from eval.manifest import MAX_LINE_BYTES, MAX_UTTERANCES
+from eval.types import Utterance
+
+SPLITS = ("dev-clean", "dev-other", "test-clean", "test-other")
+_MAX_TRANSCRIPT_BYTES = 16 << 20
+
+
+def find_splits(folder: str | Path) -> dict[str, Path]:
+    """The splits unpacked in `folder` or in its LibriSpeech/, by name, training sets left out.
+
+    A folder that is itself a split, or holds only speakers, is one split named after it. Raises ManifestError.
+    """
+    base = Path(folder)
+    if not base.is_dir():
+        raise ManifestError(f"{base}: needed the folder that LibriSpeech was unpacked in, found none")
+    for place in (base, base / "LibriSpeech"):
+        found = {name: place / name for name in SPLITS if (place / name).is_dir()}
+        if found:
+            return found
+    if next(base.glob("*/*/*.trans.txt"), None) is not None:
+        return {base.name: base}
+    raise ManifestError(f"{base}: needed {', '.join(SPLITS)} or SPEAKER/CHAPTER/*.trans.txt in it, found neither")
+
+
+def read_librispeech(split: str | Path, limit: int | None = None) -> list[Utterance]:
+    """The utterances of one split in the order of their names, texts in lower case; the first `limit` of them.
+
+    A line of a transcript is "SPEAKER-CHAPTER-NUMBER TEXT"; its audio lies beside it as .flac (or .wav). Raises
+    ManifestError naming file and line.
+    """
+    base = Path(split)
+    if limit is not None and limit < 1:
+        raise ManifestError(f"{base}: needed a limit of at least 1, came {limit}")
+    utterances: list[Utterance] = []
+    for transcript in sorted(base.glob("*/*/*.trans.txt")):
+        for number, line in enumerate(_lines(transcript), 1):
+            if len(utterances) == limit:
+                return utterances
+            if len(utterances) == MAX_UTTERANCES:
+                raise ManifestError(f"{base}: needed at most {MAX_UTTERANCES} utterances, the folder has more")
+            if line.strip():
+                utterances.append(_utterance(f"{transcript}, line {number}", transcript.parent, line))
+    if not utterances:
+        raise ManifestError(f"{base}: needed SPEAKER/CHAPTER/*.trans.txt in it, found none")
+    return utterances
+
+
+def _lines(transcript: Path) -> list[str]:
+    try:
+        if transcript.stat().st_size > _MAX_TRANSCRIPT_BYTES:
+            raise ManifestError(f"{transcript}: needed at most {_MAX_TRANSCRIPT_BYTES} bytes, came more")
+        return transcript.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{transcript}: cannot be read: {error}") from error
+
+
+def _utterance(where: str, folder: Path, line: str) -> Utterance:
+    name, _, text = line.strip().partition(" ")
+    if not text.strip() or len(line) > MAX_LINE_BYTES or not name.replace("-", "").isalnum():
+        raise ManifestError(f"{where}: needed 'SPEAKER-CHAPTER-NUMBER TEXT', came {line[:60]!a}")
+    for ending in ("flac", "wav"):
+        audio = folder / f"{name}.{ending}"
+        if audio.is_file():
+            return Utterance(audio, _seconds(where, audio), text.strip().lower())
+    raise ManifestError(f"{where}: needed {name}.flac beside it, found none")
+
+
+def _seconds(where: str, audio: Path) -> float:
+    import soundfile
+
+    try:
+        info = soundfile.info(str(audio))
+        seconds = float(info.frames / info.samplerate)
+    except (RuntimeError, OSError, ZeroDivisionError) as error:
+        raise ManifestError(f"{where}: {audio} cannot be read as audio: {error}") from error
+    if seconds <= 0:
+        raise ManifestError(f"{where}: {audio} holds no sound")
+    return seconds

@@ -1,0 +1,102 @@
+"""Beam search with a language model: it writes only its words, prefers likely ones, and says what it misses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval import beam
+from eval.beam import BeamDecoder, log_softmax, read_words
+from eval.errors import DecodeError
+
+LETTERS = (" ", *"abcdeghnort")
+ARPA = """
+\\data\\
+ngram 1=6
+ngram 2=3
+
+\\1-grams:
+-99\t<s>\t0.0
+-1.0\t</s>
+-2.0\t<unk>
+-1.0\tred\t0.0
+-0.5\tbed\t0.0
+-1.0\tcar\t0.0
+
+\\2-grams:
+-0.1\t<s> red
+-0.1\tred car
+-0.1\tcar </s>
+
+\\end\\
+"""
+
+
+@pytest.fixture
+def arpa(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.arpa"
+    path.write_text(ARPA)
+    return path
+
+
+def logits_of(text: str, pieces: tuple[str, ...], doubt: dict[int, dict[str, float]] | None = None) -> np.ndarray:
+    """Logits [V + 1, 2 N] of a text, piece and blank in turn; `doubt` gives scores to other pieces at a position."""
+    logits = np.zeros((len(pieces) + 1, 2 * len(text)))
+    for place, letter in enumerate(text):
+        logits[pieces.index(letter), 2 * place] = 8.0
+        logits[-1, 2 * place + 1] = 8.0
+        for other, value in (doubt or {}).get(place, {}).items():
+            logits[pieces.index(other), 2 * place] = value
+    return logits
+
+
+def test_words_of_an_arpa_file_come_without_its_marks(arpa: Path) -> None:
+    assert read_words(arpa) == ["red", "bed", "car"]
+
+
+def test_log_softmax_sums_to_one_even_for_large_logits() -> None:
+    assert np.exp(log_softmax(np.array([[900.0], [901.0]]))).sum() == pytest.approx(1.0)
+
+
+def test_the_model_decides_between_what_sounds_alike(arpa: Path) -> None:
+    pytest.importorskip("flashlight.lib.text")
+    clear = logits_of("red car", LETTERS)
+    unclear = logits_of("bed car", LETTERS, {0: {"r": 7.8}})  # a little more "bed" than "red"
+    decoder = BeamDecoder(LETTERS, arpa)
+    assert decoder.decode(clear) == "red car"
+    assert decoder.decode(unclear) == "red car"
+    assert BeamDecoder(LETTERS, arpa, lm_weight=0.0).decode(unclear) == "bed car"
+
+
+def test_only_words_of_the_model_are_written(arpa: Path) -> None:
+    pytest.importorskip("flashlight.lib.text")
+    assert BeamDecoder(LETTERS, arpa).decode(logits_of("rad car", LETTERS)) == "red car"
+
+
+def test_sub_words_are_spelled_with_the_longest_pieces(arpa: Path) -> None:
+    pytest.importorskip("flashlight.lib.text")
+    pieces = ("\u2581", "\u2581r", "ed", "e", "d", "\u2581c", "ar", "a", "r")
+    logits = np.zeros((len(pieces) + 1, 8))
+    for place, piece in enumerate(("\u2581r", "ed", "\u2581c", "ar")):
+        logits[pieces.index(piece), 2 * place] = logits[-1, 2 * place + 1] = 8.0
+    assert BeamDecoder(pieces, arpa).decode(logits) == "red car"
+
+
+def test_what_cannot_work_is_said(arpa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("", "no model at all", "\\data\\\n\\1-grams:\n\\end\\"):
+        (tmp_path / "bad.arpa").write_text(text)
+        with pytest.raises(DecodeError, match="ARPA"):
+            read_words(tmp_path / "bad.arpa")
+    with pytest.raises(DecodeError, match="ARPA"):
+        read_words(tmp_path / "missing.arpa")
+    monkeypatch.setattr(beam, "has_beam_search", lambda: False)
+    with pytest.raises(DecodeError, match=r"pip install -e '\.\[lm\]'"):
+        BeamDecoder(LETTERS, arpa)
+
+
+def test_a_vocabulary_that_spells_no_word_is_refused(arpa: Path) -> None:
+    pytest.importorskip("flashlight.lib.text")
+    with pytest.raises(DecodeError, match="can spell"):
+        BeamDecoder((" ", "x"), arpa)
