@@ -66,8 +66,33 @@ def ctc_config(
     }
 
 
-def make_nemo_model(config: dict[str, Any], seed: int = 0, calibrate: bool = True) -> Any:
-    """A NeMo EncDecCTCModel with random weights and recomputed BatchNorm statistics, in evaluation mode."""
+def conformer_config(width: int = 32, vocabulary: list[str] = LETTERS, **encoder: Any) -> dict[str, Any]:
+    """A small Conformer-CTC of letters; `encoder` sets or, with ..., leaves out keys of the encoder."""
+    config = ctc_config([block(width, 1)], 80, vocabulary)
+    settings = {
+        "_target_": "nemo.collections.asr.modules.ConformerEncoder",
+        "feat_in": 80,
+        "n_layers": 2,
+        "d_model": width,
+        "n_heads": 4,
+        "subsampling": "striding",
+        "subsampling_factor": 4,
+        "subsampling_conv_channels": 8,
+        "att_context_size": [-1, -1],
+        "conv_kernel_size": 7,
+        **encoder,
+    }
+    config["encoder"] = {key: value for key, value in settings.items() if value is not ...}
+    config["decoder"]["feat_in"] = None  # filled in by NeMo, as in its own files
+    return config
+
+
+def make_nemo_model(config: dict[str, Any], seed: int = 0, calibrate: bool = True, calm: float = 1.0) -> Any:
+    """A NeMo EncDecCTCModel with random weights and recomputed BatchNorm statistics, in evaluation mode.
+
+    `calm` below 1 weakens what a convolutional block adds to its residual branches. A hundred layers of random weights
+    are chaotic: they make a rounding error in the first one a million times larger, in NeMo as in any other program.
+    """
     import logging
 
     import torch
@@ -79,13 +104,21 @@ def make_nemo_model(config: dict[str, Any], seed: int = 0, calibrate: bool = Tru
     torch.manual_seed(seed)
     model = EncDecCTCModel(cfg=OmegaConf.create(config))
     model.preprocessor.featurizer.dither = 0.0
-    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm1d)]
     with torch.no_grad():
-        for norm in norms:
-            norm.weight.uniform_(0.5, 1.5)
-            norm.bias.uniform_(-0.3, 0.3)
-            norm.reset_running_stats()
-            norm.momentum = None
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm1d | torch.nn.LayerNorm):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.uniform_(-0.3, 0.3)
+            if isinstance(module, torch.nn.BatchNorm1d):
+                module.reset_running_stats()
+                module.momentum = None
+        for module in model.modules():
+            if type(module).__name__ == "JasperBlock" and module.res is not None:
+                last = [part for part in module.mconv if isinstance(part, torch.nn.BatchNorm1d)][-1]
+                last.weight.mul_(calm)
+        for name, parameter in model.named_parameters():
+            if ".pos_bias_" in name:
+                parameter.normal_(0, 0.3)
         model.train()
         for _ in range(2 if calibrate else 0):
             mel = torch.randn(2, config["encoder"]["feat_in"], 160)

@@ -1,120 +1,103 @@
-"""QuartzNet at its published sizes with random weights: for measuring speed and memory. It understands nothing.
+"""Models of the published sizes with random weights: for measuring speed, memory and cost. They understand nothing.
 
-Kriman et al. 2019, *QuartzNet: deep automatic speech recognition with 1D time-channel separable convolutions*, table 1:
-C1, five kinds of blocks, each kind 1, 2 or 3 times in a row, C2, C3 and the CTC head. Light: imports no torch until a
-model is made.
+The config is the published one and the graph comes out of the same builder as a checkpoint's; only the tensors are
+drawn. Light: imports no torch until a model is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from zeroq_asr.errors import ConfigError
-from zeroq_asr.ir import Array, Graph, GraphBuilder
+from zeroq_asr.ir import Array, Graph
 from zeroq_asr.ir.frontend_spec import FrontendSpec
-from zeroq_asr.zoo.architecture import LABELS
+from zeroq_asr.zoo.published import Config, published_config, published_names
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
 
-_TIMES: Mapping[str, int] = {"quartznet5x5": 1, "quartznet10x5": 2, "quartznet15x5": 3}
-_BLOCKS = ((256, 33), (256, 39), (512, 51), (512, 63), (512, 75))  # width, kernel
-_REPEAT = 5
-_EPS = 1e-3
 _FRAMES = 200
 """Length of the noise that the BatchNorm statistics are taken from."""
 
 
 def full_size_names() -> tuple[str, ...]:
     """The names that `full_size_model` takes."""
-    return tuple(_TIMES)
+    return published_names()
 
 
 def full_size_model(name: str, seed: int = 0) -> FloatModel:
-    """Return a QuartzNet of the published size; the same seed gives the same weights. Raises ConfigError."""
-    if name not in _TIMES:
-        raise ConfigError(f"model {name!r}: not a full-size configuration; needed one of {', '.join(_TIMES)}")
+    """Return a model of a published size; the same seed gives the same weights. Raises ConfigError.
+
+    Jasper has 333 million weights: 1.3 GB in the graph and once more in the executor that measures the statistics.
+    """
     from zeroq_asr.adapters import FloatModel, fingerprint
 
-    rng = np.random.default_rng(seed)
-    frontend = FrontendSpec()
-    noise = rng.normal(0, 1, (1, frontend.n_mels, _FRAMES)).astype(np.float32)
-    graph = _with_measured_statistics(_Quartz(rng).build(frontend.n_mels, _TIMES[name]), noise)
-    return FloatModel(graph, frontend, LABELS, fingerprint(graph, frontend, LABELS), name, "quartznet")
+    graph, vocabulary, family = _random_graph(name, seed)
+    frontend = _frontend(published_config(name))
+    noise = np.random.default_rng(seed).normal(0, 1, (1, frontend.n_mels, _FRAMES)).astype(np.float32)
+    graph = _with_measured_statistics(graph, noise)
+    return FloatModel(graph, frontend, vocabulary, fingerprint(graph, frontend, vocabulary), name, family)
 
 
-class _Quartz:
-    """Writes the graph with random weights; every BatchNorm starts at mean 0 and variance 1."""
+def full_size_graph(name: str, seed: int = 0) -> Graph:
+    """Return the graph alone, whose BatchNorms have not seen data: enough to count. Raises ConfigError."""
+    return _random_graph(name, seed)[0]
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng, self._graph = rng, GraphBuilder()
 
-    def build(self, n_mels: int, times: int) -> Graph:
-        x, width = self._unit(self._graph.input("mel", n_mels), "c1", n_mels, 256, 33, stride=2), 256
-        x = self._relu(x, width)
-        for index, (filters, kernel) in enumerate(block for block in _BLOCKS for _ in range(times)):
-            x, width = self._block(x, f"b{index + 1}", width, filters, kernel), filters
-        x = self._relu(self._unit(x, "c2", width, 512, 87, dilation=2), 512)
-        x = self._relu(self._norm(self._conv(x, "c3", 512, 1024), "c3.bn", 1024), 1024)
-        classes = len(LABELS) + 1
-        bias = self._graph.constant("logits.bias", self._rng.normal(0, 0.1, classes).astype(np.float32))
-        return self._graph.build((self._conv(x, "logits", 1024, classes, bias=(bias,)),))
+def count_parameters(graph: Graph) -> int:
+    """Return what NeMo counts: weights, biases, gamma and beta; running statistics are no parameters."""
+    return sum(array.size for name, array in graph.constants.items() if not name.endswith(_STATISTICS))
 
-    def _block(self, x: str, name: str, width: int, filters: int, kernel: int) -> str:
-        y = self._unit(x, f"{name}.0", width, filters, kernel)
-        for repeat in range(1, _REPEAT):
-            y = self._unit(self._relu(y, filters), f"{name}.{repeat}", filters, filters, kernel)
-        branch = self._norm(self._conv(x, f"{name}.res", width, filters), f"{name}.res.bn", filters)
-        return self._relu(self._graph.node("add", (y, branch), f"{name}.add", filters), filters)
 
-    def _unit(
-        self, x: str, name: str, width: int, filters: int, kernel: int, stride: int = 1, dilation: int = 1
-    ) -> str:
-        """Depthwise convolution, pointwise convolution, BatchNorm."""
-        x = self._conv(x, f"{name}.dw", width, width, kernel, width, stride, dilation)
-        return self._norm(self._conv(x, f"{name}.pw", width, filters), f"{name}.bn", filters)
+def _random_graph(name: str, seed: int) -> tuple[Graph, tuple[str, ...], str]:
+    if name not in published_names():
+        known = ", ".join(published_names())
+        raise ConfigError(f"model {name!r}: not a full-size configuration; needed one of {known}")
+    from zeroq_asr.adapters.load import build_graph
+    from zeroq_asr.adapters.nemo_config import Section
 
-    def _conv(
-        self,
-        x: str,
-        name: str,
-        width: int,
-        filters: int,
-        kernel: int = 1,
-        groups: int = 1,
-        stride: int = 1,
-        dilation: int = 1,
-        bias: tuple[str, ...] = (),
-    ) -> str:
-        shape = (filters, width // groups, kernel)
-        weight = self._rng.normal(0, (shape[1] * kernel) ** -0.5, shape).astype(np.float32)
-        return self._graph.node(
-            "conv1d",
-            (x, self._graph.constant(f"{name}.weight", weight), *bias),
-            name,
-            filters,
-            stride=stride,
-            dilation=dilation,
-            padding=dilation * (kernel - 1) // 2,
-            groups=groups,
-            masked=1,
-        )
+    model = Section(published_config(name), name)
+    return build_graph(model, _RandomTensors(seed), model.section("preprocessor").integer("features", 1, 1024), {})
 
-    def _norm(self, x: str, name: str, channels: int) -> str:
-        parts = {
-            "mean": np.zeros(channels),
-            "var": np.ones(channels),
-            "gamma": self._rng.uniform(0.5, 1.5, channels),
-            "beta": self._rng.normal(0, 0.3, channels),
-        }
-        names = [self._graph.constant(f"{name}.{part}", array.astype(np.float32)) for part, array in parts.items()]
-        return self._graph.node("batch_norm", (x, *names), name, channels, eps=_EPS)
 
-    def _relu(self, x: str, channels: int) -> str:
-        return self._graph.node("relu", (x,), f"{x}.relu", channels)
+def _frontend(config: Config) -> FrontendSpec:
+    settings = config["preprocessor"]
+    return FrontendSpec(n_mels=settings["features"], window_ms=1000 * settings["window_size"])
+
+
+_STATISTICS = (".running_mean", ".running_var")
+
+
+class _RandomTensors:
+    """Draws every tensor when it is asked for; every BatchNorm starts at mean 0 and variance 1."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def take(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Return the tensor `name`, read-only, so that nobody needs a copy."""
+        array = self._draw(name, shape)
+        array.flags.writeable = False
+        return array
+
+    def _draw(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        if name.endswith(_STATISTICS):
+            return np.full(shape, float(name.endswith("var")), dtype=np.float32)
+        if len(shape) == 1 and name.endswith(".weight"):  # of a normalisation
+            return self._rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        inputs = 100 if len(shape) == 1 or ".pos_bias_" in name else int(np.prod(shape[1:]))
+        array = self._rng.standard_normal(shape, dtype=np.float32)
+        array *= np.float32(inputs**-0.5)
+        return array
+
+    def discard(self, name: str) -> None:
+        """Nothing is there that is not asked for."""
+
+    def finish(self) -> None:
+        """Nothing is left over."""
 
 
 def _with_measured_statistics(graph: Graph, mel: Array) -> Graph:
@@ -130,10 +113,12 @@ def _with_measured_statistics(graph: Graph, mel: Array) -> Graph:
     def normalize(name: str, value: Any) -> Any:
         if name not in norms:
             return value
+        eps = norms[name].attrs["eps"]
+        assert isinstance(eps, float)
         mean, var = value.mean((0, 2)), value.var((0, 2), correction=0)
         measured[norms[name].inputs[1]], measured[norms[name].inputs[2]] = mean.numpy(), var.numpy()
         # behind this stands a BatchNorm of mean 0 and variance 1: together they are the one with the measured numbers
-        return (value - mean[:, None]) * ((1 + _EPS) / (var[:, None] + _EPS)) ** 0.5
+        return (value - mean[:, None]) * ((1 + eps) / (var[:, None] + eps)) ** 0.5
 
     FloatExecutor(graph).run(mel.astype(np.float32), edit=normalize)
     return graph.with_nodes(graph.nodes, graph.values, {**graph.constants, **measured})

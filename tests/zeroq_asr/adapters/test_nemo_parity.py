@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("nemo.collections.asr", reason="nemo_toolkit is not installed")
 import torch
 from nemo_models import block, ctc_config, make_nemo_model, quartznet_blocks
+from nemo_parity import LENGTHS, nemo_log_probs, one_thread, our_log_probs, worst_difference
 
 from zeroq_asr.adapters import FloatModel, from_nemo_object, load_float_model
 from zeroq_asr.runtime.float_executor import FloatExecutor
@@ -21,20 +22,12 @@ pytestmark = pytest.mark.nemo
 
 TOLERANCE = 1e-4
 EXACT = 1e-8
-LENGTHS = (333, 200, 57)
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """One thread, so that torch adds in the same order for NeMo and for us.
-
-    A deep network of random weights makes rounding grow: NeMo's own float32 is 8e-3 away from its float64 on 15x5, and
-    so is ours. What the two models mean is compared in float64, below, where nothing is left to luck.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def quiet_torch() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3], ids=["5x5", "10x5", "15x5"])
@@ -43,38 +36,6 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     path = tmp_path_factory.mktemp("nemo") / "model.nemo"
     model.save_to(str(path))
     return model, load_float_model(str(path))
-
-
-def nemo_log_probs(model: Any, mel: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    with torch.no_grad():
-        encoded, out_lengths = model.encoder(audio_signal=mel, length=lengths)
-        return model.decoder(encoder_output=encoded).transpose(1, 2), out_lengths
-
-
-def our_log_probs(model: FloatModel, mel: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-    with torch.no_grad():
-        return torch.log_softmax(FloatExecutor(model.graph).run(mel, lengths)["logits"], dim=1)
-
-
-def worst_difference(reference: Any, ours: FloatModel, features: int = 64, lengths: tuple[int, ...] = LENGTHS) -> float:
-    """The largest log-probability difference over single utterances and one padded batch, inside the true lengths."""
-    torch.manual_seed(1)
-    batch = torch.zeros(len(lengths), features, max(lengths))
-    worst = 0.0
-    for row, length in enumerate(lengths):
-        mel = torch.randn(1, features, length)
-        batch[row, :, :length] = mel
-        batch[row, :, length:] = 7.0  # what lies behind the end must not matter
-        expected, _ = nemo_log_probs(reference, mel, torch.tensor([length]))
-        got = our_log_probs(ours, mel)
-        assert got.shape == expected.shape
-        assert float(expected.std()) > 0.1, "the random model says nothing, the comparison would prove nothing"
-        worst = max(worst, float((expected - got).abs().max()))
-    expected, ends = nemo_log_probs(reference, batch.clone(), torch.tensor(lengths))
-    got = our_log_probs(ours, batch, torch.tensor(lengths))
-    for row, end in enumerate(ends.tolist()):
-        worst = max(worst, float((expected[row, :, :end] - got[row, :, :end]).abs().max()))
-    return worst
 
 
 def test_published_shapes_agree_with_nemo(published: tuple[Any, FloatModel], record_property: Any) -> None:
@@ -126,6 +87,18 @@ def test_a_live_nemo_model_and_its_file_are_the_same_model(published: tuple[Any,
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
+    "squeeze-and-excite": {
+        "blocks": [
+            block(24, 5, se=True, se_context_size=-1),
+            block(24, 11, 3, stride=[2], stride_last=True, residual=True, residual_mode="stride_add", se=True),
+            block(32, 13, 2, residual=True, se=True, se_reduction_ratio=5, kernel_size_factor=0.3),
+            block(24, 7, se=True, separable=False),
+        ]
+    },
+    "squeeze-and-excite without activation": {
+        "blocks": [block(24, 5, se=True), block(24, 7, 2, residual=True, se=True, se_reduction_ratio=4)],
+        "activation": "identity",
+    },
     "other widths, features and vocabulary": {
         "blocks": [block(24, 11, stride=[2]), block(40, 13, 3, residual=True), block(48, 1, separable=False)],
         "features": 80,
@@ -195,35 +168,3 @@ def test_batch_norm_eps_of_a_live_model_is_its_own() -> None:
     ours = from_nemo_object(reference)
     assert [node.attrs["eps"] for node in ours.graph.nodes if node.op == "batch_norm"] == [0.5, 1e-3]
     assert worst_difference(reference, ours) <= TOLERANCE
-
-
-def test_sub_word_model_spells_as_its_tokenizer_does(tmp_path: Path) -> None:
-    import sentencepiece
-    from nemo.collections.asr.models import EncDecCTCModelBPE
-    from omegaconf import OmegaConf
-
-    words = ["turn", "on", "the", "kitchen", "light", "and", "play", "music", "for", "seven", "minutes", "please"]
-    lines = [" ".join(np.random.default_rng(n).permutation(words)[:6]) for n in range(300)]
-    (tmp_path / "text").write_text("\n".join(lines))
-    (tmp_path / "tok").mkdir()
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(tmp_path / "text"),
-        model_prefix=str(tmp_path / "tok" / "tokenizer"),
-        vocab_size=40,
-        hard_vocab_limit=False,
-        bos_id=-1,
-        eos_id=-1,
-        minloglevel=2,
-    )
-    pieces = [line.split("\t")[0] for line in (tmp_path / "tok" / "tokenizer.vocab").read_text().splitlines()]
-    (tmp_path / "tok" / "vocab.txt").write_text("\n".join(pieces))
-    config = ctc_config([block(16, 11, stride=[2]), block(16, 1, separable=False)])
-    config["decoder"] |= {"num_classes": -1, "vocabulary": []}
-    config |= {"tokenizer": {"dir": str(tmp_path / "tok"), "type": "bpe"}}
-    reference = EncDecCTCModelBPE(cfg=OmegaConf.create(config))
-    reference.save_to(str(tmp_path / "model.nemo"))
-    ours = load_float_model(str(tmp_path / "model.nemo"))
-    assert len(ours.vocabulary) == len(pieces) > 20
-    for line in [*lines[:50], "kitchen"]:
-        ids = reference.tokenizer.text_to_ids(line)
-        assert "".join(ours.vocabulary[i] for i in ids).strip() == reference.tokenizer.ids_to_text(ids) == line
