@@ -1,8 +1,6 @@
 /* Normalisation over the channels of each frame, from exact sums (SPEC 4). */
 #include "kernels.h"
 
-enum { MOST_VARIANCE_BITS = 60 };
-
 /* What the numbers of one tile of frames have in common. */
 typedef struct {
     int32_t sum[ZQ_TILE];     /* s1 */
@@ -11,11 +9,11 @@ typedef struct {
     int32_t shift[ZQ_TILE];   /* 42 - k */
 } norms;
 
-/* root[t] = floor(sqrt(x[t])), bit by bit; x < 2^62. */
+/* root[t] = floor(sqrt(x[t])), bit by bit. */
 ZQ_INLINE void square_roots(const uint64_t *restrict x, uint64_t *restrict root)
 {
     for (int32_t t = 0; t < ZQ_TILE; t++) root[t] = 0;
-    for (int32_t bit = 30; bit >= 0; bit--)
+    for (int32_t bit = 31; bit >= 0; bit--)
         for (int32_t t = 0; t < ZQ_TILE; t++) {
             const uint64_t candidate = root[t] | (uint64_t)1 << bit;
             root[t] = candidate * candidate <= x[t] ? candidate : root[t];
@@ -39,9 +37,8 @@ ZQ_INLINE void measure(const zq_state *state, const zq_step *step, int32_t t0, i
     }
     for (int32_t t = 0; t < ZQ_TILE; t++) {
         const int64_t spread = x->channels * squares[t] - (int64_t)norm->sum[t] * norm->sum[t];
-        const int64_t v = spread * 4096 + step->epsilon, most = (int64_t)1 << MOST_VARIANCE_BITS;
-        variance[t] = (uint64_t)(v < most ? v : most);
-        const int32_t k = (62 - zq_bit_length(variance[t])) / 2;
+        variance[t] = (uint64_t)(spread * 4096 + step->epsilon); /* below 2^63 */
+        const int32_t bits = zq_bit_length(variance[t]), k = bits < 62 ? (62 - bits) / 2 : 0;
         variance[t] <<= 2 * k;
         norm->shift[t] = 42 - k;
         norm->half[t] = (int64_t)1 << (41 - k);

@@ -12,9 +12,7 @@ from hypothesis.strategies import DrawFn
 from numpy.typing import NDArray
 
 from int_kernels import INT16, INT32, Conv1d, Dyadic, IntType, Step, Sum, ValueSpec
-from int_kernels.native_executable import OPS
 
-READY = "Attention" in OPS  # does the native executor know version 2 yet?
 CODE_TYPES = [IntType(bits, signed) for bits in range(2, 9) for signed in (True, False)]
 
 
@@ -134,7 +132,7 @@ class Maker:
         shift = width + bits(min(spreads)) - bits(y.type.hi) + self.random.integers(-1, 2, y.channels)
         shift = np.clip(shift, 1, 62)
         bias = self.random.integers(-(1 << 40), 1 << 40, y.channels) >> self.random.integers(0, 40)
-        has_bias = READY and self.draw(st.booleans())
+        has_bias = self.draw(st.booleans())
         names = tuple(branch.name for branch in branches)
         self.steps.append(Sum(names, y.name, multipliers, shift, self.clip(y.type), bias if has_bias else None))
         return y

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from numpy.typing import NDArray
 from random_blocks import BLOCKS
-from random_maker import CODE_TYPES, READY, Maker, codes
+from random_maker import CODE_TYPES, Maker, codes
 
 from int_kernels import INT32, Argmax, Program
 
@@ -22,9 +22,8 @@ def programs(draw: DrawFn, most_channels: int = 6, longest_kernel: int = 5, most
     """A sound program of any ops with logits and their argmax, and perhaps a value from inside, as outputs."""
     maker = Maker(draw, most_channels, longest_kernel)
     x = maker.values[0]
-    known = BLOCKS if READY else []
     for _ in range(draw(st.integers(1, most_blocks))):
-        block = draw(st.sampled_from([maker.any_conv, maker.residual, *[partial(block, maker) for block in known]]))
+        block = draw(st.sampled_from([maker.any_conv, maker.residual, *[partial(block, maker) for block in BLOCKS]]))
         x = block(x)
     logits = maker.pointwise(x, draw(st.integers(1, most_channels)), INT32, is_raw=draw(st.booleans()))
     tokens = maker.value(1, INT32)
