@@ -19,8 +19,8 @@ from zeroq_asr.zoo.published import Config, published_config, published_names
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
 
-_FRAMES = 200
-"""Length of the noise that the BatchNorm statistics are taken from."""
+_FRAMES = 600
+"""Length of the noise that the BatchNorm statistics are taken from; far longer than what one frame sees."""
 
 
 def full_size_names() -> tuple[str, ...]:
