@@ -2,19 +2,14 @@
  *
  * All of them see at most 131,073 different numbers u, and are constant far away from 0. zq_pack makes a table of the
  * result (glu: of sigma) for the others once; without one the function is computed for each number. */
-#include "kernels.h"
+#include "activation.h"
 
 enum {
-    MOST = 65536, /* of |u| */
+    MOST = ZQ_MOST_FIXED,
     /* sigma(u) is 0 or 32768 for |u| >= 12 * 1024: e <= 2^14 there. So is that of gelu, which is of a number further
      * away from 0 than u. */
     FAR = 12288
 };
-
-/* The table: y (glu: sigma) of the numbers lo..hi; those below count as lo, those above as hi. */
-typedef struct {
-    int32_t lo, hi;
-} table_head;
 
 /* v of SPEC 4 for one operand. */
 static int64_t function_of(int32_t function, int64_t u)
@@ -56,12 +51,12 @@ static size_t number_size(const zq_program *program, const zq_step *step)
 
 uint64_t zq_activation_bytes(const zq_program *program, const zq_step *step)
 {
-    return sizeof(table_head) + (uint64_t)(table_end(step) + FAR + 1) * number_size(program, step);
+    return sizeof(zq_function_table) + (uint64_t)(table_end(step) + FAR + 1) * number_size(program, step);
 }
 
 void zq_pack_activation(const zq_program *program, const zq_step *step, void *packed)
 {
-    const table_head head = {-FAR, table_end(step)};
+    const zq_function_table head = {-FAR, table_end(step)};
     const size_t size = number_size(program, step);
     char *numbers = (char *)packed + sizeof head;
     memcpy(packed, &head, sizeof head);
@@ -86,23 +81,13 @@ ZQ_INLINE void load_fixed(const zq_state *state, const zq_step *step, int32_t i,
     zq_rescale_numbers(step->multiplier[place], step->shift[place], lo, hi, u);
 }
 
-/* y[t] = the table's number for u[t], lo <= u[t] <= hi. */
-ZQ_INLINE void look_up(const table_head *head, size_t size, const int32_t *restrict u, int32_t n, char *restrict y)
-{
-    const char *numbers = (const char *)(head + 1);
-    if (size == 2)
-        for (int32_t t = 0; t < n; t++) ((int16_t *)(void *)y)[t] = ((const int16_t *)(const void *)numbers - head->lo)[u[t]];
-    else
-        for (int32_t t = 0; t < n; t++) y[t] = (numbers - head->lo)[u[t]];
-}
-
 /* u[t] = y[t] of a glu, from its factor and its gate. */
-ZQ_INLINE void gate(const zq_step *step, const table_head *head, const int32_t *restrict gates, int32_t n,
+ZQ_INLINE void gate(const zq_step *step, const zq_function_table *head, const int32_t *restrict gates, int32_t n,
                     int32_t *restrict u)
 {
     int32_t sigma[ZQ_TILE] = {0};
     for (int32_t t = 0; t < n; t++)
-        sigma[t] = head ? ((const uint16_t *)(const void *)(head + 1) - head->lo)[gates[t]] : zq_sigma(gates[t]);
+        sigma[t] = head ? zq_sigma_table(head)[gates[t]] : zq_sigma(gates[t]);
     for (int32_t t = 0; t < ZQ_TILE; t++) u[t] = result_of(step, (int64_t)u[t] * sigma[t]);
 }
 
@@ -110,7 +95,7 @@ ZQ_MULTIVERSION
 void zq_activation(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
     const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
-    const table_head *head = step->packed;
+    const zq_function_table *head = step->packed;
     const int64_t lo = head ? head->lo : -MOST, hi = head ? head->hi : MOST;
     const size_t size = zq_size(storage);
     (void)scratch;
@@ -127,7 +112,7 @@ void zq_activation(const zq_state *state, const zq_step *step, int32_t first, in
             } else {
                 load_fixed(state, step, 0, c, t0, n, lo, hi, u);
                 if (head)
-                    look_up(head, size, u, n, y + (size_t)t0 * size);
+                    zq_look_up(head, size, u, n, y + (size_t)t0 * size);
                 else
                     for (int32_t t = 0; t < n; t++) u[t] = result_of(step, function_of(step->function, u[t]));
                 if (!head) zq_store(y, storage, t0, n, u);

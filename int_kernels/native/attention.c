@@ -1,4 +1,5 @@
-/* Attention with relative positions (SPEC 4): scores of one frame against all, their powers of two, the weighted mean. */
+/* Attention with relative positions (SPEC 4): scores of one frame against all, their powers of two, the weighted
+ * mean. */
 #include "kernels.h"
 
 enum { LARGEST_SCORE = 1 << 29 };

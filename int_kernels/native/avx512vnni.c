@@ -3,15 +3,6 @@
 
 #ifdef ZQ_X86_TABLES
 
-/* 16 numbers of a row from frame t on; those outside the mask are 0. */
-ZQ_TARGET_INLINE __m512i load_numbers(const char *row, int32_t storage, int32_t t, __mmask16 mask)
-{
-    if (storage == ZQ_INT32) return _mm512_maskz_loadu_epi32(mask, (const int32_t *)row + t);
-    if (storage == ZQ_INT16) return _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(mask, (const int16_t *)row + t));
-    const __m128i codes = _mm_maskz_loadu_epi8(mask, row + t);
-    return storage == ZQ_INT8 ? _mm512_cvtepi8_epi32(codes) : _mm512_cvtepu8_epi32(codes);
-}
-
 ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
                                  void *scratch)
 {
@@ -30,7 +21,7 @@ ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int
             __m512i even = start, odd = start;
             for (int32_t i = 0; i < step->inputs; i++) {
                 const __m512i m = _mm512_set1_epi32(step->multiplier[(size_t)i * channels + (size_t)c]);
-                const __m512i x = load_numbers(zq_row(state, step->x[i], c), values[step->x[i]].storage, t, mask);
+                const __m512i x = zq_load_numbers(zq_row(state, step->x[i], c), values[step->x[i]].storage, t, mask);
                 even = _mm512_add_epi64(even, _mm512_mul_epi32(x, m));
                 odd = _mm512_add_epi64(odd, _mm512_mul_epi32(_mm512_srli_epi64(x, 32), m));
             }
@@ -55,11 +46,11 @@ const zq_kernels zq_avx512vnni = {
             [ZQ_LOOP_MULTIPLY] = zq_multiply,
             [ZQ_LOOP_MEAN] = zq_mean,
             [ZQ_LOOP_LOOKUP] = zq_lookup,
-            [ZQ_LOOP_ACTIVATION] = zq_activation,
-            [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,
+            [ZQ_LOOP_ACTIVATION] = zq_avx512vnni_activation,
+            [ZQ_LOOP_LAYER_NORM] = zq_avx512vnni_layer_norm,
             [ZQ_LOOP_ARGMAX] = zq_argmax,
             [ZQ_LOOP_POSITIONS] = zq_positions,
-            [ZQ_LOOP_ATTENTION] = zq_attention},
+            [ZQ_LOOP_ATTENTION] = zq_avx512vnni_attention},
     .packed_bytes = {[ZQ_LOOP_DENSE] = zq_avx512vnni_dense_bytes,
                      [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_depthwise_bytes,
                      [ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
@@ -67,7 +58,8 @@ const zq_kernels zq_avx512vnni = {
              [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_pack_depthwise,
              [ZQ_LOOP_ACTIVATION] = zq_pack_activation},
     .scratch_bytes = {[ZQ_LOOP_DENSE] = zq_avx512vnni_dense_scratch,
-                      [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_depthwise_scratch},
+                      [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_depthwise_scratch,
+                      [ZQ_LOOP_ATTENTION] = zq_avx512vnni_attention_scratch},
 };
 
 #endif

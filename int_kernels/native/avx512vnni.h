@@ -19,8 +19,9 @@
 
 zq_packed_size zq_avx512vnni_dense_bytes, zq_avx512vnni_depthwise_bytes;
 zq_packer zq_avx512vnni_pack_dense, zq_avx512vnni_pack_depthwise;
-zq_scratch_size zq_avx512vnni_dense_scratch, zq_avx512vnni_depthwise_scratch;
-zq_kernel zq_avx512vnni_dense, zq_avx512vnni_depthwise, zq_avx512vnni_sum;
+zq_scratch_size zq_avx512vnni_dense_scratch, zq_avx512vnni_depthwise_scratch, zq_avx512vnni_attention_scratch;
+zq_kernel zq_avx512vnni_dense, zq_avx512vnni_depthwise, zq_avx512vnni_sum, zq_avx512vnni_attention;
+zq_kernel zq_avx512vnni_activation, zq_avx512vnni_layer_norm;
 
 /* bias[o] - 128 * sum(weight) for signed activations, else bias[o]; modulo 2^32. */
 static inline int32_t zq_shifted_bias(const zq_step *step, int32_t storage, int32_t o, size_t taps)
@@ -107,6 +108,15 @@ ZQ_TARGET_INLINE __mmask64 zq_first_bytes(int32_t n)
 ZQ_TARGET_INLINE __mmask16 zq_first_numbers(int32_t n)
 {
     return (__mmask16)(n >= 16 ? 0xFFFF : n <= 0 ? 0 : (1 << n) - 1);
+}
+
+/* 16 numbers of a row from frame t on; those outside the mask are 0. */
+ZQ_TARGET_INLINE __m512i zq_load_numbers(const char *row, int32_t storage, int32_t t, __mmask16 mask)
+{
+    if (storage == ZQ_INT32) return _mm512_maskz_loadu_epi32(mask, (const int32_t *)row + t);
+    if (storage == ZQ_INT16) return _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(mask, (const int16_t *)row + t));
+    const __m128i codes = _mm_maskz_loadu_epi8(mask, row + t);
+    return storage == ZQ_INT8 ? _mm512_cvtepi8_epi32(codes) : _mm512_cvtepu8_epi32(codes);
 }
 
 /* Tile order and plain order are each other's mirror image: lanes of 16 bytes, transposed. */

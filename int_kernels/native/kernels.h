@@ -44,7 +44,7 @@
 typedef enum {
     ZQ_LOOP_DENSE = 0,        /* conv1d, conv2d. unit: a tile of time x a row of y's maps x a group x ZQ_CHUNK maps */
     ZQ_LOOP_DEPTHWISE,        /* conv1d with one input channel per group. unit: a channel of y */
-    ZQ_LOOP_DEPTHWISE_PLANES, /* conv2d with one input map per group. unit: a channel of y */
+    ZQ_LOOP_DEPTHWISE_PLANES, /* conv2d with one input map per group, more than one group. unit: a channel of y */
     ZQ_LOOP_SUM,              /* unit: a channel, as in the next four */
     ZQ_LOOP_MULTIPLY,
     ZQ_LOOP_MEAN,
@@ -82,10 +82,12 @@ zq_scratch_size zq_dense_scratch, zq_depthwise_scratch, zq_attention_scratch; /*
 extern const zq_kernels zq_avx2, zq_avx512vnni;
 #endif
 
-/* True for a convolution with one input map per group; a conv1d's maps have one row. */
+/* True for a convolution with one input map per group; a conv1d's maps have one row. A conv2d of a single map is worth
+ * gathering its taps once for all output maps. */
 ZQ_INLINE int zq_is_depthwise(const zq_program *program, const zq_step *step)
 {
-    return program->values[step->x[0]].channels / step->rows == step->groups;
+    return program->values[step->x[0]].channels / step->rows == step->groups &&
+           (step->op == ZQ_CONV1D || step->groups > 1);
 }
 
 /* Rows of each of y's maps. */

@@ -17,7 +17,8 @@ void zq_positions(const zq_state *state, const zq_step *step, int32_t first, int
         const int16_t *fine_sine = step->table + (size_t)d * FINE, *fine_cosine = fine_sine + (size_t)pairs * FINE;
         const int16_t *sine = coarse + (size_t)d * (size_t)step->blocks;
         const int16_t *cosine = sine + (size_t)pairs * (size_t)step->blocks;
-        int8_t *y_sine = (int8_t *)zq_row(state, step->y, 2 * d), *y_cosine = (int8_t *)zq_row(state, step->y, 2 * d + 1);
+        int8_t *y_sine = (int8_t *)zq_row(state, step->y, 2 * d);
+        int8_t *y_cosine = (int8_t *)zq_row(state, step->y, 2 * d + 1);
         for (int32_t p = 0; p < frames; p++) {
             const int32_t i = p / FINE, k = p % FINE;
             const int32_t s = sine[i] * fine_cosine[k] + cosine[i] * fine_sine[k];

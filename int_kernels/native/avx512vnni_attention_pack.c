@@ -1,0 +1,106 @@
+/* One head of an attention, laid out for AVX-512 VNNI. */
+#include "avx512vnni_attention.h"
+
+#ifdef ZQ_X86_TABLES
+
+static size_t rounded(size_t number, size_t unit)
+{
+    return (number + unit - 1) / unit * unit;
+}
+
+static char *take(char **memory, size_t bytes)
+{
+    char *taken = *memory;
+    *memory += rounded(bytes, 64);
+    return taken;
+}
+
+size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head)
+{
+    char *const start = memory;
+    const size_t rows = ZQ_TILE + ZQ_QUERIES, padded = rounded(frames, 64);
+    head->frames = frames;
+    head->width = width;
+    head->quads = (width + 3) / 4;
+    head->wide = rounded(width, 16);
+    head->padded = padded;
+    head->keys = (uint8_t *)take(&memory, padded * 4 * head->quads);
+    head->places = (uint8_t *)take(&memory, rounded(2 * frames, 64) * 4 * head->quads);
+    head->values = (int16_t *)(void *)take(&memory, padded * head->wide * 2);
+    head->content = (int8_t *)take(&memory, rows * 4 * head->quads);
+    head->position = (int8_t *)take(&memory, rows * 4 * head->quads);
+    head->scores = (int32_t *)(void *)take(&memory, ZQ_QUERIES * padded * 4);
+    head->far = (int32_t *)(void *)take(&memory, ZQ_QUERIES * (padded + 128) * 4);
+    head->powers = (int16_t *)(void *)take(&memory, ZQ_QUERIES * padded * 2);
+    head->sums = (int64_t *)(void *)take(&memory, ZQ_QUERIES * head->wide * 8);
+    head->means = (int32_t *)(void *)take(&memory, ZQ_TILE * head->wide * 4);
+    return (size_t)(memory - start);
+}
+
+ZQ_TARGET void zq_pack_columns(const zq_state *state, int32_t value, int32_t first, int32_t channels, uint8_t *columns)
+{
+    const int32_t frames = state->frames[value];
+    const int is_signed = state->program->values[value].storage == ZQ_INT8;
+    const __m512i flip = is_signed ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
+    for (int32_t t = 0; t < frames; t += 64) {
+        const __mmask64 mask = zq_first_bytes(frames - t);
+        for (int32_t c = 0; c < channels; c += 4, columns += 256) {
+            __m512i row[4] = {flip, flip, flip, flip};
+            for (int32_t i = 0; i < zq_min(4, channels - c); i++)
+                row[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, zq_row(state, value, first + c + i) + t), flip);
+            const __m512i a = _mm512_unpacklo_epi8(row[0], row[1]), b = _mm512_unpackhi_epi8(row[0], row[1]);
+            const __m512i d = _mm512_unpacklo_epi8(row[2], row[3]), e = _mm512_unpackhi_epi8(row[2], row[3]);
+            __m512i v[4] = {_mm512_unpacklo_epi16(a, d), _mm512_unpackhi_epi16(a, d), _mm512_unpacklo_epi16(b, e),
+                            _mm512_unpackhi_epi16(b, e)};
+            zq_transpose_lanes(v); /* to plain order */
+            for (int32_t i = 0; i < 4; i++) _mm512_storeu_si512(columns + 64 * i, v[i]);
+        }
+    }
+}
+
+/* Two bytes of each dword as numbers of 16 bits. */
+ZQ_TARGET_INLINE __m512i widen_two(__m512i dwords, int is_signed, int is_upper)
+{
+    /* each byte into the upper half of its word, then down again with its sign */
+    const __m512i shifted = is_upper ? _mm512_srli_epi32(dwords, 16) : dwords;
+    const __m512i even = _mm512_slli_epi32(_mm512_and_si512(shifted, _mm512_set1_epi32(0xFF)), 8);
+    const __m512i odd = _mm512_slli_epi32(_mm512_and_si512(shifted, _mm512_set1_epi32(0xFF00)), 16);
+    const __m512i words = _mm512_or_si512(even, odd);
+    return is_signed ? _mm512_srai_epi16(words, 8) : _mm512_srli_epi16(words, 8);
+}
+
+ZQ_TARGET void zq_pack_values(const zq_state *state, int32_t value, int32_t first, const zq_head *head)
+{
+    const int32_t frames = (int32_t)head->frames, width = (int32_t)head->width;
+    const int is_signed = state->program->values[value].storage == ZQ_INT8;
+    for (int32_t c = 0; c < width; c += 16) {
+        for (int32_t t = 0; t < frames; t += 64) {
+            __m512i v[16];
+            for (int32_t i = 0; i < 16; i++)
+                v[i] = c + i < width ? _mm512_maskz_loadu_epi8(zq_first_bytes(frames - t),
+                                                               zq_row(state, value, first + c + i) + t)
+                                     : _mm512_setzero_si512();
+            zq_transpose_16(v); /* v[i]: frames t + 4 * i .. + 3 of 16 channels */
+            for (int32_t i = 0; i < 16; i++) {
+                int16_t *out = head->values + ((size_t)(t / 2 + 2 * i) * head->wide + (size_t)c) * 2;
+                _mm512_storeu_si512(out, widen_two(v[i], is_signed, 0));
+                _mm512_storeu_si512(out + 2 * head->wide, widen_two(v[i], is_signed, 1));
+            }
+        }
+    }
+}
+
+/* queries[i][d] = x[first + d, t0 + i]; frames and channels beyond the end are 0. */
+ZQ_TARGET void zq_pack_queries(const zq_state *state, int32_t value, int32_t first, int32_t t0, const zq_head *head,
+                               int8_t *queries)
+{
+    const size_t size = 4 * head->quads;
+    const int32_t n = zq_min(ZQ_TILE, (int32_t)head->frames - t0);
+    memset(queries, 0, (ZQ_TILE + ZQ_QUERIES) * size);
+    for (int32_t d = 0; d < (int32_t)head->width; d++) {
+        const int8_t *row = (const int8_t *)zq_row(state, value, first + d) + t0;
+        for (int32_t i = 0; i < n; i++) queries[(size_t)i * size + (size_t)d] = row[i];
+    }
+}
+
+#endif
