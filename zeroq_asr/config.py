@@ -123,6 +123,8 @@ class QuantizeConfig:
 TABLE_BITS = (8, 6, 4)
 TABLE_SEEDS = 4
 """The paper averages four runs (section 3.1)."""
+ABLATION_BITS = (8, 6)
+ABLATION_SEEDS = 1
 
 # ---- benchmark ----------------------------------------------------------------------------------------------------
 

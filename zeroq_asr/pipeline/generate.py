@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,25 +96,36 @@ def generate(
         finished = find_data(model, config, output)
         if finished is not None:
             return Generated(finished, output, len(finished.batches))
-    from synth.optimize import run, synthesize_batch
-    from zeroq_asr.analyses.batchnorm_taps import find_attention_results, find_batchnorm_taps
+    from synth.optimize import run
+    from zeroq_asr.analyses.batchnorm_taps import find_batchnorm_taps
 
-    taps = find_batchnorm_taps(model.graph)
-    names = tuple(tap.name for tap in taps)
-    diverse = find_attention_results(model.graph) if settings.diversity > 0 else ()
+    names = tuple(tap.name for tap in find_batchnorm_taps(model.graph))
     batches = _batches_to_resume(partial, settings, model) if resume else ()
     found = len(batches)
-    forward = tap_forward(model.graph, names + diverse, device, threads)
+    make = batch_maker(model, settings, device, threads)
     # the first write comes before the first hour of work: a folder that cannot be written to is found out now
     write_atomically(partial, to_bytes(SyntheticData(settings, model.fingerprint, names, batches)))
     for number in range(found, settings.batches):
-        batch = run(synthesize_batch(forward, taps, settings, number, device, diverse), on_record)
-        batches = (*batches, batch)
+        batches = (*batches, run(make(number), on_record))
         write_atomically(partial, to_bytes(SyntheticData(settings, model.fingerprint, names, batches)))
     data = SyntheticData(settings, model.fingerprint, names, batches)
     write_atomically(output, to_bytes(data))
     partial.unlink(missing_ok=True)
     return Generated(data, output, found)
+
+
+def batch_maker(
+    model: FloatModel, settings: SynthesisSettings, device: str, threads: int
+) -> Callable[[int], Generator[StepRecord, None, SyntheticBatch]]:
+    """A function that makes batch number k of `settings` for this model, step by step (`synth.optimize.run` drives
+    it)."""
+    from synth.optimize import synthesize_batch
+    from zeroq_asr.analyses.batchnorm_taps import find_attention_results, find_batchnorm_taps
+
+    taps = find_batchnorm_taps(model.graph)
+    diverse = find_attention_results(model.graph) if settings.diversity > 0 else ()
+    forward = tap_forward(model.graph, tuple(tap.name for tap in taps) + diverse, device, threads)
+    return lambda number: synthesize_batch(forward, taps, settings, number, device, diverse)
 
 
 def find_data(model: FloatModel, config: GenerateConfig, path: Path) -> SyntheticData | None:

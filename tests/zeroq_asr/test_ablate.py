@@ -1,0 +1,42 @@
+"""The ablation on the toy network: rows, columns, and that a changed part changes something."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from toy_models import save_noise, toy_float_model
+
+import zeroq_asr.adapters
+from zeroq_asr import ablate
+from zeroq_asr.config import GenerateConfig
+from zeroq_asr.pipeline.ablation import standard_variants
+
+
+def test_every_variant_changes_something() -> None:
+    for preset in ("fast", "paper"):
+        config = GenerateConfig.of_preset(preset)
+        names = [variant.name for variant in standard_variants(config)]
+        assert len(set(names)) == len(names)
+        assert names[0] == "real speech" and names[1] == f"preset {preset}" and names[-1] == "random, U[-3, 3]"
+    assert "loss of the paper (one-sided KL)" not in [v.name for v in standard_variants(config)]
+
+
+def test_the_command_prints_a_markdown_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(zeroq_asr.adapters, "load_float_model", lambda reference: toy_float_model())
+    manifest, out = str(save_noise(tmp_path, 3)), tmp_path / "rows.json"
+    words = ["--model", "toy", "--manifest", manifest, "--real", manifest, "--batches", "1", "--quiet"]
+    assert ablate.main([*words, "--only", "no optimisation", "smoothness", "--json", str(out)]) == 0
+    said = capsys.readouterr()
+    lines = [line for line in said.out.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + 5 and said.err == ""
+    assert "W8A8 WER" in lines[0] and "W6A8 same text %" in lines[0]
+    rows = {row["variant"]: row for row in json.loads(out.read_text())["results"]}
+    real, preset, start = rows["real speech"], rows["preset fast"], rows["no optimisation"]
+    assert real["range_error"] == 0 and real["loss"] is None
+    assert preset["loss"] < start["loss"]
+    assert preset["range_error"] != start["range_error"]
+    assert rows["random, U[-3, 3]"]["range_error"] > real["range_error"]
