@@ -150,9 +150,10 @@ def nemo_bytes(
     return gzip.compress(data, 1) if compress else data
 
 
-def changed_config(path: str, value: Any) -> dict[str, Any]:
-    """`small_config` with the value at a dotted path replaced, or removed when `value` is ...; numbers index lists."""
-    config = copy.deepcopy(small_config())
+def changed_config(path: str, value: Any, config: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A config (`small_config`) with the value at a dotted path replaced, or removed when `value` is ...; numbers index
+    lists."""
+    config = copy.deepcopy(small_config() if config is None else config)
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     place: Any = config
     for part in parents:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from hostile_archives import Recipe, archives, damaged, zip_files
 from hostile_configs import configs
+from hostile_conformers import conformers, subwords
 from hostile_weights import pickle_files, tensor_files
 
 
 def hostile_files() -> dict[str, Recipe]:
     """All of them by name; a name occurs once."""
     files: dict[str, Recipe] = {}
-    for group in (damaged, archives, configs, tensor_files, pickle_files, zip_files):
+    for group in (damaged, archives, configs, conformers, subwords, tensor_files, pickle_files, zip_files):
         for name, recipe in group():
             key = f"{group.__name__}: {name}"
             assert key not in files, key
