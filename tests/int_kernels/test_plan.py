@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from random_programs import programs
 
-from int_kernels import INT8, Conv1d, Dyadic, Program, ValueSpec
+from int_kernels import INT8, INT16, INT32, Conv1d, Dyadic, Mean, Multiply, Positions, Program, Step, Sum, ValueSpec
 from int_kernels.native_executable import NativeExecutable
 from int_kernels.plan import plan_slots
 
@@ -36,3 +36,33 @@ def chain(length: int) -> Program:
 def test_a_chain_needs_two_slots_however_long_it_is() -> None:
     assert len(set(plan_slots(chain(50)).values())) == 2
     assert NativeExecutable(chain(40)).memory_bytes(5000) - NativeExecutable(chain(4)).memory_bytes(5000) < 1000
+
+
+def test_gates_share_slots_among_themselves_only() -> None:
+    """Values of length once never keep a slot of frames busy, however many there are."""
+    half = Dyadic(np.array([1 << 30]), np.array([31]))
+    values, steps = [ValueSpec("v0", 2, INT8)], list[Step]()
+    for i in range(20):
+        values += [ValueSpec(f"g{i}", 2, INT8), ValueSpec(f"p{i}", 2, INT32), ValueSpec(f"v{i + 1}", 2, INT8)]
+        steps += [
+            Mean(f"v{i}", f"g{i}", half),
+            Multiply((f"v{i}", f"g{i}"), f"p{i}"),
+            Sum((f"p{i}",), f"v{i + 1}", np.ones((1, 2), int), np.full(2, 8)),
+        ]
+    program = Program(tuple(values), tuple(steps), "v0", ("v20",))
+    slots = plan_slots(program)
+    gates = {slot for name, slot in slots.items() if name.startswith("g")}
+    assert len(gates) == 1 and not gates & {slot for name, slot in slots.items() if not name.startswith("g")}
+    assert len(set(slots.values())) == 3
+
+
+def test_the_plan_is_the_same_for_every_length_and_repeat() -> None:
+    """It is made from the program alone: kinds and strides decide, no length does."""
+    tables = np.zeros((2, 1, 64), int)
+    values = (ValueSpec("x", 2, INT8), ValueSpec("s", 2, INT8), ValueSpec("a", 2, INT16), ValueSpec("y", 2, INT8))
+    steps = (
+        Positions("x", "s", tables, tables),
+        Sum(("x",), "a", np.ones((1, 2), int), np.ones(2, int)),
+        Sum(("a",), "y", np.ones((1, 2), int), np.ones(2, int)),
+    )
+    assert plan_slots(Program(values, steps, "x", ("y",))) == {"s": 0, "a": 0}

@@ -25,7 +25,7 @@ def test_every_backend_equals_exact_arithmetic(backend: str, program: Program, s
         assert (output >= lowest[:, None]).all() and (output <= highest[:, None]).all()
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(
     program=programs(most_channels=12, longest_kernel=9),
     seed=seeds,

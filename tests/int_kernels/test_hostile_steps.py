@@ -1,0 +1,268 @@
+"""Every way in which steps and programs of the ops of attention and gating models can be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from small_programs import (
+    ONE,
+    SIX,
+    SIX_CODES,
+    activation,
+    attended,
+    attention,
+    conv,
+    conv2d,
+    mean,
+    norm,
+    positions,
+    program,
+    table,
+)
+
+from int_kernels import (
+    INT8,
+    INT16,
+    INT32,
+    UINT8,
+    Conv2d,
+    Dyadic,
+    KernelError,
+    Lookup,
+    Mean,
+    Multiply,
+    RangeError,
+    ShapeError,
+    Sum,
+)
+
+HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
+    "conv2d axes": (
+        lambda: Conv2d("x", "y", np.ones((2, 2, 1), int), np.zeros(2, int), 3),
+        ShapeError,
+        "needed 4 axes",
+    ),
+    "conv2d no taps": (lambda: conv2d((2, 2, 0, 1)), ShapeError, r"came \[2, 2, 0, 1\]"),
+    "conv2d height": (lambda: conv2d(height=2), ShapeError, "height: needed at least 3 rows"),
+    "conv2d height 0": (lambda: conv2d(height=0), RangeError, "height: needed an integer from 1"),
+    "conv2d stride": (lambda: conv2d(stride=2), RangeError, r"stride: needed two integers \(rows, frames\); came 2"),
+    "conv2d stride 0": (lambda: conv2d(stride=(1, 0)), RangeError, "stride: needed an integer from 1"),
+    "conv2d padding": (lambda: conv2d(padding=(-1, 0)), RangeError, "padding: needed an integer from 0"),
+    "conv2d groups": (lambda: conv2d(groups=3), ShapeError, "groups: needed a divisor of 2"),
+    "conv2d bias": (
+        lambda: Conv2d("x", "y", np.ones((2, 2, 1, 1), int), np.zeros(3, int), 3),
+        ShapeError,
+        r"needed \[2\]",
+    ),
+    "conv2d raw with clip": (lambda: conv2d(rescale=None, clip=(0, 1)), KernelError, "no clip on a raw accumulator"),
+    "conv2d rescale of rows": (lambda: conv2d((2, 2, 1, 1), rescale=SIX), ShapeError, "needed 1 or 2 multipliers"),
+    "conv2d rows in": (lambda: program(conv2d(height=4), y=(4, INT8)), ShapeError, "'x' with 8 channels; it has 6"),
+    "conv2d rows out": (lambda: program(conv2d(padding=(1, 0)), y=(2, INT8)), ShapeError, "'y' with 6 channels"),
+    "conv2d of int16": (
+        lambda: program(conv2d(), x=(6, INT16), y=(2, INT8)),
+        KernelError,
+        "codes of at most 8 bits as x",
+    ),
+    "conv2d into int16": (lambda: program(conv2d(), y=(2, INT16)), KernelError, "codes or int32 as y"),
+    "conv2d many rows": (
+        lambda: program(conv2d((3, 2, 1, 1), padding=(1 << 14, 0)), y=(6, INT8)),
+        ShapeError,
+        "at most 65536 channels of maps times rows",
+    ),
+    "conv1d into int16": (
+        lambda: program(conv("x", "y", rescale=ONE), y=(6, INT16)),
+        KernelError,
+        "codes or int32 as y",
+    ),
+    "conv over once": (
+        lambda: program(mean(), conv("g", "y", kernel=3, padding=1, rescale=ONE), g=SIX_CODES, y=SIX_CODES),
+        ShapeError,
+        "a kernel of 1 with stride 1 and no padding over once",
+    ),
+    "conv over positions": (
+        lambda: attended(conv("s", "y", stride=2, rescale=ONE)),
+        ShapeError,
+        "no padding over positions of",
+    ),
+    "sum bias": (
+        lambda: Sum(("x",), "y", np.ones((1, 6), int), np.ones(6, int), None, np.zeros(5, int)),
+        ShapeError,
+        r"bias: needed \[6\]",
+    ),
+    "sum of frames and once": (
+        lambda: program(mean(), Sum(("x", "g"), "y", np.ones((2, 6), int), np.ones(6, int)), g=SIX_CODES, y=SIX_CODES),
+        ShapeError,
+        "equally long for every T; 'x' has frames of .* 'g' has once",
+    ),
+    "multiply three": (lambda: Multiply(("x", "x", "x"), "y"), ShapeError, "needed two names"),  # type: ignore[arg-type]
+    "multiply a text": (lambda: Multiply("xx", "y"), KernelError, "a tuple of names"),  # type: ignore[arg-type]
+    "multiply int32": (
+        lambda: program(Multiply(("x", "x"), "y"), x=(6, INT32), y=(6, INT32)),
+        KernelError,
+        "codes or int16 as x_1",
+    ),
+    "multiply into int16": (
+        lambda: program(Multiply(("x", "x"), "y"), y=(6, INT16)),
+        KernelError,
+        "int32 for a product",
+    ),
+    "multiply channels": (lambda: program(Multiply(("x", "x"), "y"), y=(5, INT32)), ShapeError, "'x' with 5 channels"),
+    "multiply once by frames": (
+        lambda: program(mean(), Multiply(("g", "x"), "y"), g=SIX_CODES, y=(6, INT32)),
+        ShapeError,
+        "needed 'x' as long as 'g' for every T, or of length once",
+    ),
+    "mean shift": (
+        lambda: Mean("x", "y", Dyadic(np.array([1 << 30]), np.array([41]))),
+        RangeError,
+        "shifts of 1 to 40",
+    ),
+    "mean of int16": (
+        lambda: program(mean("y"), x=(6, INT16), y=SIX_CODES),
+        KernelError,
+        "codes of at most 8 bits as x",
+    ),
+    "mean into int32": (lambda: program(mean("y"), y=(6, INT32)), KernelError, "codes or int16 as y"),
+    "mean rescale": (lambda: program(Mean("x", "y", SIX), x=(5, INT8), y=(5, INT8)), ShapeError, "1 or 5 multipliers"),
+    "lookup size": (lambda: Lookup("x", "y", np.zeros(100, int)), ShapeError, "needed 2.b entries"),
+    "lookup of fewer bits": (
+        lambda: program(Lookup("x", "y", np.zeros(128, int)), y=SIX_CODES),
+        ShapeError,
+        "needed 256 entries, one per code of uint8; came 128",
+    ),
+    "lookup entry": (
+        lambda: program(Lookup("x", "y", np.full(256, 128)), y=SIX_CODES),
+        RangeError,
+        "table: needed entries within int8, -128 to 127; came 128",
+    ),
+    "lookup wide entry": (lambda: Lookup("x", "y", np.full(256, 1 << 15)), RangeError, "-32768 to 32767"),
+    "lookup of int16": (
+        lambda: program(Lookup("x", "y", np.zeros(256, int)), x=(6, INT16), y=SIX_CODES),
+        KernelError,
+        "at most 8 bits as x",
+    ),
+    "lookup into int32": (
+        lambda: program(Lookup("x", "y", np.zeros(256, int)), y=(6, INT32)),
+        KernelError,
+        "codes or int16 as y",
+    ),
+    "activation kind": (lambda: activation("relu"), KernelError, "kind: needed one of sigmoid, .*; came 'relu'"),
+    "activation operands": (lambda: activation(xs=("x", "x")), ShapeError, "1 names and 1 Dyadic rescales for swish"),
+    "glu operands": (lambda: activation("glu"), ShapeError, "2 names and 2 Dyadic rescales for glu; came 1 and 1"),
+    "activation rescales": (lambda: activation(rescales=(0.5,)), ShapeError, "Dyadic rescales"),
+    "activation multiplier": (lambda: activation(multiplier=5), RangeError, "Dyadic.multiplier"),
+    "activation multiplier real": (lambda: activation(multiplier=0.5), RangeError, "came 0.5"),
+    "activation shift": (lambda: activation(shift=63), RangeError, "shift: needed an integer from 1 to 62"),
+    "activation offset": (
+        lambda: activation(offset=65537),
+        RangeError,
+        "offset: needed an integer from -65536 to 65536",
+    ),
+    "activation clip": (lambda: program(activation(clip=(0, 128)), y=SIX_CODES), RangeError, "a part of int8"),
+    "activation into int32": (lambda: program(activation(), y=(6, INT32)), KernelError, "codes or int16 as y"),
+    "activation channels": (lambda: program(activation(), y=(5, INT8)), ShapeError, "'x' with 5 channels"),
+    "activation per channel": (
+        lambda: program(activation(rescales=(SIX,)), x=(5, INT8), y=(5, INT8)),
+        ShapeError,
+        "1 or 5 multipliers",
+    ),
+    "glu lengths": (
+        lambda: program(mean(), activation("glu", ("x", "g"), (ONE, ONE)), g=SIX_CODES, y=SIX_CODES),
+        ShapeError,
+        "equally long for every T",
+    ),
+    "norm epsilon 0": (lambda: norm(epsilon=0), RangeError, "epsilon: needed an integer from 1"),
+    "norm epsilon": (lambda: norm(epsilon=(1 << 60) + 1), RangeError, "epsilon: needed an integer from 1"),
+    "norm lengths": (lambda: norm(multipliers=np.ones(5, int)), ShapeError, r"same length \[C\]"),
+    "norm bias": (lambda: norm(bias=np.zeros(5, int)), ShapeError, r"bias: needed \[6\]"),
+    "norm shift": (lambda: norm(shift=np.zeros(6, int)), RangeError, "shifts of 1 to 62"),
+    "norm channels": (lambda: program(norm(), x=(5, INT8), y=(5, INT8)), ShapeError, "'x' with 6 channels; it has 5"),
+    "norm of int32": (lambda: program(norm(), x=(6, INT32), y=SIX_CODES), KernelError, "codes or int16 as x"),
+    "norm into int32": (lambda: program(norm(), y=(6, INT32)), KernelError, "codes or int16 as y"),
+    "norm overflow": (
+        lambda: program(norm(bias=np.array([0, 0, 0, (1 << 63) - 1, 0, 0])), y=SIX_CODES),
+        RangeError,
+        "layer_norm 'y' channel 3: needed a sum within 64 bits",
+    ),
+    "norm too wide": (
+        lambda: program(
+            norm(multipliers=np.ones(1025, int), bias=np.zeros(1025, int), shift=np.ones(1025, int)),
+            x=(1025, INT16),
+            y=(1025, INT8),
+        ),
+        ShapeError,
+        "at most 1024 channels of int16",
+    ),
+    "positions fine": (lambda: positions(fine=table(count=63)), ShapeError, "needed fine"),
+    "positions coarse": (lambda: positions(coarse=table(pairs=2)), ShapeError, "needed fine"),
+    "positions empty": (lambda: positions(coarse=table(count=0)), ShapeError, "needed fine"),
+    "positions entries": (lambda: positions(fine=table(value=16385)), RangeError, "-16384 to 16384; came 16385"),
+    "positions channels": (lambda: program(positions(y="y"), y=(4, INT8)), ShapeError, "'y' with 6 channels"),
+    "positions type": (lambda: program(positions(y="y"), y=(6, UINT8)), KernelError, "int8 for sinusoids"),
+    "positions of once": (
+        lambda: program(mean(), positions("g", "y"), g=SIX_CODES, y=SIX_CODES),
+        ShapeError,
+        "'g' with a length of frames; it has once",
+    ),
+    "positions never long enough": (
+        lambda: program(conv("x", "a", padding=300, rescale=ONE), positions("a", "y"), a=SIX_CODES, y=SIX_CODES),
+        ShapeError,
+        "some need at least 1 frames, others at most -344",
+    ),
+    "attention heads": (
+        lambda: attended(attention(heads=4)),
+        ShapeError,
+        "heads: needed a divisor of 6 channels; came 4",
+    ),
+    "attention heads 0": (lambda: attention(heads=0), RangeError, "heads: needed an integer from 1"),
+    "attention content": (lambda: attention(content=np.ones(3, int)), ShapeError, r"content: needed \[2\]"),
+    "attention negative": (
+        lambda: attention(position=np.array([1, -1])),
+        RangeError,
+        "position: needed numbers of at least 0",
+    ),
+    "attention shift": (lambda: attention(shift=0), RangeError, "shift: needed an integer from 1 to 62"),
+    "attention rescale": (
+        lambda: attended(attention(rescale=Dyadic(np.full(5, 1 << 30), np.full(5, 9)))),
+        ShapeError,
+        "1 or 6 multipliers",
+    ),
+    "attention of int16": (
+        lambda: attended(attention(), x=(6, INT16)),
+        KernelError,
+        "codes of at most 8 bits as qu",
+    ),
+    "attention into int32": (lambda: attended(attention(), y=(6, INT32)), KernelError, "codes or int16 as y"),
+    "attention without positions": (lambda: attended(attention("x")), ShapeError, "needed 'x' of positions of"),
+    "attention at other positions": (
+        lambda: program(
+            conv("x", "a", kernel=3, rescale=ONE), positions("a"), attention(), a=SIX_CODES, s=SIX_CODES, y=SIX_CODES
+        ),
+        ShapeError,
+        "needed 's' of positions of",
+    ),
+    "attention clip": (lambda: attended(attention(clip=(0, 200))), RangeError, "a part of int8"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_steps_and_programs_are_refused(name: str) -> None:
+    make, error, message = HOSTILE[name]
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_sound_ones_are_taken() -> None:
+    """What the hostile ones were made from."""
+    made = [
+        program(conv2d(), y=(2, INT8)),
+        program(activation(), y=SIX_CODES),
+        program(norm(), y=SIX_CODES),
+        program(mean("y"), y=SIX_CODES),
+        attended(attention()),
+    ]
+    assert [p.lengths["y"].kind for p in made] == ["frames", "frames", "frames", "once", "frames"]
+    assert made[-1].longest_input == 4 * 64 and made[-1].lengths["s"].kind == "positions"
