@@ -11,9 +11,11 @@ from torch import Tensor
 
 from eval.latency import forget_peak_memory
 from zeroq_asr.engines import load_float, noise
+from zeroq_asr.ir.ops import OPS
 from zeroq_asr.ir.types import Graph, Node
-from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
+from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
+from zeroq_asr.runtime.float_ops import OPERATIONS, Signal
 
 Run = Callable[[], Tensor]
 
@@ -43,7 +45,7 @@ def open_eager(reference: str, batch: int, frames: int, threads: int) -> Run:
 def open_channels_last(reference: str, batch: int, frames: int, threads: int) -> Run:
     """Return the run of our float executor: two-dimensional convolutions, channels last, BatchNorms folded."""
     graph, mel = _prepare(reference, batch, frames, threads)
-    executor = FloatExecutor(fold_batchnorm(graph))
+    executor = FloatExecutor(prepare(graph))
     (result,) = graph.outputs
     del graph
     gc.collect()
@@ -60,6 +62,8 @@ def _prepare(reference: str, batch: int, frames: int, threads: int) -> tuple[Gra
 def _step(node: Node, values: Mapping[str, Tensor]) -> Tensor:
     x, *others = (values[name] for name in node.inputs)
     if node.op == "conv1d":
+        if others[0].shape[2] == 1 and not node.integer("masked"):  # what NeMo calls Linear
+            return F.linear(x.transpose(1, 2), others[0][:, :, 0], *others[1:]).transpose(1, 2)
         geometry = [node.integer(name) for name in ("stride", "padding", "dilation", "groups")]
         return F.conv1d(x, others[0], others[1] if len(others) > 1 else None, *geometry)
     if node.op == "batch_norm":
@@ -69,6 +73,11 @@ def _step(node: Node, values: Mapping[str, Tensor]) -> Tensor:
         return F.batch_norm(x, mean, var, gamma, beta, training=False, eps=eps)
     if node.op == "relu":
         return F.relu(x)
-    for other in others:
-        x = x + other
-    return x
+    if node.op == "add":
+        for other in others:
+            x = x + other
+        return x
+    count = OPS["float", node.op].operands
+    assert count is not None
+    operands = [Signal(value.unsqueeze(2), None) for value in (x, *others[: count - 1])]
+    return OPERATIONS[node.op](node, operands, others[count - 1 :]).data.squeeze(2)

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nemo_files import nemo_bytes
+from toy_conformer import toy_conformer
 from toy_models import save_toy, toy_integer_model
 
-from zeroq_asr.adapters import load_float_model
-from zeroq_asr.engines import installed_peers, load_float, noise
+from zeroq_asr.adapters import FloatModel, load_float_model
+from zeroq_asr.engines import installed_peers, load_float, noise, torch_float
 from zeroq_asr.engines.native import native_name, open_native
 from zeroq_asr.engines.torch_float import open_channels_last, open_eager
 from zeroq_asr.export import to_onnx
 from zeroq_asr.ir import Array
+from zeroq_asr.ir.frontend_spec import FrontendSpec
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.runtime.float_executor import FloatExecutor
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
@@ -38,6 +40,18 @@ def test_torch_computes_the_float_model_both_ways(checkpoint: str, open_engine: 
     run = open_engine(checkpoint, BATCH, FRAMES, 1)
     for _ in range(2):  # a second run finds the same values
         np.testing.assert_allclose(run(), expected(checkpoint), rtol=1e-4, atol=1e-5)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("open_engine", [open_eager, open_channels_last])
+def test_torch_computes_an_attention_model_both_ways(
+    open_engine: type[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, spec = toy_conformer(), FrontendSpec(n_mels=8)
+    model = FloatModel(graph, spec, ("a",), "0" * 64, "toy", "conformer")
+    monkeypatch.setattr(torch_float, "load_float", lambda reference: model)
+    run = open_engine("toy", BATCH, FRAMES, 1)
+    logits = FloatExecutor(graph).run(noise(BATCH, 8, FRAMES))["logits"]
+    np.testing.assert_allclose(run(), logits, rtol=1e-4, atol=2e-5)  # type: ignore[operator]
 
 
 def test_our_engine_runs_the_whole_program(tmp_path: Path) -> None:
