@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import (
     CELLS_DIR,
     DEVICE,
+    NONLINEAR,
     PRESET,
     PRESETS,
     RANGE_METHODS,
@@ -24,6 +26,7 @@ from zeroq_asr.config import (
 from zeroq_asr.errors import ConfigError
 
 if TYPE_CHECKING:
+    from zeroq_asr.pipeline.evaluate import TestSet
     from zeroq_asr.pipeline.table import Plan
     from zeroq_asr.report.sheet import Sheet
 
@@ -42,19 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_common_flags(parser, "manifest")
     parser.add_argument(
-        "--bits", type=int, nargs="+", default=list(TABLE_BITS), metavar="N", help="weight bits (default: 8 6 4)"
-    )
-    act_bits = QuantizeConfig.act_bits
-    parser.add_argument("--act-bits", type=int, default=act_bits, metavar="N", help="activation bits (default: 8)")
-    ranges = QuantizeConfig.range_method
-    parser.add_argument("--ranges", choices=RANGE_METHODS, default=ranges, help="clipping (default: %(default)s)")
-    parser.add_argument(
         "--calibrations", nargs="+", choices=CALIBRATIONS, default=list(CALIBRATIONS), help="rows (default: all three)"
     )
-    parser.add_argument(
-        "--seeds", type=int, default=TABLE_SEEDS, metavar="N", help="independent runs (default: %(default)s)"
-    )
     add_bench_flags(parser)
+    parser.add_argument(
+        "--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)"
+    )
     parser.add_argument("--output", metavar="DIR", help="also write table.md, table.csv and table.json there")
     parser.add_argument("--markdown", metavar="FILE", help="also write the table as Markdown")
     parser.add_argument("--csv", metavar="FILE", help="also write the table as CSV")
@@ -65,7 +61,18 @@ def build_parser() -> argparse.ArgumentParser:
 def add_bench_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that every verb built on cells has."""
     parser.add_argument(
-        "--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)"
+        "--bits", type=int, nargs="+", default=list(TABLE_BITS), metavar="N", help="weight bits (default: 8 6 4)"
+    )
+    act_bits = QuantizeConfig.act_bits
+    parser.add_argument("--act-bits", type=int, default=act_bits, metavar="N", help="activation bits (default: 8)")
+    ranges = QuantizeConfig.range_method
+    parser.add_argument("--ranges", choices=RANGE_METHODS, default=ranges, help="clipping (default: %(default)s)")
+    nonlinear = QuantizeConfig.nonlinear
+    parser.add_argument(
+        "--nonlinear", choices=NONLINEAR, default=nonlinear, help="swish, GLU, ... (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=TABLE_SEEDS, metavar="N", help="independent runs (default: %(default)s)"
     )
     parser.add_argument(
         "--preset", choices=PRESETS, default=PRESET, help="how synthetic data is made (default: %(default)s)"
@@ -92,15 +99,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    if not 1 <= arguments.seeds <= 100:
-        raise ConfigError(f"--seeds: needed 1 to 100, came {arguments.seeds}")
     from zeroq_asr.pipeline.cells import CellStore
     from zeroq_asr.pipeline.evaluate import read_test_set
     from zeroq_asr.pipeline.table import Table, table_sheet
     from zeroq_asr.zoo import shipped_sets
 
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
-    table = Table(_plan(arguments), sets, CellStore(Path(arguments.cells), arguments.fresh))
+    plan = bench_plan(arguments, chosen_models(arguments.model), read_test_set(arguments.real))
+    plan = replace(plan, calibrations=tuple(dict.fromkeys(arguments.calibrations)))
+    table = Table(plan, sets, CellStore(Path(arguments.cells), arguments.fresh))
     with progress(table.count_steps(), "table", arguments.quiet) as bar:
         sheet = table_sheet(table.fill(bar.advance))
     print(sheet.to_text(), end="", flush=True)
@@ -108,18 +115,22 @@ def _main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
+def bench_plan(arguments: argparse.Namespace, models: tuple[str, ...], real: TestSet) -> Plan:
+    """The plan that the flags of `add_bench_flags` describe. Raises ConfigError."""
     from zeroq_asr.pipeline.cells_scores import BenchSettings
-    from zeroq_asr.pipeline.evaluate import read_test_set
     from zeroq_asr.pipeline.table import Plan
 
+    if not 1 <= arguments.seeds <= 100:
+        raise ConfigError(f"--seeds: needed 1 to 100, came {arguments.seeds}")
     return Plan(
-        models=chosen_models(arguments.model),
+        models=models,
         bits=tuple(dict.fromkeys(arguments.bits)),
-        config=QuantizeConfig(act_bits=arguments.act_bits, range_method=arguments.ranges),
-        calibrations=tuple(dict.fromkeys(arguments.calibrations)),
+        config=QuantizeConfig(
+            act_bits=arguments.act_bits, range_method=arguments.ranges, nonlinear=arguments.nonlinear
+        ),
+        calibrations=CALIBRATIONS,
         seeds=tuple(range(arguments.seeds)),
-        settings=BenchSettings(arguments.preset, read_test_set(arguments.real), arguments.threads, arguments.device),
+        settings=BenchSettings(arguments.preset, real, arguments.threads, arguments.device),
     )
 
 

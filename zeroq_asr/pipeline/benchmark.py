@@ -53,11 +53,11 @@ class Engine:
     size_bytes: int
 
 
-def prepare(plan: Plan, folder: Path, on_step: OnStep) -> tuple[list[Engine], int]:
+def prepare(plan: Plan, folder: Path, on_step: OnStep, peers: bool = True) -> tuple[list[Engine], int]:
     """Write every engine's file into `folder`; return the engines, ours first, and the multiply-accumulates of a run.
 
-    A quantized file has no float weights: only our kernels run it. `on_step` hears what is done next.
-    Raises ZeroqError.
+    peers: other vendors' engines too, where they are installed. A quantized file has no float weights: only our kernels
+    run it. `on_step` hears what is done next. Raises ZeroqError.
     """
     if find_model_kind(plan.model) in ("quantized", "synthetic"):  # load_model says what is wrong with the second
         return [_native(plan, Path(plan.model))], _macs(plan, load_model(plan.model).graph)
@@ -66,7 +66,8 @@ def prepare(plan: Plan, folder: Path, on_step: OnStep) -> tuple[list[Engine], in
     macs = _macs(plan, model.graph)
     path = folder / "int8.safetensors"
     _quantize(plan, model, path)
-    return [_native(plan, path), *_torch(plan, model), *_peers(plan, model, folder, on_step)], macs
+    others = _peers(plan, model, folder, on_step) if peers else []
+    return [_native(plan, path), *_torch(plan, model), *others], macs
 
 
 def run(plan: Plan, engines: Sequence[Engine], macs: int, on_round: Callable[[], None]) -> list[Row]:

@@ -114,6 +114,7 @@ def _facts(members: Sequence[Json], baseline: Json) -> Row:
         "size_bytes": members[0]["size_bytes"],
         "macs": members[0]["macs"],
         "bops": members[0]["bops"],
+        "product_bops": members[0]["product_bops"],
     }
 
 

@@ -25,11 +25,15 @@ DOTS_PER_INCH = 100
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One spectrogram float32 [n_mels, T], its title, and the text read in it (None: nothing is said about text)."""
+    """One spectrogram float32 [n_mels, T], its title, and the text read in it (None: nothing is said about text).
+
+    more: further lines below, such as what another decoder reads.
+    """
 
     title: str
     mel: npt.NDArray[np.float32]
     text: str | None = None
+    more: tuple[str, ...] = ()
 
 
 def draw_panels(panels: Sequence[Panel], hop_ms: float, columns: int = 1) -> Figure:
@@ -70,6 +74,7 @@ def _draw(ax: Axes, panel: Panel, hop_ms: float) -> AxesImage:
     if panel.text is not None:
         words = f"“{panel.text}”" if panel.text else "(no text)"
         label += "\n" + textwrap.fill("the float model reads: " + words, 80, max_lines=3)
+    label += "".join("\n" + textwrap.fill(line, 80, max_lines=3) for line in panel.more)
     ax.set_xlabel(label, parse_math=False)
     return image
 
