@@ -12,13 +12,13 @@ from zeroq_asr.errors import ConfigError
 DEFAULT_MODEL = "quartznet-voice-1m"
 
 _DATA = Path(__file__).parent / "data"
-_MODELS: dict[str, str] = {DEFAULT_MODEL: "quartznet-voice-1m.nemo"}
+_MODELS = (DEFAULT_MODEL, "conformer-voice-2m")
 _SETS = ("clean", "other")
 
 
 def shipped_models() -> tuple[str, ...]:
     """The names that ``--model`` takes beside files and hub names."""
-    return tuple(_MODELS)
+    return _MODELS
 
 
 def shipped_sets() -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def model_path(name: str) -> Path:
     """The .nemo file of a shipped model. Raises ConfigError for a name that is not shipped."""
     if name not in _MODELS:
         raise ConfigError(f"model {name!r}: not a shipped model; needed one of {', '.join(_MODELS)}")
-    return _DATA / _MODELS[name]
+    return _DATA / f"{name}.nemo"
 
 
 def manifest_path(name: str) -> Path:
