@@ -31,6 +31,7 @@ from int_kernels.reference.exponential import LEAST_OCTAVES, OCTAVE, exp2_negati
 from int_kernels.reference.positions import positions
 
 Real = NDArray[np.float64]
+ONE = Dyadic(np.array([1 << 30]), np.array([30]))
 SCALE = 1 / 32  # of the codes of queries, keys and positions
 
 
@@ -115,14 +116,26 @@ def test_mixed_values() -> None:
     assert_stated("attention", "of y at 500 keys", float(max(errors)))
 
 
-@pytest.mark.parametrize("sharpness", SHARPNESS)
-@pytest.mark.parametrize("frames", [1, 2, 50, 500, 1500])
+@pytest.mark.parametrize(
+    ("frames", "sharpness"), [*[(n, sharp) for n in (1, 2, 50, 500) for sharp in SHARPNESS], (1500, 0.25), (1500, 3.0)]
+)
 def test_deferred_normalisation_keeps_what_8_bit_probabilities_lose(frames: int, sharpness: float) -> None:
     """Ours stays within 0.3 % at any length; with 8-bit probabilities a broad attention to 500 keys is mostly gone."""
     ours, real, coarse = results(frames, sharpness)
     assert relative(ours, real) < 0.003
     if frames >= 500 and sharpness <= 0.5:
         assert relative(coarse, real) > 0.5
+
+
+@pytest.mark.parametrize("frames", [2, 100, 2000])
+def test_the_worst_attention_there_is(frames: int) -> None:
+    """One key beyond all others by a little more than 15 octaves: their weights round to 0, their mass is lost."""
+    made = Attention("qu", "qv", "k", "v", "p", "y", 1, *[np.array([15 * 65536 + 300])] * 2, 1, ONE)
+    alone = (np.arange(frames) == 0).astype(np.int64)[None, :]
+    e = weights(made, 0, 2 + 0 * alone, 0 * alone, alone, np.zeros((1, 2 * frames - 1), np.int64))
+    assert e[0].tolist() == [16384] + [0] * (frames - 1)
+    lost = (frames - 1) * 2.0 ** -(15 + 300 / 65536)
+    assert 0.4 * frames / 32768 < lost / (1 + lost) < 0.0055 + frames / 16384
 
 
 def test_mass_of_many_small_weights_survives(backend: str) -> None:
@@ -139,17 +152,16 @@ def run(backend: str, made: Attention, xs: list[NDArray[np.int64]], y_type: IntT
     width = len(xs[0])
     values = [ValueSpec("x", 4 * width, INT8)]
     steps: list[Any] = []
-    exact = Dyadic(np.array([1 << 30]), np.array([30]))
     for i, name in enumerate(("qu", "qv", "k", "v")):
         values.append(ValueSpec(name, width, INT8))
         pick = np.zeros((width, 4 * width, 1), int)
         pick[np.arange(width), i * width + np.arange(width), 0] = 1
-        steps.append(Conv1d("x", name, pick, np.zeros(width, int), rescale=exact))
+        steps.append(Conv1d("x", name, pick, np.zeros(width, int), rescale=ONE))
     values += [ValueSpec("s", width, INT8), ValueSpec("p", width, INT8), ValueSpec("y", width, y_type)]
     fine, coarse = sinusoid_tables(width, 4096)
     steps.append(Positions("x", "s", fine, coarse))
     weight = (np.eye(width, dtype=int) if xs[4].any() else np.zeros((width, width), int))[:, :, None]
-    steps += [Conv1d("s", "p", weight, np.zeros(width, int), rescale=exact), made]
+    steps += [Conv1d("s", "p", weight, np.zeros(width, int), rescale=ONE), made]
     program = Program(tuple(values), tuple(steps), "x", ("y",))
     (y,) = compile_program(program, backend).run([np.concatenate(xs[:4])])[0]
     return y
