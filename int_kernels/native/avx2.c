@@ -138,7 +138,8 @@ ZQ_TARGET static void block(const int16_t *columns, const int16_t *weight, size_
     }
 }
 
-/* weight[r][2 * pairs] = row o + r as 16-bit numbers, for `count` rows and up to a whole block: the last is repeated. */
+/* weight[r][2 * pairs] = row o + r as 16-bit numbers, for `count` rows and up to a whole block: the last is
+ * repeated. */
 ZQ_TARGET static void widen(const zq_step *step, int32_t o, int32_t count, size_t taps, size_t pairs, int16_t *weight)
 {
     for (int32_t r = 0; r < zq_ceil_div(count, ROWS) * ROWS; r++, weight += 2 * pairs) {

@@ -42,7 +42,8 @@ ZQ_TARGET_INLINE void load_fixed(const operand *o, const char *row, int32_t t0, 
 /* u[t] = saturate(round(u * sigma * m / 2^r) + offset): what a glu makes of its factor and sigma of its gate. */
 ZQ_TARGET_INLINE void multiply_gates(const zq_step *step, const int32_t *sigma, int32_t n, int32_t *u)
 {
-    const __m512i factor = _mm512_set1_epi64(step->factor), half = _mm512_set1_epi64((int64_t)1 << (step->factor_shift - 1));
+    const __m512i factor = _mm512_set1_epi64(step->factor);
+    const __m512i half = _mm512_set1_epi64((int64_t)1 << (step->factor_shift - 1));
     const __m512i lo = _mm512_set1_epi64((int64_t)step->clip_lo - step->offset);
     const __m512i hi = _mm512_set1_epi64((int64_t)step->clip_hi - step->offset);
     const __m512i offset = _mm512_set1_epi32(step->offset);

@@ -88,14 +88,14 @@ ZQ_TARGET_INLINE void interleave(const __m512i tap[4], uint8_t *columns)
 }
 
 /* kernel = 1, stride = 1, padding = 0: the columns are the rows themselves. */
-ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t channels, int32_t t0, __m512i flip,
-                                  uint8_t *columns)
+ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t pitch, int32_t channels, int32_t t0,
+                                  __m512i flip, uint8_t *columns)
 {
     const __mmask64 mask = zq_first_bytes(frames - t0);
     int32_t c = 0;
     for (x += t0; c + 4 <= channels; c += 4, columns += 256) {
         __m512i tap[4];
-        for (int32_t i = 0; i < 4; i++, x += frames) {
+        for (int32_t i = 0; i < 4; i++, x += pitch) {
             tap[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), flip);
             _mm_prefetch(x + 128, _MM_HINT_T1); /* for the next tile: rows lie too far apart to be foreseen */
         }
@@ -103,7 +103,7 @@ ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t channel
     }
     if (c < channels) {
         __m512i tap[4] = {flip, flip, flip, flip};
-        for (int32_t i = 0; i < channels - c; i++, x += frames)
+        for (int32_t i = 0; i < channels - c; i++, x += pitch)
             tap[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), flip);
         interleave(tap, columns);
     }
@@ -116,7 +116,7 @@ ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const z
     const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
     const __m512i flip = x->storage == ZQ_INT8 ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
     if (step->op == ZQ_CONV1D && step->kernel == 1 && step->stride == 1 && step->padding == 0) {
-        gather_rows(zq_row(state, step->x[0], first), frames, maps, unit->t0, flip, columns);
+        gather_rows(zq_row(state, step->x[0], first), frames, state->pitch[step->x[0]], maps, unit->t0, flip, columns);
         return;
     }
     const int32_t quads = (int32_t)quads_of(state->program, step);
@@ -155,24 +155,24 @@ ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const z
         zq_dot(&c##r, x2, four);                              \
         zq_dot(&d##r, x3, four);                              \
     }
-#define FINISH(r)                                             \
-    {                                                         \
-        __m512i row[4] = {a##r, b##r, c##r, d##r};            \
-        zq_finish_row(state, step, o + r, (o + r) * rows_y + row_y, t0, n, row, 0); \
+#define FINISH(r)                                                                    \
+    {                                                                                \
+        __m512i row[4] = {a##r, b##r, c##r, d##r};                                   \
+        zq_finish_row(state, step, o + r, (o + r) * rows_y + row_y, t0, n, row, 0);  \
     }
-#define BLOCK(rows)                                                                                             \
+#define BLOCK(rows)                                                                                                \
     ZQ_TARGET static void block_##rows(const zq_state *state, const zq_step *step, int32_t o, const int32_t *bias, \
-                                       const int8_t *weight, const uint8_t *columns, size_t quads, int32_t row_y, int32_t t0, \
-                                       int32_t n)                                                               \
-    {                                                                                                           \
-        const int32_t rows_y = zq_rows_out(step);                                                                \
-        EACH_##rows(START);                                                                                     \
-        for (size_t quad = 0; quad < quads; quad++, columns += 256, weight += 4 * rows) {                       \
-            const __m512i x0 = _mm512_loadu_si512(columns), x1 = _mm512_loadu_si512(columns + 64);              \
-            const __m512i x2 = _mm512_loadu_si512(columns + 128), x3 = _mm512_loadu_si512(columns + 192);       \
-            EACH_##rows(ADD)                                                                                    \
-        }                                                                                                       \
-        EACH_##rows(FINISH)                                                                                     \
+                                       const int8_t *weight, const uint8_t *columns, size_t quads, int32_t row_y,  \
+                                       int32_t t0, int32_t n)                                                      \
+    {                                                                                                              \
+        const int32_t rows_y = zq_rows_out(step);                                                                  \
+        EACH_##rows(START);                                                                                        \
+        for (size_t quad = 0; quad < quads; quad++, columns += 256, weight += 4 * rows) {                          \
+            const __m512i x0 = _mm512_loadu_si512(columns), x1 = _mm512_loadu_si512(columns + 64);                 \
+            const __m512i x2 = _mm512_loadu_si512(columns + 128), x3 = _mm512_loadu_si512(columns + 192);          \
+            EACH_##rows(ADD)                                                                                       \
+        }                                                                                                          \
+        EACH_##rows(FINISH)                                                                                        \
     }
 
 BLOCK(1)

@@ -12,7 +12,8 @@ ZQ_TARGET static void add_up(const zq_state *state, const zq_step *step, int32_t
     const __m512i lower = _mm512_set1_epi32(65535);
     for (int32_t t = 0; t < ZQ_TILE; t += 32) {
         const __mmask16 mask_a = zq_first_numbers(n - t), mask_b = zq_first_numbers(n - t - 16);
-        __m512i sum_a = _mm512_setzero_si512(), low_a = sum_a, high_a = sum_a, sum_b = sum_a, low_b = sum_a, high_b = sum_a;
+        __m512i sum_a = _mm512_setzero_si512(), low_a = sum_a, high_a = sum_a;
+        __m512i sum_b = sum_a, low_b = sum_a, high_b = sum_a;
         for (int32_t c = 0; c < x->channels; c++) {
             const char *row = zq_row(state, step->x[0], c);
             const __m512i a = zq_load_numbers(row, x->storage, t0 + t, mask_a);
@@ -56,7 +57,8 @@ ZQ_TARGET static void apply(const zq_state *state, const zq_step *step, int32_t 
             const __m512i q = load_eight(row, x->storage, t0 + t, mask);
             const __m512i product = _mm512_mullo_epi64(q, _mm512_loadu_si512(norms->factor + t));
             const __m512i shifts = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const void *)(norms->shift + t)));
-            const __m512i z = _mm512_srav_epi64(_mm512_sub_epi64(product, _mm512_loadu_si512(norms->taken + t)), shifts);
+            const __m512i taken = _mm512_loadu_si512(norms->taken + t);
+            const __m512i z = _mm512_srav_epi64(_mm512_sub_epi64(product, taken), shifts);
             const __m512i codes = _mm512_sra_epi64(_mm512_add_epi64(_mm512_mul_epi32(z, m), added), count);
             const __m512i inside = _mm512_min_epi64(_mm512_max_epi64(codes, lo), hi);
             if (y->storage == ZQ_INT16)

@@ -148,7 +148,7 @@ ZQ_INLINE size_t zq_size(int32_t storage)
 ZQ_INLINE char *zq_row(const zq_state *state, int32_t value, int32_t channel)
 {
     const size_t size = zq_size(state->program->values[value].storage);
-    return (char *)state->data[value] + (size_t)channel * (size_t)state->frames[value] * size;
+    return (char *)state->data[value] + (size_t)channel * (size_t)state->pitch[value] * size;
 }
 
 /* row[t] as int32. */

@@ -29,9 +29,18 @@ static int32_t frames_of(const zq_value *value, int32_t T)
     return value->length == ZQ_ONCE ? 1 : (int32_t)(value->length == ZQ_PER_FRAME ? frames : 2 * frames - 1);
 }
 
+/* Numbers from one row to the next. In the arena of a large processor rows start at multiples of 64 bytes: no vector
+ * crosses a line of the cache. */
+static int32_t pitch_of(const zq_value *value, int32_t T)
+{
+    const int32_t frames = frames_of(value, T), line = 64 / (int32_t)zq_size(value->storage);
+    if (value->place < 0 || ZQ_TILE < 64 || frames == 1) return frames;
+    return zq_ceil_div(frames, line) * line;
+}
+
 static uint64_t value_bytes(const zq_value *value, int32_t T)
 {
-    return aligned((uint64_t)value->channels * (uint64_t)frames_of(value, T) * zq_size(value->storage));
+    return aligned((uint64_t)value->channels * (uint64_t)pitch_of(value, T) * zq_size(value->storage));
 }
 
 static uint64_t slot_bytes(const zq_program *program, int32_t slot, int32_t T)
@@ -69,7 +78,7 @@ static int is_length_possible(const zq_program *program, int32_t T)
 /* The arena starts with the tables of zq_state; 64 more bytes let it start anywhere. */
 static uint64_t tables_bytes(const zq_program *program)
 {
-    return 64 + aligned((uint64_t)program->values_count * (sizeof(void *) + sizeof(int32_t)));
+    return 64 + aligned((uint64_t)program->values_count * (sizeof(void *) + 2 * sizeof(int32_t)));
 }
 
 uint64_t zq_values_bytes(const zq_program *program, int32_t T)
@@ -128,10 +137,12 @@ zq_status zq_prepare(const zq_program *program, int32_t T, const void *input, vo
     state->program = program;
     state->data = (void **)free_bytes;
     state->frames = (int32_t *)(state->data + program->values_count);
+    state->pitch = state->frames + program->values_count;
     free_bytes += tables_bytes(program) - 64;
     for (int32_t v = 0; v < program->values_count; v++) {
         const int32_t place = program->values[v].place;
         state->frames[v] = frames_of(&program->values[v], T);
+        state->pitch[v] = pitch_of(&program->values[v], T);
         if (place < 0) state->data[v] = place == ZQ_INPUT ? (void *)(uintptr_t)input : outputs[ZQ_OUTPUT(place)];
     }
     for (int32_t slot = 0; slot < program->slots_count; slot++) {

@@ -1,11 +1,13 @@
-/* Many utterances, many workers (host only). Workers that wait are asleep. */
+/* Many utterances, many workers (host only). Workers that wait for long are asleep. */
 #define _POSIX_C_SOURCE 200809L
 #include "threads.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-/* What the workers of one zq_run_many share; the fields below `mutex` are guarded by it. */
+enum { PAUSES = 1000 }; /* of a waiting worker before it falls asleep: ten to fifty microseconds */
+
+/* What the workers of one zq_run_many share; the fields from `workers` to `status` are guarded by the mutex. */
 typedef struct {
     const zq_program *program;
     const zq_kernels *kernels;
@@ -19,9 +21,9 @@ typedef struct {
     int32_t workers;      /* how many take part; 0 until all are started */
     int32_t started;
     int32_t next;         /* the next utterance to take */
-    int32_t arrived;      /* at the barrier */
-    uint32_t round;       /* of the barrier */
     zq_status status;     /* the first failure */
+    int32_t arrived;      /* at the barrier; atomic, as the next */
+    uint32_t round;       /* of the barrier; changed with the mutex held */
 } zq_pool;
 
 static uint64_t most_values_bytes(const zq_pool *pool)
@@ -49,17 +51,35 @@ static void *allocate(uint64_t bytes)
     return bytes <= SIZE_MAX ? malloc((size_t)bytes) : NULL;
 }
 
-/* Sleep until every worker is here. */
+/* For a moment nothing else is done here. */
+static void pause_briefly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Wait until every worker is here: awake for some microseconds, as most steps end together, then asleep. */
 static void barrier(zq_pool *pool)
 {
-    pthread_mutex_lock(&pool->mutex);
-    const uint32_t round = pool->round;
-    if (++pool->arrived == pool->workers) {
-        pool->arrived = 0;
-        pool->round++;
+    /* it can't change before this worker has come */
+    const uint32_t round = __atomic_load_n(&pool->round, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&pool->arrived, 1, __ATOMIC_ACQ_REL) == pool->workers) {
+        __atomic_store_n(&pool->arrived, 0, __ATOMIC_RELAXED);
+        pthread_mutex_lock(&pool->mutex);
+        __atomic_store_n(&pool->round, round + 1, __ATOMIC_RELEASE);
         pthread_cond_broadcast(&pool->changed);
+        pthread_mutex_unlock(&pool->mutex);
+        return;
     }
-    while (round == pool->round) pthread_cond_wait(&pool->changed, &pool->mutex);
+    for (int32_t i = 0; i < PAUSES; i++) {
+        if (__atomic_load_n(&pool->round, __ATOMIC_ACQUIRE) != round) return;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    while (__atomic_load_n(&pool->round, __ATOMIC_ACQUIRE) == round) pthread_cond_wait(&pool->changed, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
 }
 

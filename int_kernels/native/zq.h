@@ -79,11 +79,12 @@ typedef struct {
     int32_t values_count, steps_count, slots_count, outputs_count;
 } zq_program;
 
-/* One utterance while it runs: where each value lies and how long it is. */
+/* One utterance while it runs: where each value lies, how long it is, how far apart its rows are. */
 typedef struct {
     const zq_program *program;
     void **data;     /* [values_count] */
     int32_t *frames; /* [values_count] */
+    int32_t *pitch;  /* [values_count] numbers from one row to the next */
 } zq_state;
 
 typedef struct zq_kernels zq_kernels; /* kernels.h */

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from ctypes import POINTER, Structure, byref, c_int32, c_int64, c_void_p
+from ctypes import c_int64
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,6 @@ from int_kernels.native_executable import NativeExecutable
 
 RANDOM = np.random.default_rng(0)
 GROUPS = ((33, 256), (39, 256), (51, 512), (63, 512), (75, 512))  # kernel, channels
-
-
-class _State(Structure):
-    _fields_ = [("program", c_void_p), ("data", c_void_p), ("frames", c_void_p)]
 
 
 class Builder:
@@ -111,22 +107,7 @@ class Peak:
 
 def time_steps(executable: NativeExecutable, x: NDArray[Any]) -> list[int]:
     """Nanoseconds of each step, run one after the other on this thread."""
-    library, layout, kernels = executable._library, executable._layout.program, executable._kernels
-    library.zq_prepare.argtypes = [c_void_p, c_int32, c_void_p, POINTER(c_void_p), c_void_p, c_void_p]
-    library.zq_units.argtypes = [c_void_p, c_int32]
-    library.zq_run_units.argtypes = [c_void_p, c_void_p, c_int32, c_int32, c_int32, c_void_p]
-    outputs = executable._empty_outputs(x.shape[1])
-    pointers = (c_void_p * len(outputs))(*(y.ctypes.data for y in outputs))
-    arena = np.zeros(executable.memory_bytes(x.shape[1]), np.uint8)
-    scratch = arena.ctypes.data + library.zq_values_bytes(layout, x.shape[1])
-    state, times = _State(), []
-    library.zq_prepare(byref(layout), x.shape[1], x.ctypes.data, pointers, arena.ctypes.data, byref(state))
-    for step in range(layout.steps_count):
-        units = library.zq_units(byref(state), step)
-        start = time.thread_time_ns()
-        library.zq_run_units(kernels, byref(state), step, 0, units, scratch)
-        times.append(time.thread_time_ns() - start)
-    return times
+    return [spent for _, _, spent in executable.profile(x, time.thread_time_ns)]
 
 
 def multiplications(step: Step, program: Program, frames: int) -> int:

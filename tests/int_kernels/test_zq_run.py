@@ -55,3 +55,14 @@ def test_other_lengths_are_refused(program: Program) -> None:
     arena = np.zeros(1 << 20, np.uint8)
     for frames in (program.shortest_input - 1, 0, -1, -(1 << 31), (1 << 20) + 1, (1 << 31) - 1):
         assert call(program, x, arena, arena.size, frames)[0] == ZQ_BAD_LENGTH
+
+
+@settings(max_examples=10)
+@given(program=programs(), size=lengths(100))
+def test_a_profile_names_every_step(kernels: str, program: Program, size: int) -> None:
+    """In order, with whole nanoseconds; the steps really run, by the given clock."""
+    ticks = iter(range(10**6))
+    x = inputs(program, 7, [size])[0]
+    times = NativeExecutable(program).profile(x, lambda: next(ticks))
+    assert times == [(step.y, type(step).__name__, 1) for step in program.steps]
+    assert all(spent >= 0 for _, _, spent in NativeExecutable(program).profile(x))
