@@ -85,7 +85,10 @@ CONFIG_CHANGES: dict[str, list[Any]] = {
     "encoder.jasper.0.separable": [False, "yes please", 1],
     "encoder.jasper.0.groups": [0, 3, -1, 10**9],
     "encoder.jasper.0.heads": [0, 3, -2, 4],
-    "encoder.jasper.0.se": [True],
+    "encoder.jasper.0.se": [True, "yes please", 1, {}],
+    "encoder.jasper.0.se_reduction_ratio": [0, -8, 10**9, "8", 1.5],
+    "encoder.jasper.0.se_context_size": ["all", 10**12, [1]],
+    "encoder.jasper.0.se_context_window": ["all", 10**12],
     "encoder.jasper.0.kernel_size_factor": [0, -1, 1e9, 3.0, float("inf")],
     "encoder.jasper.0.future_context": [0, 2, -2],
     "encoder.jasper.0.residual": [True, "x"],
@@ -117,6 +120,10 @@ def configs() -> Iterator[tuple[str, Recipe]]:
                 f"{path} = {shown}",
                 lambda path=path, value=value: nemo_bytes(config_bytes(changed_config(path, value))),
             )
+    for key in ("se_context_size", "se_context_window"):
+        config = changed_config("encoder.jasper.0.se", True)
+        config["encoder"]["jasper"][0][key] = 128
+        yield f"squeeze-and-excite of {key} 128", lambda config=config: nemo_bytes(config_bytes(config))
     yield (
         "10,000 blocks",
         lambda: nemo_bytes(config_bytes(changed_config("encoder.jasper", small_config()["encoder"]["jasper"] * 3334))),

@@ -20,7 +20,7 @@ from zeroq_asr.adapters.nemo_tensors import CheckpointTensors, TensorSource
 from zeroq_asr.adapters.nemo_tokenizer import read_subwords
 from zeroq_asr.adapters.safe_yaml import Plain
 from zeroq_asr.errors import FileError, UnsupportedModelError
-from zeroq_asr.ir import Array, Graph
+from zeroq_asr.ir import Array, Graph, read_only
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _LIVE = "tokenizer.model"
@@ -60,7 +60,7 @@ def from_nemo_object(model: Any, name: str = "nemo", edge: str = "zeros") -> Flo
         raise UnsupportedModelError("model.cfg: needed keys and values, came something else")
     settings = {str(key): value for key, value in config.items()}
     settings.setdefault("target", f"{type(model).__module__}.{type(model).__qualname__}")
-    tensors = {key: tensor.detach().cpu().numpy().copy() for key, tensor in model.state_dict().items()}
+    tensors = {key: read_only(tensor.detach().cpu().numpy()) for key, tensor in model.state_dict().items()}
     norms = ("BatchNorm1d", "LayerNorm")
     eps = {path: float(module.eps) for path, module in model.named_modules() if type(module).__name__ in norms}
     processor: Any = getattr(getattr(model, "tokenizer", None), "tokenizer", None)

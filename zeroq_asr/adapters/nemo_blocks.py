@@ -11,8 +11,10 @@ MAX_REPEAT = 64
 MAX_UNITS = 2048
 MAX_CHANNELS = 16_384
 MAX_KERNEL = 4096
+MAX_CONTEXT = 1_000_000
 
 _ADDING = ("add", "stride_add")
+_CONTEXTS = ("se_context_size", "se_context_window")
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,14 @@ def _read_block(section: Section, residual_mode: str) -> Block:
 
 def _read_squeeze_excite(section: Section) -> int:
     ratio = section.integer("se_reduction_ratio", 1, MAX_CHANNELS, 8)
-    context = section.integer("se_context_size", -1_000_000, 1_000_000, -1)
+    # NeMo before 1.0 wrote se_context_window
+    contexts = {key: section.integer(key, -MAX_CONTEXT, MAX_CONTEXT, -1) for key in _CONTEXTS}
     section.ignore("se_interpolation_mode")  # of limited contexts only
     if not section.flag("se", False):
         return 0
-    if context >= 0:
-        section.refuse("se_context_size", "-1, the whole utterance", context)
+    for key, context in contexts.items():
+        if context >= 0:
+            section.refuse(key, "-1, the whole utterance", context)
     return ratio
 
 

@@ -18,6 +18,7 @@ from zeroq_asr.zoo.published import Config, published_config, published_names
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
+    from zeroq_asr.adapters.nemo_tensors import TensorSource
 
 _FRAMES = 600
 """Length of the noise that the BatchNorm statistics are taken from; far longer than what one frame sees."""
@@ -35,16 +36,16 @@ def full_size_model(name: str, seed: int = 0) -> FloatModel:
     """
     from zeroq_asr.adapters import FloatModel, fingerprint
 
-    graph, vocabulary, family = _random_graph(name, seed)
+    graph, vocabulary, family = _build(name, _RandomTensors(seed))
     frontend = _frontend(published_config(name))
     noise = np.random.default_rng(seed).normal(0, 1, (1, frontend.n_mels, _FRAMES)).astype(np.float32)
     graph = _with_measured_statistics(graph, noise)
     return FloatModel(graph, frontend, vocabulary, fingerprint(graph, frontend, vocabulary), name, family)
 
 
-def full_size_graph(name: str, seed: int = 0) -> Graph:
-    """Return the graph alone, whose BatchNorms have not seen data: enough to count. Raises ConfigError."""
-    return _random_graph(name, seed)[0]
+def full_size_graph(name: str) -> Graph:
+    """Return the graph alone, with weights of zero that take no memory: enough to count. Raises ConfigError."""
+    return _build(name, _BlankTensors())[0]
 
 
 def count_parameters(graph: Graph) -> int:
@@ -52,7 +53,7 @@ def count_parameters(graph: Graph) -> int:
     return sum(array.size for name, array in graph.constants.items() if not name.endswith(_STATISTICS))
 
 
-def _random_graph(name: str, seed: int) -> tuple[Graph, tuple[str, ...], str]:
+def _build(name: str, tensors: TensorSource) -> tuple[Graph, tuple[str, ...], str]:
     if name not in published_names():
         known = ", ".join(published_names())
         raise ConfigError(f"model {name!r}: not a full-size configuration; needed one of {known}")
@@ -60,7 +61,7 @@ def _random_graph(name: str, seed: int) -> tuple[Graph, tuple[str, ...], str]:
     from zeroq_asr.adapters.nemo_config import Section
 
     model = Section(published_config(name), name)
-    return build_graph(model, _RandomTensors(seed), model.section("preprocessor").integer("features", 1, 1024), {})
+    return build_graph(model, tensors, model.section("preprocessor").integer("features", 1, 1024), {})
 
 
 def _frontend(config: Config) -> FrontendSpec:
@@ -71,19 +72,32 @@ def _frontend(config: Config) -> FrontendSpec:
 _STATISTICS = (".running_mean", ".running_var")
 
 
-class _RandomTensors:
+class _BlankTensors:
+    """Gives zeros for every tensor that is asked for; the system keeps no memory for zeros that nobody writes."""
+
+    def take(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Return the tensor `name`, read-only, so that nobody needs a copy."""
+        array = self._make(name, shape)
+        array.flags.writeable = False
+        return array
+
+    def _make(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        return np.zeros(shape, dtype=np.float32)
+
+    def discard(self, name: str) -> None:
+        """Nothing is there that is not asked for."""
+
+    def finish(self) -> None:
+        """Nothing is left over."""
+
+
+class _RandomTensors(_BlankTensors):
     """Draws every tensor when it is asked for; every BatchNorm starts at mean 0 and variance 1."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
 
-    def take(self, name: str, shape: tuple[int, ...]) -> Array:
-        """Return the tensor `name`, read-only, so that nobody needs a copy."""
-        array = self._draw(name, shape)
-        array.flags.writeable = False
-        return array
-
-    def _draw(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    def _make(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
         if name.endswith(_STATISTICS):
             return np.full(shape, float(name.endswith("var")), dtype=np.float32)
         if len(shape) == 1 and name.endswith(".weight"):  # of a normalisation
@@ -92,12 +106,6 @@ class _RandomTensors:
         array = self._rng.standard_normal(shape, dtype=np.float32)
         array *= np.float32(inputs**-0.5)
         return array
-
-    def discard(self, name: str) -> None:
-        """Nothing is there that is not asked for."""
-
-    def finish(self) -> None:
-        """Nothing is left over."""
 
 
 def _with_measured_statistics(graph: Graph, mel: Array) -> Graph:

@@ -250,3 +250,13 @@ def test_loading_runs_no_foreign_code(tmp_path: Path) -> None:
         "CheckpointError",
     ]
     assert events == []
+
+
+@pytest.mark.parametrize("key", ["se_context_size", "se_context_window"])
+def test_squeeze_and_excite_over_a_part_of_the_utterance_is_refused_by_name(tmp_path: Path, key: str) -> None:
+    config = changed_config("encoder.jasper.0.se", True)
+    config["encoder"]["jasper"][0][key] = 128
+    with pytest.raises(UnsupportedModelError, match=f"{key} = 128 is not supported; supported: -1"):
+        load(tmp_path, nemo_bytes(config_bytes(config)))
+    without = changed_config(f"encoder.jasper.0.{key}", 128)
+    assert load(tmp_path, nemo_bytes(config_bytes(without))).family == "quartznet"  # it does nothing there

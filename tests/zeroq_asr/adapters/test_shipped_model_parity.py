@@ -1,4 +1,4 @@
-"""The shipped model is a real NeMo file: NeMo opens it, and reads the same words from real recordings as we do."""
+"""The shipped models are real NeMo files: NeMo opens them, and reads the same words from real recordings as we do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("nemo.collections.asr", reason="nemo_toolkit is not installed")
 import torch
 
-from eval.ctc import decode
+from eval.ctc import ctc_collapse, decode
 from eval.manifest import read_manifest
 from zeroq_asr import zoo
 from zeroq_asr.adapters import from_nemo_object, load_float_model
@@ -23,15 +23,16 @@ pytestmark = pytest.mark.nemo
 UTTERANCES = 12
 
 
-def test_shipped_model_agrees_with_nemo_from_sound_to_text() -> None:
+@pytest.mark.parametrize("name", zoo.shipped_models())
+def test_shipped_model_agrees_with_nemo_from_sound_to_text(name: str) -> None:
     logging.getLogger("nemo_logger").setLevel(logging.ERROR)
-    from nemo.collections.asr.models import EncDecCTCModel
+    from nemo.collections.asr.models import ASRModel
 
-    path = zoo.model_path(zoo.DEFAULT_MODEL)
+    path = zoo.model_path(name)
     if not path.exists():
         pytest.skip("the shipped model is not in this tree")
-    reference = EncDecCTCModel.restore_from(str(path), map_location="cpu").eval()
-    ours = load_float_model(zoo.DEFAULT_MODEL)
+    reference = ASRModel.restore_from(str(path), map_location="cpu").eval()
+    ours = load_float_model(name)
     assert from_nemo_object(reference).fingerprint == ours.fingerprint
     executor = FloatExecutor(ours.graph)
     worst_features = worst_log_probs = 0.0
@@ -51,5 +52,8 @@ def test_shipped_model_agrees_with_nemo_from_sound_to_text() -> None:
         worst_log_probs = max(worst_log_probs, float((expected - got).abs().max()))
         words = [decode(rows.argmax(dim=1).numpy(), ours.vocabulary) for rows in (expected, got)]
         assert words[0] == words[1]
+        if hasattr(reference, "tokenizer"):
+            best = ctc_collapse(got.argmax(dim=1).numpy(), len(ours.vocabulary))
+            assert words[1] == reference.tokenizer.ids_to_text(list(best))
     print(f"features differ by {worst_features:.1e}, log-probabilities by {worst_log_probs:.1e}")
     assert worst_features <= 1e-3 and worst_log_probs <= 1e-2
