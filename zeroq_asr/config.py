@@ -88,9 +88,9 @@ class QuantizeConfig:
     per tensor. activations: "auto" makes a value unsigned where a ReLU makes it so, unsigned with an offset where a
     swish makes it for linear layers, and gives it one scale per channel between a GLU and a depthwise convolution;
     "symmetric" keeps every value signed with one scale as the paper does. range_method: "minmax" (the paper), or
-    "percentile" with `percentile` in (50, 100]; residual streams in 16 bits always take min/max. nonlinear: sigmoid,
-    swish, GLU, ... by second-order polynomials on exact accumulators ("poly2", the paper), or by exact tables of
-    pre-activations that are rounded to `act_bits` first ("lut").
+    "percentile" with `percentile` in (50, 100]; residual streams in 16 bits and what a swish or GLU makes always take
+    min/max. nonlinear: sigmoid, swish, GLU, ... by second-order polynomials on exact accumulators ("poly2", the paper),
+    or by exact tables of pre-activations that are rounded to `act_bits` first ("lut").
     """
 
     bits: int = 8

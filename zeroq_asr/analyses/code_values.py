@@ -83,6 +83,12 @@ def is_nonnegative(graph: Graph, value: str) -> bool:
     return producer is not None and producer.op in ("relu", "sigmoid")
 
 
+def is_heavy_tailed(graph: Graph, value: str) -> bool:
+    """Tell whether a swish, gelu or GLU makes `value`: its rare large numbers carry meaning and must not be cut off."""
+    producer = graph.producer(value)
+    return producer is not None and producer.op in ("swish", "gelu", "glu")
+
+
 def is_shiftable(graph: Graph, value: str) -> bool:
     """Tell whether `value` may be coded with an offset and gains by it: a swish or gelu that linear layers read.
 

@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.analyses.code_values import Role
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.quant.ranges import Range
@@ -100,9 +99,9 @@ class ChannelObserver:
         return replace(self._inner.range(), channel_limits=limits)
 
 
-def make_observer(config: QuantizeConfig, role: Role, per_channel: bool = False) -> Observer:
-    """Return a fresh observer as `config` asks; a stream always takes min/max, its 16 bits can afford it."""
-    by_extremes = role == "stream" or config.range_method == "minmax"
+def make_observer(config: QuantizeConfig, by_extremes: bool = False, per_channel: bool = False) -> Observer:
+    """Return a fresh observer: min/max if `by_extremes`, else as `config` asks; with limits per channel if wanted."""
+    by_extremes = by_extremes or config.range_method == "minmax"
     observer: Observer = MinMaxObserver() if by_extremes else PercentileObserver(config.percentile)
     return ChannelObserver(observer) if per_channel else observer
 

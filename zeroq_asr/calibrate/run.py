@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.analyses.code_values import find_roles, is_depthwise_input, is_fixed
+from zeroq_asr.analyses.code_values import find_roles, is_depthwise_input, is_fixed, is_heavy_tailed
 from zeroq_asr.calibrate.observers import Observer, check_finite, make_observer
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
@@ -49,7 +49,7 @@ def calibrate(
 def _observers(graph: Graph, config: QuantizeConfig) -> dict[str, Observer]:
     """One observer for every value that is stored and whose scale is not known without data."""
     return {
-        name: make_observer(config, role, is_depthwise_input(graph, name))
+        name: make_observer(config, role == "stream" or is_heavy_tailed(graph, name), is_depthwise_input(graph, name))
         for name, role in find_roles(graph, config.nonlinear).items()
         if role in ("code", "stream") and not is_fixed(graph, name, role)
     }

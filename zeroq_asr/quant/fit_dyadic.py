@@ -96,8 +96,10 @@ def _first_shifts(ratios: Reals, offsets: Reals, magnitudes: Sequence[Sequence[i
     m < 2^31 needs ratio 2^r < 2^31 and the total needs (sum ratio |x| + |b|) 2^r < 2^63, both up to rounding.
     """
     reach = np.array([[float(x) for x in branch] for branch in magnitudes])
-    largest = np.frexp(np.abs(ratios).max(axis=0))[1]
-    total = np.frexp((np.abs(ratios) * reach).sum(axis=0) + np.abs(offsets))[1]
-    first = np.minimum(_MANTISSA_BITS + 1 - largest, 63 + 2 - total)
+    largest = np.abs(ratios).max(axis=0)
+    total = (np.abs(ratios) * reach).sum(axis=0) + np.abs(offsets)
+    by_width = np.where(largest > 0, _MANTISSA_BITS + 1 - np.frexp(largest)[1], _MAX_SHIFT)
+    by_total = np.where(total > 0, 63 + 2 - np.frexp(total)[1], _MAX_SHIFT)
+    first = np.minimum(by_width, by_total)
     clipped: npt.NDArray[np.int64] = np.clip(first, 1, _MAX_SHIFT).astype(np.int64)
     return clipped

@@ -107,10 +107,12 @@ def choose_stream(name: str, range: Range) -> QuantParams:
 
 
 def choose_channels(name: str, range: Range, bits: int) -> QuantParams:
-    """Return a signed code with one scale per channel: S_c = max |x_c| / (2^(b-1) - 1).
+    """Return a signed code with one scale per channel: S_c = sqrt(max |x_c| max |x|) / (2^(b-1) - 1).
 
-    For a value that only depthwise convolutions read: each of their accumulators has one scale still.
-    Raises QuantizationError (range not finite), and ValueError without limits per channel.
+    For a value that only depthwise convolutions read: each of their accumulators has one scale still. The geometric
+    mean of the channel's and the tensor's range gives quiet channels most of what their own range would, and leaves
+    them room for what calibration did not show. Raises QuantizationError (range not finite), and ValueError without
+    limits per channel.
     """
     _require_finite(name, range)
     if range.channel_limits is None:
@@ -119,7 +121,7 @@ def choose_channels(name: str, range: Range, bits: int) -> QuantParams:
     largest = float(range.channel_limits.max())
     if largest == 0:
         return QuantParams(1.0, type)
-    factors = np.maximum(range.channel_limits / largest, _DEAD_FLOOR)
+    factors = np.maximum(np.sqrt(range.channel_limits / largest), _DEAD_FLOOR)
     return QuantParams(largest / type.hi, type, channel_factors=factors)
 
 

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import toy_graph, toy_mel
+from toy_networks import toy_conformer
 
 from zeroq_asr.calibrate.observers import MinMaxObserver, PercentileObserver
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import ConfigError, QuantizationError
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
+from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 
@@ -77,8 +79,34 @@ def test_no_data_and_nan_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"bits": 9}, {"bits": 1}, {"act_bits": 0}, {"percentile": 50.0}, {"activations": "both"}]
+    "wrong",
+    [{"bits": 9}, {"bits": 1}, {"act_bits": 0}, {"percentile": 50.0}, {"activations": "both"}, {"nonlinear": "cubic"}],
 )
 def test_settings_out_of_their_domain_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="needed"):
         QuantizeConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_streams_and_swishes_take_their_extremes_and_gates_their_channels() -> None:
+    executor = FloatExecutor(prepare(toy_conformer()))
+    batches = [toy_mel(seed, 2, 60) for seed in range(2)]
+    table = calibrate(executor, batches, QuantizeConfig(percentile=60.0), "test")
+    assert not {"positions", "0.ff1.1", "sub.0"} & set(table.ranges), "known without data, or never stored"
+    names = ["0.ff1.swish", "0.ff1.add", "0.conv.glu", "0.att.k"]
+    seen = {name: np.concatenate([executor.run(b, keep=[name])[name].numpy() for b in batches]) for name in names}
+    for name in names[:3]:
+        assert (table.ranges[name].lo, table.ranges[name].hi) == (seen[name].min(), seen[name].max())
+    assert table.ranges["0.att.k"].hi < seen["0.att.k"].max()
+    limits = table.ranges["0.conv.glu"].channel_limits
+    assert limits is not None
+    np.testing.assert_array_equal(limits, np.abs(seen["0.conv.glu"]).max(axis=(0, 2)))
+    assert table.ranges["0.att.k"].channel_limits is None
+
+
+def test_tables_need_the_ranges_of_what_they_look_at() -> None:
+    executor = FloatExecutor(prepare(toy_conformer()))
+    found = [
+        set(calibrate(executor, [toy_mel(0, 1, 40)], QuantizeConfig(nonlinear=way), "test").ranges)  # type: ignore[arg-type]
+        for way in ("poly2", "lut")
+    ]
+    assert found[1] - found[0] == {"0.ff1.1", "0.conv.a", "0.conv.b", "0.conv.bn", "0.ff2.1"}
