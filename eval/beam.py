@@ -57,7 +57,9 @@ class BeamDecoder:
         try:
             model = KenLM(str(arpa), self._words)
         except RuntimeError as error:
-            raise DecodeError(f"{arpa}: not an n-gram model that KenLM reads ({str(error)[:200]})") from error
+            raise DecodeError(
+                f"{arpa}: not an n-gram model that KenLM reads (...{str(error).strip()[-200:]})"
+            ) from error
         blank = len(vocabulary)
         silence = blank if self._space is None else self._space
         trie, start = flashlight.Trie(blank + 1, silence), model.start(False)

@@ -13,7 +13,18 @@ from contextlib import contextmanager
 
 from zeroq_asr.errors import ZeroqError
 
-VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify", "table", "benchmark", "demo")
+VERBS = (
+    "generate",
+    "quantize",
+    "evaluate",
+    "transcribe",
+    "inspect",
+    "verify",
+    "table",
+    "reproduce",
+    "benchmark",
+    "demo",
+)
 
 _FLAGS: dict[str, dict[str, object]] = {
     "model": {

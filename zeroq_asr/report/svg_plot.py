@@ -14,6 +14,7 @@ WIDTH, HEIGHT = 640, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 34, 48
 COLOURS = 8
 """Series beyond this many begin again with the first colour."""
+_TO_THE_LEFT = ' text-anchor="end"'
 _SHAPES = ("circle", "square", "diamond", "triangle")
 
 
@@ -61,17 +62,18 @@ def plot(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
     kept = [(s, [p for p in s.points if _drawable(p.x, x) and _drawable(p.y, y)]) for s in series]
     xs = [p.x for _, points in kept for p in points]
     ys = [v for _, points in kept for p in points for v in (p.y, p.low, p.high) if v is not None and _drawable(v, y)]
+    legend, top = _legend([s for s, points in kept if points and not s.faint], [s for s, _ in kept])
     place_x = _scale(xs, x, _LEFT, WIDTH - _RIGHT)
-    place_y = _scale(ys, y, HEIGHT - _BOTTOM, _TOP)
+    place_y = _scale(ys, y, HEIGHT - _BOTTOM, top)
     parts = [
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}" '
         'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12">',
         f'<text class="title" x="{_LEFT}" y="18" font-size="14">{html.escape(title)}</text>',
-        *_grid(x, y, xs, ys, place_x, place_y),
+        *legend,
+        *_grid(x, y, xs, ys, place_x, place_y, top),
     ]
     for number, (one, points) in enumerate(kept):
         parts += _draw(one, points, number, place_x, place_y)
-    parts += _legend([s for s, points in kept if points and not s.faint], [s for s, _ in kept])
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -124,18 +126,19 @@ def _grid(
     ys: Sequence[float],
     place_x: Callable[[float], float],
     place_y: Callable[[float], float],
+    top: float,
 ) -> list[str]:
     bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     parts = []
     for tick in ticks(xs, x):
         at = place_x(tick)
-        parts.append(f'<line class="grid" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{bottom}" stroke="#8884"/>')
+        parts.append(f'<line class="grid" x1="{at:.1f}" y1="{top}" x2="{at:.1f}" y2="{bottom}" stroke="#8884"/>')
         parts.append(f'<text x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{_number(tick)}</text>')
     for tick in ticks(ys, y):
         at = place_y(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}" stroke="#8884"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
-    middle_x, middle_y = (_LEFT + right) / 2, (_TOP + bottom) / 2
+    middle_x, middle_y = (_LEFT + right) / 2, (top + bottom) / 2
     parts.append(f'<text x="{middle_x:.0f}" y="{HEIGHT - 10}" text-anchor="middle">{html.escape(x.label)}</text>')
     parts.append(
         f'<text transform="translate(14 {middle_y:.0f}) rotate(-90)" text-anchor="middle">{html.escape(y.label)}</text>'
@@ -180,16 +183,19 @@ def _mark(shape: str, x: float, y: float) -> str:
     return f'<polygon points="{path}" fill="currentColor"/>'
 
 
-def _legend(shown: Sequence[Series], every: Sequence[Series]) -> list[str]:
-    """One line for each series, in the upper right corner; none for a single one."""
+def _legend(shown: Sequence[Series], every: Sequence[Series]) -> tuple[list[str], int]:
+    """Names and marks below the title, in as many lines as they need (none for one series); where the plot begins."""
     if len(shown) < 2:
-        return []
-    widest = max(len(one.name) for one in shown)
-    left = WIDTH - _RIGHT - 24 - 6.6 * widest
-    parts = ['<g class="legend">']
-    for row, one in enumerate(shown):
-        number, y = every.index(one), _TOP + 14 + 17 * row
-        mark = _mark(_SHAPES[number % len(_SHAPES)], left, y - 4)
-        words = f'<text x="{left + 12:.1f}" y="{y}">{html.escape(one.name)}</text>'
+        return [], _TOP
+    left, y = float(_LEFT), _TOP + 4
+    parts = ['<g class="legend" font-size="11">']
+    for one in shown:
+        width = 26 + 6.2 * len(one.name)
+        if left > _LEFT and left + width > WIDTH - _RIGHT:
+            left, y = float(_LEFT), y + 17
+        number = every.index(one)
+        mark = _mark(_SHAPES[number % len(_SHAPES)], left + 5, y - 4)
+        words = f'<text x="{left + 14:.1f}" y="{y}">{html.escape(one.name)}</text>'
         parts.append(f'<g class="s{number % COLOURS}">{mark}</g>{words}')
-    return [*parts, "</g>"]
+        left += width
+    return [*parts, "</g>"], y + 12
