@@ -117,7 +117,7 @@ def test_channels_before_a_depthwise_convolution_have_their_own_scales() -> None
     lowered = {way: lower(graph, QuantizeConfig(activations=way)) for way in ("auto", "symmetric")}  # type: ignore[arg-type]
     found = {way: _channel_sqnr(*parts, "glu") for way, parts in lowered.items()}
     assert found["auto"].min() > 18
-    assert found["symmetric"][1:].max() < 10
+    assert found["symmetric"].min() < 10
 
 
 def _channel_sqnr(prepared: Graph, graph: Graph, qparams: dict[str, QuantParams], name: str) -> np.ndarray:
