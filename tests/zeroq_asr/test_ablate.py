@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from toy_models import save_noise, toy_float_model
 
 import zeroq_asr.adapters
+from synth import SpectrogramSpec, random_baseline
 from zeroq_asr import ablate
 from zeroq_asr.config import GenerateConfig
+from zeroq_asr.pipeline import ablation
 from zeroq_asr.pipeline.ablation import standard_variants
 
 
@@ -27,6 +30,11 @@ def test_the_command_prints_a_markdown_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(zeroq_asr.adapters, "load_float_model", lambda reference: toy_float_model())
+    monkeypatch.setattr(
+        ablation, "random_batches", lambda mels, seed: [random_baseline(SpectrogramSpec(2, mels, 60), 0)]
+    )
+    small = replace(GenerateConfig.of_preset("fast"), frames=80, batch_size=2, iterations=(8,))
+    monkeypatch.setattr(GenerateConfig, "of_preset", lambda name: small)
     manifest, out = str(save_noise(tmp_path, 3)), tmp_path / "rows.json"
     words = ["--model", "toy", "--manifest", manifest, "--real", manifest, "--batches", "1", "--quiet"]
     assert ablate.main([*words, "--only", "no optimisation", "smoothness", "--json", str(out)]) == 0

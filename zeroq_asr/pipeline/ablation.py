@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,17 @@ import numpy.typing as npt
 
 from eval.compare import compare
 from eval.wer import score
+from zeroq_asr.analyses.divergence import log_posteriors, measure_divergence
+from zeroq_asr.artifact import IntegerModel
+from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import GENERATE_THREADS, SEED, GenerateConfig, QuantizeConfig
+from zeroq_asr.passes.assign_qparams import assign_qparams
+from zeroq_asr.passes.lower_to_integer import lower_to_integer
+from zeroq_asr.passes.prepare import prepare
+from zeroq_asr.pipeline.calibration import random_batches
 from zeroq_asr.pipeline.evaluate import TestSet, split_into_blocks
-from zeroq_asr.pipeline.quantize import Batch, quantize_model
+from zeroq_asr.pipeline.quantize import Batch
+from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.ranges import RangeTable
 from zeroq_asr.report.sheet import Sheet
 from zeroq_asr.runtime.transcriber import (
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
 OnStep = Callable[[str], None]
 Row = dict[str, Any]
 
+_PROBES = 24
+"""Utterances on which the divergence is measured, spread over the test set."""
 _FAR = 0.5
 """A clipping bound is called tighter or looser from a factor of sqrt(2) on."""
 
@@ -88,11 +98,16 @@ class Ablation:
     """Measures the variants of a plan on one float model. real: the speech that ranges are compared with."""
 
     def __init__(self, model: FloatModel, plan: AblationPlan, real: TestSet, test_set: TestSet) -> None:
+        from zeroq_asr.runtime.float_executor import FloatExecutor
+
         self._model, self._plan, self._set = model, plan, test_set
         self._real = [mel[None] for mel in self._features(real)]
         self._speech = self._features(test_set)
         self._reference = self._texts(float_transcriber(model, "float", 0, plan.threads))
-        self._ranges = self._calibrated(self._real).ranges
+        self._executor = FloatExecutor(prepare(model.graph))
+        self._ranges = calibrate(self._executor, self._real, plan.configs[0], "real").ranges
+        self._probe = self._speech[:: max(1, len(self._speech) // _PROBES)][:_PROBES]
+        self._posteriors = [log_posteriors(self._executor, mel) for mel in self._probe]
 
     @property
     def float_wer(self) -> float:
@@ -107,7 +122,8 @@ class Ablation:
         """One row for each variant. Raises what synthesis, calibration and lowering raise.
 
         loss: sum over the BatchNorms at the end; range_error: mean |log2(alpha / alpha on real speech)| over the stored
-        values, alpha the largest magnitude that is kept; tighter, looser: values with that beyond 1/2; for each
+        values, alpha the largest magnitude that is kept; tighter, looser: values with that beyond 1/2; divergence: what
+        rounding the stored values costs (`measure_divergence`), on a few utterances of the test set; for each
         configuration, e.g. "W8A8", difference: WER minus the float model's in points, and same: texts like its in
         percent. Means over the seeds.
         """
@@ -125,35 +141,34 @@ class Ablation:
 
     def _measure(self, variant: Variant, seed: int) -> Row:
         batches, loss = self._data(variant, seed)
-        row: Row = {"loss": loss}
-        for config in self._plan.configs:
-            made = quantize_model(self._model, batches, variant.data, config)
-            if "range_error" not in row:
-                row |= self._compare_ranges(made.table)
-            texts = self._texts(integer_transcriber(made.model, "integer", 0, threads=self._plan.threads))
-            references = [utterance.text for utterance in self._set.utterances]
+        config = self._plan.configs[0]
+        table = calibrate(self._executor, batches, config, variant.data)
+        codes = assign_qparams(self._executor.graph, table, config)
+        divergence = measure_divergence(self._executor, codes, self._probe, self._posteriors)
+        row: Row = {"loss": loss, **self._compare_ranges(table), "divergence": divergence}
+        references = [utterance.text for utterance in self._set.utterances]
+        for config in self._plan.configs:  # (weight bits do not change the codes)
+            texts = self._texts(self._lowered(codes, config))
             pair = compare(references, self._reference, texts, SEED)
             bits = f"W{config.bits}A{config.act_bits}"
             row[f"{bits} difference"] = score(references, texts, SEED).wer - self.float_wer
             row[f"{bits} same"] = pair.identical
         return row
 
+    def _lowered(self, codes: Mapping[str, QuantParams], config: QuantizeConfig) -> Transcriber:
+        """The integer program, ready to transcribe."""
+        folded, model = self._executor.graph, self._model
+        graph = lower_to_integer(folded, codes, config)
+        program = IntegerModel(graph, codes[folded.inputs[0]].scale, model.frontend, model.vocabulary, {})
+        return integer_transcriber(program, "integer", 0, threads=self._plan.threads)
+
     def _data(self, variant: Variant, seed: int) -> tuple[list[Batch], float | None]:
         if variant.data == "real":
             return self._real, None
         if variant.data == "random":
-            from zeroq_asr.pipeline.calibration import random_batches
-
             return list(random_batches(self._model.frontend.n_mels, seed)), None
         config = replace(self._plan.generate, **variant.changes, seed=seed)
         return make_batches(self._model, config)
-
-    def _calibrated(self, batches: Iterable[Batch]) -> RangeTable:
-        from zeroq_asr.calibrate.run import calibrate
-        from zeroq_asr.passes.prepare import prepare
-        from zeroq_asr.runtime.float_executor import FloatExecutor
-
-        return calibrate(FloatExecutor(prepare(self._model.graph)), batches, self._plan.configs[0], "real")
 
     def _compare_ranges(self, table: RangeTable) -> Row:
         far = np.array([_bound(table, name) - np.log2(max(abs(r.lo), abs(r.hi))) for name, r in self._ranges.items()])
@@ -190,7 +205,7 @@ def make_batches(model: FloatModel, config: GenerateConfig) -> tuple[list[npt.ND
 def ablation_sheet(rows: Sequence[Row], model: str, float_wer: float, configs: Sequence[QuantizeConfig]) -> Sheet:
     """The rows as a table."""
     bits = [f"W{config.bits}A{config.act_bits}" for config in configs]
-    headings = ["calibration data", "seeds", "loss", "range error", "tighter", "looser"]
+    headings = ["calibration data", "seeds", "loss", "range error", "tighter", "looser", "KL"]
     headings += [f"{name} {column}" for name in bits for column in ("WER", "same text %")]
     cells = [
         (
@@ -200,13 +215,16 @@ def ablation_sheet(rows: Sequence[Row], model: str, float_wer: float, configs: S
             f"{row['range_error']:.3f}",
             f"{row['tighter']:.1f}",
             f"{row['looser']:.1f}",
+            f"{1000 * row['divergence']:.2f}",
             *(c for n in bits for c in (f"{row[f'{n} difference']:+.2f}", f"{row[f'{n} same']:.1f}")),
         )
         for row in rows
     ]
     notes = (
-        f"WER: points above the float model's {float_wer:.2f} %. Range error: mean |log2| of the ratio to the range on "
-        f"real speech, over {rows[0]['values']:.0f} stored values; tighter, looser: by more than a factor of sqrt(2).",
+        f"WER: points above the float model's {float_wer:.2f} %.",
+        "Range error: mean |log2| of the ratio to the range on real speech, over "
+        f"{rows[0]['values']:.0f} stored values; tighter, looser: by more than a factor of sqrt(2).",
+        "KL: what rounding the stored values moves the float model's posteriors, in thousandths of a nat per frame.",
     )
     return Sheet(
         f"{model}: what synthesis earns", tuple(headings), tuple(cells), tuple(rows), frozenset({0}), notes=notes
