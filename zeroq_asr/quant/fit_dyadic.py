@@ -7,8 +7,8 @@ A ratio below 2^-32 turns every int32 accumulator into 0; it becomes m = 0.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,6 @@ Fit = tuple[npt.NDArray[np.int32], npt.NDArray[np.int8], npt.NDArray[np.int64]]
 
 _MANTISSA_BITS = 31
 _MAX_SHIFT = 62
-_INT64 = 1 << 63
 
 
 def fit_dyadic(name: str, ratios: Reals) -> Dyadic:
@@ -68,34 +67,42 @@ def fit_affine(name: str, ratios: Reals, offsets: Reals, magnitudes: Sequence[Se
     """
     if not (np.isfinite(ratios).all() and np.isfinite(offsets).all()):
         raise QuantizationError(f"node {name!r}: a scale ratio or an offset is not finite")
-    channels = ratios.shape[1]
-    start = _first_shifts(ratios, offsets, magnitudes)
-    multipliers = np.zeros(ratios.shape, dtype=np.int32)
-    shifts, biases = np.ones(channels, dtype=np.int8), np.zeros(channels, dtype=np.int64)
-    for c in range(channels):
-        column = [float(ratio) for ratio in ratios[:, c]]
-        reach = [int(branch[c]) for branch in magnitudes]
-        for r in range(int(start[c]), 0, -1):
-            scaled = [math.floor(math.ldexp(ratio, r) + 0.5) for ratio in column]
-            bias = math.floor(math.ldexp(float(offsets[c]), r) + 0.5)
-            total = sum(abs(m) * x for m, x in zip(scaled, reach, strict=True)) + abs(bias) + (1 << (r - 1))
-            if max(map(abs, scaled)) < 1 << _MANTISSA_BITS and total < _INT64:
-                multipliers[:, c], shifts[c], biases[c] = scaled, r, bias
-                break
-        else:
+    reach = np.array(magnitudes, dtype=np.uint64)  # [n, C], below 2^32
+    shifts = _first_shifts(ratios, offsets, reach)
+    while True:
+        multipliers = np.floor(np.ldexp(ratios, shifts) + 0.5)
+        biases = np.floor(np.ldexp(offsets, shifts) + 0.5)
+        unfit = ~_fits(multipliers, biases, shifts, reach)
+        if not unfit.any():
+            return multipliers.astype(np.int32), shifts.astype(np.int8), biases.astype(np.int64)
+        shifts = np.where(unfit, shifts - 1, shifts)
+        if shifts.min() < 1:
+            c = int(shifts.argmin())
             raise QuantizationError(
                 f"node {name!r}, channel {c}: no common shift fits the ratios {ratios[:, c]}; "
                 "its output range is far too narrow"
             )
-    return multipliers, shifts, biases
 
 
-def _first_shifts(ratios: Reals, offsets: Reals, magnitudes: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
-    """Return for every channel a shift that is not below the answer and at most three above it.
+def _fits(multipliers: Reals, biases: Reals, shifts: npt.NDArray[np.int64], reach: npt.NDArray[np.uint64]) -> Any:
+    """Tell for every channel whether |m_i| < 2^31 and sum_i |x_i| |m_i| + |b| + 2^(r-1) < 2^63, exactly: bool [C].
+
+    Terms are below 2^63; their upper and lower 32 bits are summed on their own.
+    """
+    narrow = (np.abs(multipliers) < 2.0**_MANTISSA_BITS).all(axis=0) & (np.abs(biases) < 2.0**63)
+    products = np.abs(np.where(narrow, multipliers, 0.0)).astype(np.uint64) * reach
+    bias = np.abs(np.where(narrow, biases, 0.0)).astype(np.uint64)
+    half = np.uint64(1) << (shifts - 1).astype(np.uint64)
+    terms = np.concatenate([products, bias[None], half[None]])
+    low, high = (terms & np.uint64(2**32 - 1)).sum(axis=0), (terms >> np.uint64(32)).sum(axis=0)
+    return narrow & (high + (low >> np.uint64(32)) < 1 << 31)
+
+
+def _first_shifts(ratios: Reals, offsets: Reals, reach: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return for every channel a shift that is not below the answer and a few above it at most.
 
     m < 2^31 needs ratio 2^r < 2^31 and the total needs (sum ratio |x| + |b|) 2^r < 2^63, both up to rounding.
     """
-    reach = np.array([[float(x) for x in branch] for branch in magnitudes])
     largest = np.abs(ratios).max(axis=0)
     total = (np.abs(ratios) * reach).sum(axis=0) + np.abs(offsets)
     by_width = np.where(largest > 0, _MANTISSA_BITS + 1 - np.frexp(largest)[1], _MAX_SHIFT)
