@@ -161,7 +161,18 @@ def test_the_package_and_the_integer_path_import_nothing_heavy() -> None:
     assert loaded("import zeroq_asr, zeroq_asr.artifact, zeroq_asr.runtime.integer_executor, zeroq_asr.zoo") == set()
 
 
-VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify", "benchmark", "ablate")
+VERBS = (
+    "generate",
+    "quantize",
+    "evaluate",
+    "transcribe",
+    "inspect",
+    "verify",
+    "table",
+    "reproduce",
+    "benchmark",
+    "ablate",
+)
 
 
 def test_every_help_is_light() -> None:

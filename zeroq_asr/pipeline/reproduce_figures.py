@@ -149,8 +149,6 @@ def figure3(study: Study, on_step: OnStep) -> Part:
 
 def read_texts(model: FloatModel, mels: Sequence[Mel], arpa: Path | None, threads: int) -> list[tuple[str, str | None]]:
     """(greedy text, text of the beam search with the language model or None) of every spectrogram [n_mels, T]."""
-    import torch
-
     from eval.beam import BeamDecoder
     from eval.ctc import decode
     from synth.device import use_device
@@ -161,8 +159,7 @@ def read_texts(model: FloatModel, mels: Sequence[Mel], arpa: Path | None, thread
     beam = BeamDecoder(model.vocabulary, arpa) if arpa is not None else None
     texts = []
     for mel in mels:
-        with torch.inference_mode():
-            logits = executor.run(mel[None])[output][0].numpy()
+        logits = executor.run(mel[None])[output][0].detach().cpu().numpy()
         greedy = decode(logits.argmax(axis=0).astype(np.int32), model.vocabulary)
         texts.append((greedy, None if beam is None else beam.decode(logits)))
     return texts

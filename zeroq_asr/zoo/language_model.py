@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from zeroq_asr.cli import run
 from zeroq_asr.config import OUTPUT_DIR
 from zeroq_asr.files import write_atomically
 from zeroq_asr.zoo.grammar import sentences
@@ -130,11 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.zoo.language_model", description=__doc__.splitlines()[0])
     parser.add_argument("--output", default=str(OUTPUT_DIR / "corpus-3gram.arpa"), metavar="FILE", help="ARPA file")
     parser.add_argument("--sentences", type=int, default=SENTENCES, metavar="N", help="default: %(default)s")
-
-    def write(arguments: argparse.Namespace) -> None:
-        write_atomically(Path(arguments.output), corpus_model(arguments.sentences).to_arpa().encode())
-
-    return run(write, parser, argv)
+    arguments = parser.parse_args(argv)
+    write_atomically(Path(arguments.output), corpus_model(arguments.sentences).to_arpa().encode())
+    return 0
 
 
 if __name__ == "__main__":
