@@ -49,11 +49,13 @@ static inline int32_t zq_bit_length(uint64_t v)
 
 enum { ZQ_MOST_OCTAVES = 31 * 65536 }; /* t stops here: the power is below every unit in use */
 
-/* P of SPEC 4: 2^(-t / 65536) is P / 2^(17 + t / 65536). 65536 < P <= 131072. */
-static inline int64_t zq_exp2_negative(int32_t t)
+/* P of SPEC 4: 2^(-t / 65536) is P / 2^(17 + t / 65536). 65536 < P <= 131072. f times the rest is below 2^32, but for
+ * f = 65536, where it is 2^32. */
+static inline uint32_t zq_exp2_negative(int32_t t)
 {
-    const int64_t f = 65536 - (t & 65535);
-    return 65536 + ((f * (43269 + ((22267 * f) >> 16))) >> 16);
+    const uint32_t past = (uint32_t)t & 65535, f = 65536 - past;
+    const uint32_t part = (f * (43269 + ((22267 * f) >> 16))) >> 16;
+    return 65536 + (past ? part : 65536);
 }
 
 /* 1 / (1 + e^-u) in 1/32768, u in 1/1024, |u| <= 65536. */
@@ -61,7 +63,7 @@ static inline int32_t zq_sigma(int32_t u)
 {
     const int64_t octaves = ((int64_t)(u < 0 ? -u : u) * 94548 + 512) >> 10;
     const int32_t t = (int32_t)(octaves < ZQ_MOST_OCTAVES ? octaves : ZQ_MOST_OCTAVES);
-    const int64_t e = zq_rounding_shift_right_half_up(zq_exp2_negative(t) << 14, (t >> 16) + 1);
+    const int64_t e = zq_rounding_shift_right_half_up((int64_t)zq_exp2_negative(t) << 14, (t >> 16) + 1);
     const uint64_t one = (uint64_t)1 << 30, below = one + (uint64_t)e;
     const int32_t s = (int32_t)(((one << 15) + below / 2) / below);
     return u >= 0 ? s : 32768 - s;
