@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import BENCHMARK_FRAMES, BENCHMARK_ROUNDS, BENCHMARK_THREADS
 from zeroq_asr.errors import ConfigError
+from zeroq_asr.zoo import DEFAULT_MODEL
+from zeroq_asr.zoo.full_size import full_size_names
 
 if TYPE_CHECKING:
     from zeroq_asr.pipeline.benchmark import Plan
@@ -70,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--model",
         metavar="MODEL",
         help="a .nemo file, a quantized file (our kernels only), a shipped model's or a hub name, or a published size "
-        "with random weights: quartznet5x5, quartznet10x5, quartznet15x5 (default: the shipped model)",
+        f"with random weights: {', '.join(full_size_names())} (default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
         "--frames",

@@ -1,4 +1,5 @@
-"""What --model may say: the path of a .nemo file, the name of a shipped model, or a name on NGC or Hugging Face."""
+"""What --model may say: the path of a .nemo file, the name of a shipped model, a published size (random weights), or a
+name on NGC or Hugging Face."""
 
 from __future__ import annotations
 
@@ -30,16 +31,20 @@ _FILE_ENDINGS = (".nemo", ".ckpt", ".pt", ".pth", ".tar", ".gz", ".tgz", ".onnx"
 def load_float_model(reference: str, edge: str = "zeros") -> FloatModel:
     """Load the model that `reference` names. No code of the file runs and nothing is written.
 
-    reference: an existing path; a name of `zeroq_asr.zoo.shipped_models()`; or a name on NGC or Hugging Face, which
-    nemo_toolkit downloads (the file is then read by us like any other). edge: see FrontendSpec.
+    reference: an existing path; a name of `zeroq_asr.zoo.shipped_models()`; a name of `full_size_names()`, a published
+    size with random weights; or a name on NGC or Hugging Face, which nemo_toolkit downloads (the file is then read by
+    us like any other). edge: see FrontendSpec.
     Raises FileError (missing, unreadable), CheckpointError (damaged or hostile), UnsupportedModelError (which part).
     """
     if _is_there(reference):
         return _load_file(Path(reference), Path(reference).name.removesuffix(".nemo"), edge)
     from zeroq_asr import zoo
+    from zeroq_asr.zoo.full_size import full_size_model, full_size_names
 
     if reference in zoo.shipped_models():
         return _load_file(Path(zoo.model_path(reference)), reference, edge)
+    if reference in full_size_names():
+        return full_size_model(reference)
     if not _HUB_NAME.fullmatch(reference) or reference.lower().endswith(_FILE_ENDINGS):
         raise FileError(
             f"{reference[:200]!r}: no such file; give a .nemo file or one of {', '.join(zoo.shipped_models())}"

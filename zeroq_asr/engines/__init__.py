@@ -7,13 +7,9 @@ the other vendors' engines are installed.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from zeroq_asr.adapters import FloatModel
 
 PEERS = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino", "nncf")}
 """Peer -> the packages that it needs; all are in the extra `peers`."""
@@ -27,11 +23,3 @@ def installed_peers() -> tuple[str, ...]:
 def noise(batch: int, n_mels: int, frames: int) -> npt.NDArray[np.float32]:
     """Return what every engine is fed with: N(0, 1), float32 [batch, n_mels, frames], always the same."""
     return np.random.default_rng(0).normal(0, 1, (batch, n_mels, frames)).astype(np.float32)
-
-
-def load_float(reference: str) -> FloatModel:
-    """Return the float model that a full-size name or `load_float_model`'s words stand for. Raises ZeroqError."""
-    from zeroq_asr.adapters import load_float_model
-    from zeroq_asr.zoo.full_size import full_size_model, full_size_names
-
-    return full_size_model(reference) if reference in full_size_names() else load_float_model(reference)

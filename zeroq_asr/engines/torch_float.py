@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eval.latency import forget_peak_memory
-from zeroq_asr.engines import load_float, noise
+from zeroq_asr.adapters import load_float_model
+from zeroq_asr.engines import noise
 from zeroq_asr.ir.ops import OPS
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.passes.prepare import prepare
@@ -55,7 +56,7 @@ def open_channels_last(reference: str, batch: int, frames: int, threads: int) ->
 
 def _prepare(reference: str, batch: int, frames: int, threads: int) -> tuple[Graph, Tensor]:
     torch.set_num_threads(threads)
-    model = load_float(reference)
+    model = load_float_model(reference)
     return model.graph, torch.from_numpy(noise(batch, model.frontend.n_mels, frames))
 
 

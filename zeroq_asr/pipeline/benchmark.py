@@ -14,7 +14,7 @@ from eval.latency import Contestant, Run, Timing, race, ratio
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import load_model, save_model
 from zeroq_asr.config import QuantizeConfig
-from zeroq_asr.engines import installed_peers, load_float, noise
+from zeroq_asr.engines import installed_peers, noise
 from zeroq_asr.engines.native import native_name, open_native
 from zeroq_asr.runtime.model_kind import find_model_kind
 
@@ -62,7 +62,9 @@ def prepare(plan: Plan, folder: Path, on_step: OnStep, peers: bool = True) -> tu
     if find_model_kind(plan.model) in ("quantized", "synthetic"):  # load_model says what is wrong with the second
         return [_native(plan, Path(plan.model))], _macs(plan, load_model(plan.model).graph)
     on_step("our int8 form")
-    model = load_float(plan.model)
+    from zeroq_asr.adapters import load_float_model
+
+    model = load_float_model(plan.model)
     macs = _macs(plan, model.graph)
     path = folder / "int8.safetensors"
     _quantize(plan, model, path)

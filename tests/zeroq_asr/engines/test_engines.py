@@ -9,7 +9,7 @@ from toy_conformer import toy_conformer
 from toy_models import save_toy, toy_integer_model
 
 from zeroq_asr.adapters import FloatModel, load_float_model
-from zeroq_asr.engines import installed_peers, load_float, noise, torch_float
+from zeroq_asr.engines import installed_peers, noise, torch_float
 from zeroq_asr.engines.native import native_name, open_native
 from zeroq_asr.engines.torch_float import open_channels_last, open_eager
 from zeroq_asr.export import to_onnx
@@ -48,7 +48,7 @@ def test_torch_computes_an_attention_model_both_ways(
 ) -> None:
     graph, spec = toy_conformer(), FrontendSpec(n_mels=8)
     model = FloatModel(graph, spec, ("a",), "0" * 64, "toy", "conformer")
-    monkeypatch.setattr(torch_float, "load_float", lambda reference: model)
+    monkeypatch.setattr(torch_float, "load_float_model", lambda reference: model)
     run = open_engine("toy", BATCH, FRAMES, 1)
     logits = FloatExecutor(graph).run(noise(BATCH, 8, FRAMES))["logits"]
     np.testing.assert_allclose(run(), logits, rtol=1e-4, atol=2e-5)  # type: ignore[operator]
@@ -106,8 +106,3 @@ def test_openvino_runs_the_float_and_the_int8_form(checkpoint: str, tmp_path: Pa
     runs = [open_openvino(str(tmp_path / f"{name}.xml"), str(tmp_path / "mel.npy"), 1) for name in ("float32", "int8")]
     check_peer(runs[0](), runs[1](), checkpoint)
     assert "FakeQuantize" in (tmp_path / "int8.xml").read_text()
-
-
-def test_models_are_found_by_file_and_by_size(checkpoint: str) -> None:
-    assert load_float(checkpoint).fingerprint == load_float_model(checkpoint).fingerprint
-    assert load_float("quartznet5x5").name == "quartznet5x5"

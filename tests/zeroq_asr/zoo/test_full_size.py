@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from eval.cost import total_macs
+from zeroq_asr.adapters import load_float_model
 from zeroq_asr.analyses.cost import count_costs, count_products
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.runtime.float_executor import FloatExecutor
@@ -82,6 +83,10 @@ def test_the_signal_lives_through_all_layers(name: str) -> None:
 def test_a_seed_names_one_model() -> None:
     prints = [full_size_model("quartznet5x5", seed).fingerprint for seed in (0, 0, 1)]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_published_size_is_a_model_name_like_others() -> None:
+    assert load_float_model("quartznet5x5").fingerprint == full_size_model("quartznet5x5").fingerprint
 
 
 def test_the_models_say_what_they_are() -> None:
