@@ -40,11 +40,13 @@ def test_the_command_prints_a_markdown_table(
     assert ablate.main([*words, "--only", "no optimisation", "smoothness", "--json", str(out)]) == 0
     said = capsys.readouterr()
     lines = [line for line in said.out.splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + 5 and said.err == ""
+    assert len(lines) == 2 + 6 and said.err == ""
     assert "W8A8 WER" in lines[0] and "W6A8 same text %" in lines[0]
     rows = {row["variant"]: row for row in json.loads(out.read_text())["results"]}
     real, preset, start = rows["real speech"], rows["preset fast"], rows["no optimisation"]
     assert real["range_error"] == 0 and real["loss"] is None
     assert preset["loss"] < start["loss"]
     assert preset["range_error"] != start["range_error"]
+    analytic = rows["no synthesis: ranges from parameters alone"]
+    assert analytic["seeds"] == 1 and analytic["loss"] is None and analytic["range_error"] > 0
     assert rows["random, U[-3, 3]"]["range_error"] > real["range_error"]

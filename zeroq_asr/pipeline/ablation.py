@@ -14,6 +14,7 @@ from eval.compare import compare
 from eval.wer import score
 from zeroq_asr.analyses.divergence import log_posteriors, measure_divergence
 from zeroq_asr.artifact import IntegerModel
+from zeroq_asr.calibrate.analytic import analytic_ranges
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import GENERATE_THREADS, SEED, GenerateConfig, QuantizeConfig
 from zeroq_asr.passes.assign_qparams import assign_qparams
@@ -48,7 +49,10 @@ _FAR = 0.5
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to calibrate. data: "synthetic" with `changes` to the preset's settings, "random" or "real"."""
+    """One way to calibrate.
+
+    data: "synthetic" with `changes` to the preset's settings, "random", "real", or "analytic": from parameters alone.
+    """
 
     name: str
     data: str = "synthetic"
@@ -74,10 +78,12 @@ def standard_variants(config: GenerateConfig) -> tuple[Variant, ...]:
         "four times the steps": {"iterations": tuple(4 * steps for steps in config.iterations)},
         "four times fewer batches": {"batches": max(1, config.batches // 4)},
         "inputs not normalised": {"normalize": False},
+        "smooth start": {"init": "smooth"},
         "uniform start": {"init": "uniform"},
         "gaussian start": {"init": "gaussian"},
         "loss of the paper (one-sided KL)": {"loss": "kl"},
         "loss W2": {"loss": "w2"},
+        "start, loss and inputs as in the paper": {"init": "uniform", "loss": "kl", "normalize": False},
         "+ smoothness 0.3": {"smoothness": 0.3},
         "+ diversity of frames behind attention 1": {"diversity": 1.0},
         f"+ lengths {frames // 2}, {frames}, {2 * frames}": {
@@ -85,11 +91,13 @@ def standard_variants(config: GenerateConfig) -> tuple[Variant, ...]:
             "batch_size": max(1, size - size // 4),
         },
     }
+    # (lengths of several kinds have about as many frames in all)
     changed = [Variant(name, "synthetic", changes) for name, changes in parts.items()]
     return (
         Variant("real speech", "real"),
         Variant(f"preset {config.preset}"),
         *(variant for variant in changed if replace(config, **variant.changes) != config),
+        Variant("no synthesis: ranges from parameters alone", "analytic"),
         Variant("random, U[-3, 3]", "random"),
     )
 
@@ -137,12 +145,15 @@ class Ablation:
         return rows
 
     def _seeds(self, variant: Variant) -> tuple[int, ...]:
-        return self._plan.seeds[:1] if variant.data == "real" else self._plan.seeds
+        return self._plan.seeds[:1] if variant.data in ("real", "analytic") else self._plan.seeds
 
     def _measure(self, variant: Variant, seed: int) -> Row:
-        batches, loss = self._data(variant, seed)
-        config = self._plan.configs[0]
-        table = calibrate(self._executor, batches, config, variant.data)
+        config, loss = self._plan.configs[0], None
+        if variant.data == "analytic":
+            table = analytic_ranges(self._model.graph, self._executor.graph, config)
+        else:
+            batches, loss = self._data(variant, seed)
+            table = calibrate(self._executor, batches, config, variant.data)
         codes = assign_qparams(self._executor.graph, table, config)
         divergence = measure_divergence(self._executor, codes, self._probe, self._posteriors)
         row: Row = {"loss": loss, **self._compare_ranges(table), "divergence": divergence}
