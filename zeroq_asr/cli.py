@@ -22,6 +22,7 @@ VERBS = (
     "verify",
     "table",
     "reproduce",
+    "analyze",
     "benchmark",
     "demo",
 )

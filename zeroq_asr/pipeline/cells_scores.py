@@ -110,9 +110,12 @@ class Bench:
     def count_steps(self, programs: Sequence[Program], sets: Sequence[TestSet]) -> int:
         """How many steps `score` will tell of: missing cells, and batches of missing synthetic data."""
         missing = {p: [s for s in sets if not self._has(p, s)] for p in programs}
-        seeds = {p.seed for p, found in missing.items() if found and p.calibration == "synthetic"}
-        batches = sum(self._config(s).batches for s in seeds if not self._store.believes(self._synthetic_path(s)))
-        return sum(map(len, missing.values())) + batches
+        return sum(map(len, missing.values())) + self.count_synthesis([p for p, found in missing.items() if found])
+
+    def count_synthesis(self, programs: Iterable[Program]) -> int:
+        """Batches of synthetic data that these programs need and nobody has made."""
+        seeds = {program.seed for program in programs if program.calibration == "synthetic"}
+        return sum(self._config(s).batches for s in seeds if not self._store.believes(self._synthetic_path(s)))
 
     def score(self, program: Program, test_set: TestSet, on_step: OnStep) -> Json:
         """The cell of this program on this set; `on_step` hears of every finished step. Raises ZeroqError, EvalError.
@@ -121,21 +124,22 @@ class Bench:
         size_bytes, macs, bops, product_bops; program: SHA-256 of the program's file, None for the float model.
         """
         if self._has(program, test_set):
-            found = self._store.find("score", self._inputs(program, test_set))
+            found = self._store.find("score", self.inputs(program, test_set))
             if found is not None:
                 return found
         result = self._store.get(
-            "score", self._inputs(program, test_set), lambda: self._compute(program, test_set, on_step)
+            "score", self.inputs(program, test_set), lambda: self._compute(program, test_set, on_step)
         )
         on_step(f"{self._model.name} {program.name}, {test_set.name}: WER {result['wer']:.2f} %")
         return result
 
     def _has(self, program: Program, test_set: TestSet) -> bool:
-        return self._store.believes(self._store.path("score", self._inputs(program, test_set)))
+        return self._store.believes(self._store.path("score", self.inputs(program, test_set)))
 
     # ---- what a cell depends on -----------------------------------------------------------------------------------
 
-    def _inputs(self, program: Program, test_set: TestSet) -> Json:
+    def inputs(self, program: Program, test_set: TestSet) -> Json:
+        """All that the results of this program on this set depend on."""
         return {
             "model": self._model.fingerprint,
             "name": self._model.name,  # a program's file remembers it, so that its size depends on it
@@ -202,7 +206,7 @@ class Bench:
         from zeroq_asr.pipeline.quantize import quantize_model
 
         assert program.config is not None
-        batches, provenance = self._batches(program, on_step)
+        batches, provenance = self.calibration_data(program, on_step)
         use_device(self._settings.device, self._settings.threads)  # synthesis may have set other numbers
         made = quantize_model(
             self._model, batches, program.calibration, program.config, provenance, self._settings.device
@@ -215,7 +219,7 @@ class Bench:
             graph = load_model(path).graph
         return transcriber, {"size_bytes": len(data), "program": hashlib.sha256(data).hexdigest(), **_costs(graph)}
 
-    def _batches(self, program: Program, on_step: OnStep) -> tuple[Iterable[Batch], Json]:
+    def calibration_data(self, program: Program, on_step: OnStep) -> tuple[Iterable[Batch], Json]:
         """The calibration data, and what the program's file remembers of it (as `quantize` writes it)."""
         from zeroq_asr.pipeline.calibration import random_batches
 

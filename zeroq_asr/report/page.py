@@ -22,7 +22,7 @@ p { max-width: 60rem; } .note, figcaption { color: var(--soft); font-size: .87re
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { background: var(--band); } .words { text-align: left; } tr.strong td { font-weight: 600; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 36rem)); gap: 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 33rem)); gap: 1rem; }
 svg.plot { width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
 svg text { fill: var(--ink); } svg .grid { stroke: var(--line); } svg .faint { opacity: .45; }
 figure { margin: 0 0 1rem; } figure img { max-width: 100%; }

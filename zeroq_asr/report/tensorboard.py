@@ -6,12 +6,17 @@ One run per batch (so that batches lie over each other, step by step) and one ru
     generate/mel                   picture at snapshots from start to end; in `reference`: real or random
     generate/text                  what the float model reads in each picture
     generate/comparison            start, result and reference in one picture (in the run of batch 0)
+
+`write_analysis` logs an analysis in the same words:
+    calibrate/range/VALUE/lo, hi · quantize/sqnr/VALUE · quantize/cosine/VALUE · quantize/codes/VALUE (histogram)
+    analyze/kl_only/LAYER, kl_gain/LAYER · analyze/by_depth/kl_only, kl_gain, sqnr_db: step = place of the layer
+    evaluate/wer/float, integer
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -106,6 +111,34 @@ class TensorBoardLog:
             writer.text("generate/text", f"{panel.title}\n\n    {words}", step)
 
 
+def write_analysis(
+    folder: Path,
+    document: Mapping[str, Any],
+    histograms: Mapping[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]],
+) -> None:
+    """Log an analysis: its JSON document, and of every value the counts [N] of its codes between edges [N + 1]."""
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    writer = _EventWriter(folder)
+    for value in document["values"]:
+        name = value["value"]
+        tags = {"calibrate/range/{}/lo": "range_lo", "calibrate/range/{}/hi": "range_hi"}
+        for tag, key in {**tags, "quantize/sqnr/{}": "sqnr_db", "quantize/cosine/{}": "cosine"}.items():
+            if value.get(key) is not None:
+                writer.scalar(tag.format(name), value[key], 0)
+        writer.histogram(f"quantize/codes/{name}", *histograms[name])
+    for layer in document["layers"]:
+        for key in ("kl_only", "kl_gain"):
+            writer.scalar(f"analyze/{key}/{layer['layer']}", layer[key], 0)
+    for layer in sorted(document["layers"], key=lambda layer: int(layer["depth"])):
+        for key in ("kl_only", "kl_gain", "sqnr_db"):
+            if layer.get(key) is not None:
+                writer.scalar(f"analyze/by_depth/{key}", layer[key], layer["depth"])
+    for kind, row in document["whole"].items():
+        writer.scalar(f"evaluate/wer/{kind}", row["wer"], 0)
+    writer.close()
+
+
 class _EventWriter:
     """Scalars, PNG pictures and markdown texts into one run's event file, with tensorboard's own writer (no torch)."""
 
@@ -124,6 +157,22 @@ class _EventWriter:
         width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
         picture = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
         self._add(step, tag=tag, image=picture)
+
+    def histogram(self, tag: str, counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64]) -> None:
+        from tensorboard.compat.proto.summary_pb2 import HistogramProto
+
+        middles = (edges[:-1] + edges[1:]) / 2
+        total = float(counts.sum())
+        histogram = HistogramProto(
+            min=float(edges[0]),
+            max=float(edges[-1]),
+            num=total,
+            sum=float(counts @ middles),
+            sum_squares=float(counts @ middles**2),
+            bucket_limit=edges[1:].tolist(),
+            bucket=counts.astype(float).tolist(),
+        )
+        self._add(0, tag=tag, histo=histogram)
 
     def text(self, tag: str, markdown: str, step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
