@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,10 @@ class BeamDecoder:
     """argmax over word sequences W of log p_CTC(W) + LM_WEIGHT log10 p_LM(W) + WORD_SCORE |W|, by beam search.
 
     vocabulary: V pieces of text, the blank is id V. arpa: n-gram file; its unigrams are the words that can be written.
-    A word is spelled letter by letter with a closing space where the vocabulary has one, else with the longest pieces
-    that fit, the first beginning with a space. Raises DecodeError: flashlight-text missing, file unreadable, no word of
-    the language model can be spelled.
+    A word is spelled letter by letter with a closing space where the vocabulary is letters; else, its first piece
+    beginning with a space, by byte-pair merges in the order of the vocabulary (as SentencePiece's BPE does) and, where
+    that is another spelling, with the longest pieces that fit. Raises DecodeError: flashlight-text missing, file
+    unreadable, no word of the language model can be spelled.
     """
 
     def __init__(self, vocabulary: Sequence[str], arpa: Path, beam: int = BEAM, lm_weight: float = LM_WEIGHT) -> None:
@@ -48,7 +50,8 @@ class BeamDecoder:
         self._pieces = [piece.replace(WORD_START, " ") for piece in vocabulary]
         letters = all(len(piece) <= 1 for piece in self._pieces)  # else a word begins with a piece of its own
         self._space = self._pieces.index(" ") if letters and " " in self._pieces else None
-        spelled = {word: ids for word in read_words(arpa) if (ids := self._spell(word))}
+        self._ids = {piece: index for index, piece in reversed(list(enumerate(self._pieces))) if piece}
+        spelled = {word: ways for word in read_words(arpa) if (ways := self._spell(word))}
         if not spelled:
             raise DecodeError(f"{arpa}: needed words that the model's {len(vocabulary)} pieces can spell, came none")
         self._words = Dictionary()
@@ -63,10 +66,11 @@ class BeamDecoder:
         blank = len(vocabulary)
         silence = blank if self._space is None else self._space
         trie, start = flashlight.Trie(blank + 1, silence), model.start(False)
-        for word, ids in spelled.items():
+        for word, ways in spelled.items():
             index = self._words.get_index(word)
             _, score = model.score(start, index)
-            trie.insert(ids, index, score)
+            for ids in ways:
+                trie.insert(ids, index, score)
         trie.smear(flashlight.SmearingMode.MAX)
         options = flashlight.LexiconDecoderOptions(
             beam, blank + 1, _THRESHOLD, lm_weight, WORD_SCORE, float("-inf"), 0.0, False, flashlight.CriterionType.CTC
@@ -85,17 +89,36 @@ class BeamDecoder:
         words = [self._words.get_entry(index) for index in found[0].words if index >= 0] if found else []
         return " ".join(words)
 
-    def _spell(self, word: str) -> list[int]:
-        """The ids of a word, empty where it cannot be spelled."""
-        rest, ids = (word, []) if self._space is not None else (" " + word, [])
-        while rest:
-            fits = [i for i, piece in enumerate(self._pieces) if piece and rest.startswith(piece)]
-            if not fits:
+    def _spell(self, word: str) -> list[list[int]]:
+        """The ways to spell a word, as ids; empty where it cannot be spelled."""
+        if self._space is not None:
+            ids = [self._ids.get(letter, -1) for letter in word]
+            return [] if -1 in ids else [[*ids, self._space]]
+        merged, longest = self._merge(" " + word), self._longest(" " + word)
+        return [ids for ids in ((merged,) if merged == longest else (merged, longest)) if ids]
+
+    def _merge(self, text: str) -> list[int]:
+        """Letters, then again and again the neighbours that make the first piece of the vocabulary."""
+        parts = list(text)
+        while True:
+            pairs = [(self._ids[a + b], at) for at, (a, b) in enumerate(pairwise(parts)) if a + b in self._ids]
+            if not pairs:
+                break
+            _, at = min(pairs)
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        ids = [self._ids.get(part, -1) for part in parts]
+        return [] if -1 in ids else ids
+
+    def _longest(self, text: str) -> list[int]:
+        """From left to right the longest piece that fits."""
+        ids = []
+        while text:
+            ends = [end for end in range(len(text), 0, -1) if text[:end] in self._ids]
+            if not ends:
                 return []
-            best = max(fits, key=lambda i: len(self._pieces[i]))
-            ids.append(best)
-            rest = rest[len(self._pieces[best]) :]
-        return ids if self._space is None else [*ids, self._space]
+            ids.append(self._ids[text[: ends[0]]])
+            text = text[ends[0] :]
+        return ids
 
 
 def log_softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -75,13 +75,18 @@ def test_only_words_of_the_model_are_written(arpa: Path) -> None:
     assert BeamDecoder(LETTERS, arpa).decode(logits_of("rad car", LETTERS)) == "red car"
 
 
-def test_sub_words_are_spelled_with_the_longest_pieces(arpa: Path) -> None:
+PIECES = ("<unk>", "ar", "ed", "\u2581r", "\u2581ca", "\u2581", "r", "e", "d", "c", "a", "b")
+
+
+@pytest.mark.parametrize("spelling", ["\u2581r ed \u2581 c ar", "\u2581r ed \u2581ca r"])
+def test_sub_words_are_spelled_by_merges_and_with_the_longest_pieces(arpa: Path, spelling: str) -> None:
+    """ " car": "ar" is merged first, so that " ca" never comes to be; from left to right " ca" is the longest."""
     pytest.importorskip("flashlight.lib.text")
-    pieces = ("\u2581", "\u2581r", "ed", "e", "d", "\u2581c", "ar", "a", "r")
-    logits = np.zeros((len(pieces) + 1, 8))
-    for place, piece in enumerate(("\u2581r", "ed", "\u2581c", "ar")):
-        logits[pieces.index(piece), 2 * place] = logits[-1, 2 * place + 1] = 8.0
-    assert BeamDecoder(pieces, arpa).decode(logits) == "red car"
+    pieces = spelling.split(" ")
+    logits = np.zeros((len(PIECES) + 1, 2 * len(pieces)))
+    for place, piece in enumerate(pieces):
+        logits[PIECES.index(piece), 2 * place] = logits[-1, 2 * place + 1] = 8.0
+    assert BeamDecoder(PIECES, arpa).decode(logits) == "red car"
 
 
 def test_what_cannot_work_is_said(arpa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
