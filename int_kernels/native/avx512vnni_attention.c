@@ -170,11 +170,10 @@ static void pack_head(const zq_state *state, const zq_step *step, int32_t first,
 static void run_tile(const zq_state *state, const zq_step *step, int32_t number, int32_t t0, const zq_head *head)
 {
     const int32_t n = zq_min(ZQ_TILE, (int32_t)head->frames - t0), width = (int32_t)head->width;
-    zq_pack_queries(state, step->x[0], number * width, t0, head, head->content);
-    zq_pack_queries(state, step->x[1], number * width, t0, head, head->position);
+    zq_pack_queries(state, step, number * width, t0, head);
     for (int32_t i = 0; i < n; i += ZQ_QUERIES) {
         int64_t totals[ZQ_QUERIES];
-        zq_attend(state, step, number, head, t0, i, totals);
+        zq_attend(step, number, head, t0, i, totals);
         weigh(head);
         for (int32_t r = 0; r < zq_min(ZQ_QUERIES, n - i); r++)
             divide(head->sums + (size_t)r * head->wide, totals[r], head->wide,

@@ -18,8 +18,9 @@ typedef struct {
     uint8_t *keys;        /* columns of k */
     uint8_t *places;      /* columns of p */
     int16_t *values;      /* v, [padded / 2][wide][2] */
-    int8_t *content;      /* [ZQ_TILE + ZQ_QUERIES][4 * quads] queries of the tile for k */
+    int8_t *content;      /* [quads][64 frames][4 channels] queries of the tile for k */
     int8_t *position;     /* the same for p */
+    int32_t *content_start, *position_start; /* [ZQ_TILE + ZQ_QUERIES] what their products start from */
     int32_t *scores;      /* [ZQ_QUERIES][padded]: first with k only, then s */
     int32_t *far;         /* [ZQ_QUERIES][padded + 128]: with p */
     int16_t *powers;      /* [ZQ_QUERIES][padded]: e */
@@ -33,11 +34,10 @@ size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head)
 /* Columns of a value, `channels` channels from `first` on; signed codes are shifted by 128. */
 void zq_pack_columns(const zq_state *state, int32_t value, int32_t first, int32_t channels, uint8_t *columns);
 void zq_pack_values(const zq_state *state, int32_t value, int32_t first, const zq_head *head);
-void zq_pack_queries(const zq_state *state, int32_t value, int32_t first, int32_t t0, const zq_head *head,
-                     int8_t *queries);
+void zq_pack_queries(const zq_state *state, const zq_step *step, int32_t first, int32_t t0, const zq_head *head);
 
 /* The powers of frames t0 + i .. of head `number`, at most six of the tile, and their sums. */
-void zq_attend(const zq_state *state, const zq_step *step, int32_t number, const zq_head *head, int32_t t0, int32_t i,
+void zq_attend(const zq_step *step, int32_t number, const zq_head *head, int32_t t0, int32_t i,
                int64_t totals[ZQ_QUERIES]);
 
 /* v[i] lane j = v[j] lane i, for 16 vectors of 16 numbers. */

@@ -18,7 +18,7 @@ static char *take(char **memory, size_t bytes)
 size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head)
 {
     char *const start = memory;
-    const size_t rows = ZQ_TILE + ZQ_QUERIES, padded = rounded(frames, 64);
+    const size_t padded = rounded(frames, 64);
     head->frames = frames;
     head->width = width;
     head->quads = (width + 3) / 4;
@@ -27,8 +27,10 @@ size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head)
     head->keys = (uint8_t *)take(&memory, padded * 4 * head->quads);
     head->places = (uint8_t *)take(&memory, rounded(2 * frames, 64) * 4 * head->quads);
     head->values = (int16_t *)(void *)take(&memory, padded * head->wide * 2);
-    head->content = (int8_t *)take(&memory, rows * 4 * head->quads);
-    head->position = (int8_t *)take(&memory, rows * 4 * head->quads);
+    head->content = (int8_t *)take(&memory, 256 * head->quads + 4 * ZQ_QUERIES); /* the last six may reach beyond */
+    head->position = (int8_t *)take(&memory, 256 * head->quads + 4 * ZQ_QUERIES);
+    head->content_start = (int32_t *)(void *)take(&memory, (ZQ_TILE + ZQ_QUERIES) * 4);
+    head->position_start = (int32_t *)(void *)take(&memory, (ZQ_TILE + ZQ_QUERIES) * 4);
     head->scores = (int32_t *)(void *)take(&memory, ZQ_QUERIES * padded * 4);
     head->far = (int32_t *)(void *)take(&memory, ZQ_QUERIES * (padded + 128) * 4);
     head->powers = (int16_t *)(void *)take(&memory, ZQ_QUERIES * padded * 2);
@@ -37,22 +39,32 @@ size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head)
     return (size_t)(memory - start);
 }
 
+/* Up to four channels from `first` on, frame by frame: v[i] = frames t + 16 * i .. + 15 of them, each byte with its flip;
+ * frames from n on, and channels that are not there, are the flip alone. */
+ZQ_TARGET_INLINE void load_quad(const zq_state *state, int32_t value, int32_t first, int32_t channels, int32_t t,
+                                int32_t n, __m512i flip, __m512i v[4])
+{
+    __m512i row[4] = {flip, flip, flip, flip};
+    for (int32_t i = 0; i < zq_min(4, channels); i++)
+        row[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(zq_first_bytes(n), zq_row(state, value, first + i) + t), flip);
+    const __m512i a = _mm512_unpacklo_epi8(row[0], row[1]), b = _mm512_unpackhi_epi8(row[0], row[1]);
+    const __m512i c = _mm512_unpacklo_epi8(row[2], row[3]), d = _mm512_unpackhi_epi8(row[2], row[3]);
+    v[0] = _mm512_unpacklo_epi16(a, c);
+    v[1] = _mm512_unpackhi_epi16(a, c);
+    v[2] = _mm512_unpacklo_epi16(b, d);
+    v[3] = _mm512_unpackhi_epi16(b, d);
+    zq_transpose_lanes(v); /* to plain order */
+}
+
 ZQ_TARGET void zq_pack_columns(const zq_state *state, int32_t value, int32_t first, int32_t channels, uint8_t *columns)
 {
     const int32_t frames = state->frames[value];
     const int is_signed = state->program->values[value].storage == ZQ_INT8;
     const __m512i flip = is_signed ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
     for (int32_t t = 0; t < frames; t += 64) {
-        const __mmask64 mask = zq_first_bytes(frames - t);
         for (int32_t c = 0; c < channels; c += 4, columns += 256) {
-            __m512i row[4] = {flip, flip, flip, flip};
-            for (int32_t i = 0; i < zq_min(4, channels - c); i++)
-                row[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, zq_row(state, value, first + c + i) + t), flip);
-            const __m512i a = _mm512_unpacklo_epi8(row[0], row[1]), b = _mm512_unpackhi_epi8(row[0], row[1]);
-            const __m512i d = _mm512_unpacklo_epi8(row[2], row[3]), e = _mm512_unpackhi_epi8(row[2], row[3]);
-            __m512i v[4] = {_mm512_unpacklo_epi16(a, d), _mm512_unpackhi_epi16(a, d), _mm512_unpacklo_epi16(b, e),
-                            _mm512_unpackhi_epi16(b, e)};
-            zq_transpose_lanes(v); /* to plain order */
+            __m512i v[4];
+            load_quad(state, value, first + c, channels - c, t, frames - t, flip, v);
             for (int32_t i = 0; i < 4; i++) _mm512_storeu_si512(columns + 64 * i, v[i]);
         }
     }
@@ -90,17 +102,33 @@ ZQ_TARGET void zq_pack_values(const zq_state *state, int32_t value, int32_t firs
     }
 }
 
-/* queries[i][d] = x[first + d, t0 + i]; frames and channels beyond the end are 0. */
-ZQ_TARGET void zq_pack_queries(const zq_state *state, int32_t value, int32_t first, int32_t t0, const zq_head *head,
-                               int8_t *queries)
+/* The queries of one tile, and for columns of signed codes, which are shifted by 128, -128 times their sums. */
+ZQ_TARGET static void pack_queries(const zq_state *state, int32_t value, int32_t first, int32_t t0, int is_flipped,
+                                   const zq_head *head, int8_t *queries, int32_t *start)
 {
-    const size_t size = 4 * head->quads;
-    const int32_t n = zq_min(ZQ_TILE, (int32_t)head->frames - t0);
-    memset(queries, 0, (ZQ_TILE + ZQ_QUERIES) * size);
-    for (int32_t d = 0; d < (int32_t)head->width; d++) {
-        const int8_t *row = (const int8_t *)zq_row(state, value, first + d) + t0;
-        for (int32_t i = 0; i < n; i++) queries[(size_t)i * size + (size_t)d] = row[i];
+    const int32_t width = (int32_t)head->width;
+    const __m512i ones = _mm512_set1_epi8(1), zero = _mm512_setzero_si512();
+    __m512i sums[4] = {zero, zero, zero, zero};
+    for (int32_t c = 0; c < width; c += 4, queries += 256) {
+        __m512i v[4];
+        load_quad(state, value, first + c, width - c, t0, (int32_t)head->frames - t0, zero, v);
+        for (int32_t i = 0; i < 4; i++) {
+            _mm512_storeu_si512(queries + 64 * i, v[i]);
+            zq_dot(&sums[i], ones, v[i]);
+        }
     }
+    memset(queries, 0, 4 * ZQ_QUERIES);
+    memset(start, 0, (ZQ_TILE + ZQ_QUERIES) * sizeof *start);
+    for (int32_t i = 0; i < 4 && is_flipped; i++)
+        _mm512_storeu_si512(start + 16 * i, _mm512_sub_epi32(zero, _mm512_slli_epi32(sums[i], 7)));
+}
+
+void zq_pack_queries(const zq_state *state, const zq_step *step, int32_t first, int32_t t0, const zq_head *head)
+{
+    const int is_k_signed = state->program->values[step->x[2]].storage == ZQ_INT8;
+    const int is_p_signed = state->program->values[step->x[4]].storage == ZQ_INT8;
+    pack_queries(state, step->x[0], first, t0, is_k_signed, head, head->content, head->content_start);
+    pack_queries(state, step->x[1], first, t0, is_p_signed, head, head->position, head->position_start);
 }
 
 #endif

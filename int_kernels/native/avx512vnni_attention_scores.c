@@ -9,28 +9,18 @@ enum { LARGEST_SCORE = 1 << 29, WORST_PRODUCT = 255 * 255 };
 
 #define EACH_6(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 
-/* -128 * sum(query) for columns that were shifted by 128. */
-static int32_t start_of(const int8_t *query, size_t size, int is_flipped)
+/* products[r][64 * b + j] = starts[r] + query r . column j of block b, for six queries. */
+ZQ_TARGET static void multiply(const int8_t *queries, const int32_t *starts, const uint8_t *columns, size_t quads,
+                               size_t blocks, int32_t *products, size_t stride)
 {
-    int32_t sum = 0;
-    for (size_t d = 0; d < size; d++) sum += query[d];
-    return is_flipped ? -128 * sum : 0;
-}
-
-/* products[r][64 * b + j] = query r . column j of block b, for six queries. */
-ZQ_TARGET static void multiply(const int8_t *queries, const uint8_t *columns, size_t quads, size_t blocks,
-                               int is_flipped, int32_t *products, size_t stride)
-{
-    const size_t size = 4 * quads;
     __m512i start[ZQ_QUERIES];
-    for (size_t r = 0; r < ZQ_QUERIES; r++)
-        start[r] = _mm512_set1_epi32(start_of(queries + r * size, size, is_flipped));
+    for (size_t r = 0; r < ZQ_QUERIES; r++) start[r] = _mm512_set1_epi32(starts[r]);
     for (size_t b = 0; b < blocks; b++, products += 64) {
         const int8_t *query = queries;
 #define START(r) __m512i a##r = start[r], b##r = a##r, c##r = a##r, d##r = a##r;
 #define ADD(r)                                                    \
     {                                                             \
-        const __m512i four = zq_four_weights(query + r * size);   \
+        const __m512i four = zq_four_weights(query + 4 * r);      \
         zq_dot(&a##r, x0, four);                                  \
         zq_dot(&b##r, x1, four);                                  \
         zq_dot(&c##r, x2, four);                                  \
@@ -42,7 +32,7 @@ ZQ_TARGET static void multiply(const int8_t *queries, const uint8_t *columns, si
     _mm512_storeu_si512(products + r * stride + 32, c##r);    \
     _mm512_storeu_si512(products + r * stride + 48, d##r);
         EACH_6(START)
-        for (size_t quad = 0; quad < quads; quad++, columns += 256, query += 4) {
+        for (size_t quad = 0; quad < quads; quad++, columns += 256, query += 256) {
             const __m512i x0 = _mm512_loadu_si512(columns), x1 = _mm512_loadu_si512(columns + 64);
             const __m512i x2 = _mm512_loadu_si512(columns + 128), x3 = _mm512_loadu_si512(columns + 192);
             EACH_6(ADD)
@@ -129,20 +119,18 @@ ZQ_TARGET static int64_t raise(size_t frames, int32_t most, const int32_t *score
            _mm512_reduce_add_epi64(_mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(total, 1)));
 }
 
-ZQ_TARGET void zq_attend(const zq_state *state, const zq_step *step, int32_t number, const zq_head *head, int32_t t0,
-                         int32_t i, int64_t totals[ZQ_QUERIES])
+ZQ_TARGET void zq_attend(const zq_step *step, int32_t number, const zq_head *head, int32_t t0, int32_t i,
+                         int64_t totals[ZQ_QUERIES])
 {
     const int32_t frames = (int32_t)head->frames, queries = zq_min(ZQ_QUERIES, zq_min(ZQ_TILE, frames - t0) - i);
     const int32_t first = frames - t0 - i - queries; /* the place of key 0 for the last of the frames */
     const int32_t base = first / 64 * 64, last = 2 * frames - 2 - t0 - i;
-    const int32_t keys_flip = state->program->values[step->x[2]].storage == ZQ_INT8;
-    const int32_t places_flip = state->program->values[step->x[4]].storage == ZQ_INT8;
-    const size_t size = 4 * head->quads, stride = head->padded + 128;
+    const size_t stride = head->padded + 128;
     const scorer s = scorer_of(step, number, head->width);
-    multiply(head->content + (size_t)i * size, head->keys, head->quads, head->padded / 64, keys_flip, head->scores,
+    multiply(head->content + 4 * i, head->content_start + i, head->keys, head->quads, head->padded / 64, head->scores,
              head->padded);
-    multiply(head->position + (size_t)i * size, head->places + (size_t)base * size, head->quads,
-             (size_t)((last - base) / 64 + 1), places_flip, head->far, stride);
+    multiply(head->position + 4 * i, head->position_start + i, head->places + (size_t)base * 4 * head->quads,
+             head->quads, (size_t)((last - base) / 64 + 1), head->far, stride);
     for (int32_t r = 0; r < queries; r++) {
         int32_t *scores = head->scores + (size_t)r * head->padded;
         const int32_t *far = head->far + (size_t)r * stride + (first - base + queries - 1 - r);

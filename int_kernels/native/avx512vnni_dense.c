@@ -56,6 +56,12 @@ uint64_t zq_avx512vnni_dense_scratch(const zq_program *program, const zq_step *s
 /* 64 bytes: x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
 ZQ_TARGET_INLINE __m512i gather_tap(const char *x, int32_t frames, int32_t start, int32_t stride, __m512i flip)
 {
+    if (start >= 0 && stride <= 2 && start + 64 * stride <= frames) { /* mostly */
+        const __m512i near = _mm512_loadu_si512(x + start);
+        if (stride == 1) return _mm512_xor_si512(near, flip);
+        const __m256i a = _mm512_cvtepi16_epi8(near), b = _mm512_cvtepi16_epi8(_mm512_loadu_si512(x + start + 64));
+        return _mm512_xor_si512(_mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1), flip);
+    }
     const int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), 64);
     const int32_t last = start >= frames ? first : zq_min((frames - 1 - start) / stride + 1, 64);
     if (last <= first) return flip;
