@@ -66,7 +66,7 @@ PLANS: dict[str, Plan] = {
     plan.name: plan
     for plan in (
         Plan("quartznet-voice-1m", 0, False, 12000, 6500, 4e-3, 300, _REFINED),
-        Plan("jasper-voice-1m", 0, False, 10000, 0, 2e-3, 500, _AT_ONCE),
+        Plan("jasper-voice-1m", 0, False, 10000, 8000, 2e-3, 500, _AT_ONCE, refine_peak=0.75),
         Plan("conformer-voice-2m", 128, True, 10000, 0, 1.5e-3, 1000, _AT_ONCE),
         Plan("fastconformer-voice-2m", 256, True, 11000, 0, 1.5e-3, 1000, _AT_ONCE),
     )
