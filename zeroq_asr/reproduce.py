@@ -50,7 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--split", action="append", metavar="NAME", help="split of --librispeech; repeatable")
     parser.add_argument(
-        "--real", metavar="FILE", help="manifest or shipped set for real calibration (default: the first set)"
+        "--real",
+        metavar="FILE",
+        help="manifest, shipped set or split of --librispeech for real calibration (default: dev-clean or the first)",
     )
     parser.add_argument("--lm", metavar="FILE", help="n-gram model (ARPA) for figure 3 (default: one of the corpus)")
     parser.add_argument(
@@ -122,7 +124,6 @@ def _count_steps(study: Study, wanted: Sequence[str]) -> int:
 
 def _study(arguments: argparse.Namespace, with_texts: bool, tell: Callable[[str], None]) -> Study:
     from zeroq_asr.pipeline.cells import CellStore
-    from zeroq_asr.pipeline.evaluate import read_test_set
     from zeroq_asr.pipeline.reproduce import Study
     from zeroq_asr.pipeline.reproduce_figures import SIZES
 
@@ -130,11 +131,10 @@ def _study(arguments: argparse.Namespace, with_texts: bool, tell: Callable[[str]
         if not 1 <= getattr(arguments, flag) <= most:
             raise ConfigError(f"--{flag}: needed 1 to {most}, came {getattr(arguments, flag)}")
     sets = _sets(arguments)
-    real = read_test_set(arguments.real) if arguments.real else _whole(arguments, sets[0])
     default = list(PUBLISHED) if arguments.librispeech else ["all"]
     store = CellStore(Path(arguments.cells), arguments.fresh)
     return Study(
-        plan=bench_plan(arguments, chosen_models(arguments.model or default), real),
+        plan=bench_plan(arguments, chosen_models(arguments.model or default), _real(arguments, sets[0])),
         sets=sets,
         store=store,
         sizes=tuple(arguments.size or SIZES),
@@ -164,11 +164,16 @@ def _sets(arguments: argparse.Namespace) -> tuple[TestSet, ...]:
     return tuple(TestSet(n, tuple(read_librispeech(path, arguments.limit))) for n, path in chosen.items())
 
 
-def _whole(arguments: argparse.Namespace, first: TestSet) -> TestSet:
-    """The first set without --limit, for real calibration."""
-    from zeroq_asr.pipeline.evaluate import read_test_set
+def _real(arguments: argparse.Namespace, first: TestSet) -> TestSet:
+    """The speech of real calibration, never limited: --real, or else dev-clean, or else the first set."""
+    from eval.librispeech import find_splits, read_librispeech
+    from zeroq_asr.pipeline.evaluate import TestSet, read_test_set
 
-    return first if arguments.librispeech else read_test_set(first.name)
+    splits = find_splits(arguments.librispeech) if arguments.librispeech else {}
+    name = arguments.real or ("dev-clean" if "dev-clean" in splits else first.name)
+    if name in splits:
+        return TestSet(name, tuple(read_librispeech(splits[name])))
+    return read_test_set(name)
 
 
 def _language_model(arguments: argparse.Namespace, store: object, tell: Callable[[str], None]) -> Path | None:
