@@ -87,8 +87,8 @@ ZQ_INLINE void score_tile(const zq_state *state, const zq_step *step, int32_t he
     }
 }
 
-/* powers[j] = e of one frame's scores; returns their sum n. Nothing from T on weighs anything. P is below 2^18, so that a
- * shift by 31 makes 0 of it, as greater ones would. */
+/* powers[j] = e of one frame's scores; returns their sum n. Nothing from T on weighs anything. P is below 2^18, so
+ * that a shift by 31 makes 0 of it, as greater ones would. */
 ZQ_INLINE int64_t raise(int32_t frames, int32_t padded, const int32_t *restrict scores, int16_t *restrict powers)
 {
     int64_t total = 0;
@@ -118,8 +118,8 @@ ZQ_INLINE void weigh_tile(int32_t width, int32_t rows, int32_t j0, const workpla
 }
 
 /* y of the tile at t0, from its sums and totals. */
-ZQ_INLINE void finish(const zq_state *state, const zq_step *step, int32_t first, int32_t width, int32_t t0, int32_t rows,
-                      const workplace *place)
+ZQ_INLINE void finish(const zq_state *state, const zq_step *step, int32_t first, int32_t width, int32_t t0,
+                      int32_t rows, const workplace *place)
 {
     const int32_t storage = state->program->values[step->y].storage;
     for (int32_t d = 0; d < width; d++) {

@@ -39,14 +39,16 @@ size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head)
     return (size_t)(memory - start);
 }
 
-/* Up to four channels from `first` on, frame by frame: v[i] = frames t + 16 * i .. + 15 of them, each byte with its flip;
- * frames from n on, and channels that are not there, are the flip alone. */
+/* Up to four channels from `first` on, frame by frame: v[i] = frames t + 16 * i .. + 15 of them, each byte with its
+ * flip; frames from n on, and channels that are not there, are the flip alone. */
 ZQ_TARGET_INLINE void load_quad(const zq_state *state, int32_t value, int32_t first, int32_t channels, int32_t t,
                                 int32_t n, __m512i flip, __m512i v[4])
 {
     __m512i row[4] = {flip, flip, flip, flip};
-    for (int32_t i = 0; i < zq_min(4, channels); i++)
-        row[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(zq_first_bytes(n), zq_row(state, value, first + i) + t), flip);
+    for (int32_t i = 0; i < zq_min(4, channels); i++) {
+        const char *x = zq_row(state, value, first + i) + t;
+        row[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(zq_first_bytes(n), x), flip);
+    }
     const __m512i a = _mm512_unpacklo_epi8(row[0], row[1]), b = _mm512_unpackhi_epi8(row[0], row[1]);
     const __m512i c = _mm512_unpacklo_epi8(row[2], row[3]), d = _mm512_unpackhi_epi8(row[2], row[3]);
     v[0] = _mm512_unpacklo_epi16(a, c);

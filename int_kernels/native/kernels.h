@@ -13,10 +13,10 @@
 #ifndef ZQ_TILE
 #define ZQ_TILE 64 /* frames worked on at once: with ZQ_ROWS, what fits the registers of a large core */
 #endif
-#if ZQ_TILE < 2 || ZQ_TILE % 2
-#error "ZQ_TILE must be even"
+#if ZQ_TILE < 4 || ZQ_TILE % 4
+#error "ZQ_TILE must be a multiple of ZQ_ROWS"
 #endif
-#define ZQ_ROWS 4   /* output channels worked on at once */
+#define ZQ_ROWS 4   /* output channels, or queries, worked on at once */
 #define ZQ_CHUNK 64 /* output channels in one unit of a dense convolution */
 
 /* gcc on x86-64 compiles such a function once per instruction set and glibc picks one when the program is loaded.
