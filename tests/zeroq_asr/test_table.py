@@ -142,3 +142,26 @@ def test_bad_flags_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -
     assert "--seeds" in capsys.readouterr().err
     assert verb.main(["--model", "no-such.nemo", "--limit", "1"]) == 2
     assert "no-such.nemo" in capsys.readouterr().err
+
+
+def test_programs_that_share_ranges_are_those_that_do_not(files: tuple[str, str], tmp_path: Path) -> None:
+    """Ranges are measured once for all bits of a calibration; a program made alone has the same bytes."""
+    from zeroq_asr.adapters import load_float_model
+    from zeroq_asr.config import QuantizeConfig
+    from zeroq_asr.pipeline.cells import CellStore
+    from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, FeatureShelf, Program
+    from zeroq_asr.pipeline.evaluate import read_test_set
+
+    noise = read_test_set(files[1])
+    settings = BenchSettings("fast", noise, 1, "cpu")
+    programs = [
+        Program(QuantizeConfig(bits=bits, act_bits=a), "random", s) for s in (0, 1) for bits, a in ((8, 8), (4, 6))
+    ]
+
+    def made(programs: list[Program], folder: Path) -> list[str]:
+        bench = Bench(CellStore(folder), load_float_model(files[0]), settings, FeatureShelf())
+        return [bench.score(program, noise, lambda _: None)["program"] for program in programs]
+
+    together = made(programs, tmp_path / "together")
+    assert together == [made([program], tmp_path / str(n))[0] for n, program in enumerate(programs)]
+    assert len(set(together)) == 4

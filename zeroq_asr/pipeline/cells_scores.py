@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from zeroq_asr.ir.frontend_spec import FrontendSpec
     from zeroq_asr.ir.types import Graph
     from zeroq_asr.pipeline.quantize import Batch
+    from zeroq_asr.quant.ranges import RangeTable
     from zeroq_asr.runtime.transcriber import Features
 
 OnStep = Callable[[str], None]
@@ -106,6 +107,7 @@ class Bench:
     def __init__(self, store: CellStore, model: FloatModel, settings: BenchSettings, shelf: FeatureShelf) -> None:
         self._store, self._model, self._settings, self._shelf = store, model, settings, shelf
         self._open: tuple[Program, Transcriber, Json] | None = None
+        self._ranges: tuple[Program, RangeTable] | None = None  # of the last calibration: other bits come next
 
     def count_steps(self, programs: Sequence[Program], sets: Sequence[TestSet]) -> int:
         """How many steps `score` will tell of: missing cells, and batches of missing synthetic data."""
@@ -208,9 +210,12 @@ class Bench:
         assert program.config is not None
         batches, provenance = self.calibration_data(program, on_step)
         use_device(self._settings.device, self._settings.threads)  # synthesis may have set other numbers
+        measured = replace(program, config=replace(program.config, bits=8, act_bits=8))
+        ranges = self._ranges[1] if self._ranges is not None and self._ranges[0] == measured else None
         made = quantize_model(
-            self._model, batches, program.calibration, program.config, provenance, self._settings.device
+            self._model, batches, program.calibration, program.config, provenance, self._settings.device, ranges
         )
+        self._ranges = (measured, made.table)
         with TemporaryDirectory(prefix="zeroq-cell-") as folder:
             path = Path(folder) / "program.safetensors"
             save_model(made.model, path)

@@ -47,10 +47,12 @@ def quantize_model(
     config: QuantizeConfig,
     provenance: dict[str, Any] | None = None,
     device: str = DEVICE,
+    ranges: RangeTable | None = None,
 ) -> Quantized:
     """Turn a float model into an integer program calibrated on `batches`.
 
-    source: a word for the data ("synthetic", "random", a manifest), kept in the file with `provenance`.
+    source: a word for the data ("synthetic", "random", a manifest), kept in the file with `provenance`. ranges: what an
+    earlier call measured on the same data (`Quantized.table`): they do not depend on bits, nothing is measured again.
     Raises QuantizationError, GraphError, UnsupportedModelError.
     """
     from zeroq_asr.runtime.float_executor import FloatExecutor
@@ -59,7 +61,7 @@ def quantize_model(
     executor = FloatExecutor(folded, device)
     stream = iter(batches)
     probe, stream = _probe(stream)
-    table = calibrate(executor, stream, config, source)
+    table = ranges if ranges is not None else calibrate(executor, stream, config, source)
     qparams = assign_qparams(folded, table, config)
     graph = lower_to_integer(folded, qparams, config)
     if floats := find_floats(graph):
