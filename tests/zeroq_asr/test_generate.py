@@ -88,6 +88,16 @@ def test_fast_takes_less_than_a_tenth_of_the_paper() -> None:
     assert frames("fast") <= frames("paper") / 10
 
 
+def test_several_lengths_and_priors(toy: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--frames", "40", "64", "--smoothness", "0.5", "--diversity", "1", "--picture", "p.png"]
+    assert toy(*words, "--no-logs", "--output", "data") == 0
+    assert "2 x 6 x 40/64" in capsys.readouterr().out
+    data = read_data(Path("data"))
+    assert [batch.mel.shape[2] for batch in data.batches] == [40, 64]
+    assert (data.settings.smoothness, data.settings.diversity) == (0.5, 1)
+    assert all(batch.losses[-1] > batch.tap_losses_end.sum() for batch in data.batches)
+
+
 def test_words_are_those_of_synth() -> None:
     assert command.LOSSES == synth.LOSSES
     assert command.INITS == synth.INITS

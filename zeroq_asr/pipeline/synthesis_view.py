@@ -61,7 +61,7 @@ def reference_panel(source: str | None, config: GenerateConfig, model: FloatMode
 def synthesis_picture(data: SyntheticData, read_text: ReadText, reference: Panel, hop_ms: float) -> bytes:
     """A PNG of the first spectrogram of the first batch as it started and as it came out, and the reference."""
     settings, batch = data.settings, data.batches[0]
-    first = start(settings.init, settings.spec, settings.seed, 0)[:1].astype(np.float64)
+    first = start(settings.init, settings.batch_spec(0), settings.seed, 0)[:1].astype(np.float64)
     begin = (normalize_features(first) if settings.normalize else first)[0].astype(np.float32)
     result = batch.mel[0]
     steps = batch.losses.size - 1
