@@ -15,6 +15,7 @@ from zeroq_asr.config import (
     OUTPUT_DIR,
     PRESET,
     PRESETS,
+    PROBES,
     RANGE_METHODS,
     SEED,
     THREADS,
@@ -22,7 +23,6 @@ from zeroq_asr.config import (
 )
 from zeroq_asr.errors import ConfigError
 
-PROBES = 16
 TOP = 20
 CALIBRATIONS = ("synthetic", "random", "real")
 
@@ -75,10 +75,10 @@ def _main(arguments: argparse.Namespace) -> int:
             raise ConfigError(f"--{flag}: needed at least 1, came {getattr(arguments, flag)}")
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.files import write_atomically
-    from zeroq_asr.pipeline.analyze import analysis_page, analysis_sheet, analyze, count_steps
+    from zeroq_asr.pipeline.analyze import analysis_page, analysis_sheet, analyze, count_steps, spread
     from zeroq_asr.pipeline.cells import CellStore
     from zeroq_asr.pipeline.cells_scores import BenchSettings, Program
-    from zeroq_asr.pipeline.evaluate import TestSet, read_test_set
+    from zeroq_asr.pipeline.evaluate import read_test_set
     from zeroq_asr.zoo import DEFAULT_MODEL
 
     model = load_float_model(arguments.model or DEFAULT_MODEL)
@@ -89,8 +89,7 @@ def _main(arguments: argparse.Namespace) -> int:
         nonlinear=arguments.nonlinear,
     )
     program = Program(config, arguments.calibration, arguments.seed)
-    every = read_test_set(arguments.manifest).utterances
-    probes = TestSet(arguments.manifest, every[:: max(1, len(every) // arguments.probes)][: arguments.probes])
+    probes = spread(read_test_set(arguments.manifest), arguments.probes)
     settings = BenchSettings(arguments.preset, read_test_set(arguments.real), arguments.threads, arguments.device)
     store = CellStore(Path(arguments.cells), arguments.fresh)
     with progress(count_steps(store, model, settings, program), "analyze", arguments.quiet) as bar:

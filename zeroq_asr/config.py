@@ -126,6 +126,9 @@ TABLE_SEEDS = 4
 ABLATION_BITS = (8, 6)
 ABLATION_SEEDS = 1
 
+PROBES = 16
+"""Utterances that an analysis of layers runs on."""
+
 # ---- benchmark ----------------------------------------------------------------------------------------------------
 
 BENCHMARK_FRAMES = 1000

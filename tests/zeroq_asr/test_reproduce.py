@@ -103,14 +103,14 @@ def test_librispeech_goes_the_same_way(model: str, tmp_path: Path, capsys: pytes
     table2 = json.loads((out / "table2.json").read_text())["results"]
     assert set(table2[0]) >= {"wer_synthetic", "wer_random", "wer_real"} and len(table2) == 4
     printed, page = capsys.readouterr().out, (out / "report.html").read_text()
-    for heading in ("Table 1", "Table 2", "Figure 2", "Figure 3", "QuartzNet-15x5", "dev-clean"):
+    for heading in ("Table 1", "Table 2", "Figure 2", "Figure 3", "Which layer hurts", "QuartzNet-15x5", "dev-clean"):
         assert heading in printed and heading in page
     assert "a &lt;cpu&gt;" in page and "a <cpu>" not in page
-    assert page.count("<svg") == 5 and page.count("data:image/png;base64,") == 3
+    assert page.count("<svg") == 7 and page.count("data:image/png;base64,") == 3
     assert not re.search(r'(?:src|href)="(?!data:)', page)
     assert {path.name for path in out.iterdir()} == {
         *(f"{n}.{e}" for n in ("table1", "table1-paper", "table2", "table2-details") for e in ("md", "csv", "json")),
-        *(f"{n}.{e}" for n in ("figure2", "figure3") for e in ("md", "csv", "json")),
+        *(f"{n}.{e}" for n in ("figure2", "figure3", "layers", "values") for e in ("md", "csv", "json")),
         "figure2.svg",
         "figure3.png",
         "report.html",

@@ -12,6 +12,7 @@ from zeroq_asr.analyses.code_errors import CodeError, measure_codes
 from zeroq_asr.analyses.code_values import CONVOLUTIONS
 from zeroq_asr.analyses.sensitivity import Answer, Layer, Sensitivity
 from zeroq_asr.calibrate.run import calibrate
+from zeroq_asr.config import PROBES
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.passes.prepare import prepare
@@ -87,6 +88,12 @@ def analyze(
         on_step(f"{model.name}: {layer.name}")
     rows.sort(key=lambda row: (-row["kl_only"], row["depth"]))
     return Analysis(model.name, program.bits, tuple(rows), whole, codes, table)
+
+
+def spread(test_set: TestSet, count: int = PROBES) -> TestSet:
+    """`count` utterances of a set, evenly spread."""
+    every = test_set.utterances
+    return TestSet(test_set.name, every[:: max(1, len(every) // count)][:count])
 
 
 def count_steps(store: CellStore, model: FloatModel, settings: BenchSettings, program: Program) -> int:
@@ -195,6 +202,18 @@ def analysis_sheet(analysis: Analysis, top: int | None = None) -> Sheet:
 
 def analysis_page(analysis: Analysis) -> str:
     """The web page of one analysis."""
+    sections = [
+        Section("By depth", analysis_plots(analysis)),
+        Section("Layers", analysis_sheet(analysis).to_html()),
+        Section("Stored values", values_sheet(analysis).to_html()),
+    ]
+    whole = analysis.whole["integer"]
+    words = f"{analysis.bits}: KL {whole['kl']:.2e} nats a frame, {whole['changed']} words changed by rounding."
+    return page(f"Where the error of {analysis.model} comes from", words, sections)
+
+
+def analysis_plots(analysis: Analysis) -> str:
+    """Divergence and signal to noise ratio by depth."""
     by_depth = sorted(analysis.rows, key=lambda row: row["depth"])
     inexact = [row for row in by_depth if row.get("sqnr_db") is not None]
     divergence = plot(
@@ -212,21 +231,15 @@ def analysis_page(analysis: Analysis) -> str:
         Axis("SQNR (dB)"),
         [Series("worst value read", tuple(Point(r["depth"], r["sqnr_db"], "", r["layer"]) for r in inexact))],
     )
-    sections = [
-        Section("By depth", plots([divergence, quality])),
-        Section("Layers", analysis_sheet(analysis).to_html()),
-        Section("Stored values", _values_sheet(analysis).to_html()),
-    ]
-    whole = analysis.whole["integer"]
-    words = f"{analysis.bits}: KL {whole['kl']:.2e} nats a frame, {whole['changed']} words changed by rounding."
-    return page(f"Where the error of {analysis.model} comes from", words, sections)
+    return plots([divergence, quality])
 
 
 def _points(rows: Sequence[Row], key: str) -> tuple[Point, ...]:
     return tuple(Point(row["depth"], row[key], "", f"{row['layer']}: {row[key]:.2e}") for row in rows)
 
 
-def _values_sheet(analysis: Analysis) -> Sheet:
+def values_sheet(analysis: Analysis) -> Sheet:
+    """Range, error and clipped share of every stored value."""
     records = analysis.to_json()["values"]
     cells = tuple(
         (

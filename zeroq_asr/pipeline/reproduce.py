@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from zeroq_asr.adapters import load_float_model
 from zeroq_asr.files import write_atomically
+from zeroq_asr.pipeline.analyze import analysis_plots, analysis_sheet, analyze, count_steps, spread, values_sheet
 from zeroq_asr.pipeline.cells import CellStore
+from zeroq_asr.pipeline.cells_scores import Program
 from zeroq_asr.pipeline.evaluate import TestSet
 from zeroq_asr.pipeline.reproduce_paper import PAPER_ROWS, paper_sheet
 from zeroq_asr.pipeline.table import NOTES, Plan, Row, Table, table_sheet
@@ -18,6 +21,8 @@ from zeroq_asr.report.sheet import Sheet
 from zeroq_asr.report.svg_plot import Axis, Point, Series, pareto_front, plot
 
 OnStep = Callable[[str], None]
+_WORST = 15
+"""Layers shown on the page; the files hold all."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,26 @@ def table2(study: Study, on_step: OnStep) -> Part:
 def count_table2(study: Study) -> int:
     """Steps of `table2` still to be done."""
     return Table(study.plan, study.sets, study.store).count_steps()
+
+
+def layers(study: Study, on_step: OnStep) -> Part:
+    """Where the error of the first model comes from, at its fewest bits: layers, stored values and their ranges."""
+    model = load_float_model(study.plan.models[0])
+    analysis = analyze(study.store, model, study.plan.settings, _coarsest(study), spread(study.sets[-1]), on_step)
+    ranked, values = analysis_sheet(analysis), values_sheet(analysis)
+    details = f"<details><summary>Ranges and errors of the stored values</summary>{values.to_html()}</details>\n"
+    body = analysis_plots(analysis) + analysis_sheet(analysis, _WORST).to_html() + details
+    return Part("layers", "Which layer hurts", body, {"layers": ranked, "values": values}, {})
+
+
+def count_layers(study: Study) -> int:
+    """Steps of `layers`, synthetic data left out: the tables make it."""
+    model = load_float_model(study.plan.models[0])
+    return count_steps(study.store, model, study.plan.settings, replace(_coarsest(study), calibration="random"))
+
+
+def _coarsest(study: Study) -> Program:
+    return Program(replace(study.plan.config, bits=min(study.plan.bits)), "synthetic", study.plan.seeds[0])
 
 
 def table1_sheet(rows: Sequence[Row]) -> Sheet:
