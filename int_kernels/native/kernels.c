@@ -29,6 +29,27 @@ static int has_avx512vnni(void)
 }
 #endif
 
+#ifdef ZQ_DOTPROD_TABLE
+#if defined(__ARM_FEATURE_DOTPROD)
+static int has_dotprod(void)
+{
+    return 1;
+}
+#elif defined(__linux__)
+#include <sys/auxv.h>
+
+static int has_dotprod(void)
+{
+    return getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP */
+}
+#else
+static int has_dotprod(void)
+{
+    return 0;
+}
+#endif
+#endif
+
 static const zq_kernels portable = {
     .name = "c",
     .run = {[ZQ_LOOP_DENSE] = zq_conv_dense,
@@ -52,6 +73,12 @@ const zq_kernels *zq_kernels_at(int32_t index)
 #ifdef ZQ_X86_TABLES
     if (has_avx512vnni() && index-- == 0) return &zq_avx512vnni;
     if (has_avx2() && index-- == 0) return &zq_avx2;
+#endif
+#ifdef ZQ_DOTPROD_TABLE
+    if (has_dotprod() && index-- == 0) return &zq_neon_dotprod;
+#endif
+#ifdef ZQ_NEON_TABLES
+    if (index-- == 0) return &zq_neon;
 #endif
     return index == 0 ? &portable : NULL;
 }

@@ -34,6 +34,14 @@
     ((defined(__clang__) && __clang_major__ >= 8) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9))
 #define ZQ_X86_TABLES
 #endif
+/* The same for AArch64; SDOT, which not every such processor has, wants a compiler that takes it for one function. */
+#if defined(__aarch64__) && defined(__ARM_NEON) && !defined(__ARM_BIG_ENDIAN) && ZQ_TILE == 64 && defined(__GNUC__)
+#define ZQ_NEON_TABLES
+#if defined(__ARM_FEATURE_DOTPROD) || (defined(__clang__) && __clang_major__ >= 17) || \
+    (!defined(__clang__) && __GNUC__ >= 10)
+#define ZQ_DOTPROD_TABLE
+#endif
+#endif
 #if defined(__GNUC__)
 #define ZQ_INLINE static inline __attribute__((always_inline))
 #else
@@ -80,6 +88,9 @@ zq_packer zq_pack_activation;
 zq_scratch_size zq_dense_scratch, zq_depthwise_scratch, zq_attention_scratch; /* of the portable loops */
 #ifdef ZQ_X86_TABLES
 extern const zq_kernels zq_avx2, zq_avx512vnni;
+#endif
+#ifdef ZQ_NEON_TABLES
+extern const zq_kernels zq_neon, zq_neon_dotprod;
 #endif
 
 /* True for a convolution with one input map per group; a conv1d's maps have one row. A conv2d of a single map is worth

@@ -5,7 +5,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { PAUSES = 1000 }; /* of a waiting worker before it falls asleep: ten to fifty microseconds */
+enum {
+    PAUSES = 1000, /* of a waiting worker before it falls asleep: ten to fifty microseconds */
+    NAPS = 64      /* times that it falls asleep at once after having paused in vain */
+};
 
 /* What the workers of one zq_run_many share; the fields from `workers` to `status` are guarded by the mutex. */
 typedef struct {
@@ -61,8 +64,10 @@ static void pause_briefly(void)
 #endif
 }
 
-/* Wait until every worker is here: awake for some microseconds, as most steps end together, then asleep. */
-static void barrier(zq_pool *pool)
+/* Wait until every worker is here. Steps mostly end together, so that a worker that stays awake for a moment need not be
+ * woken; but where the processors are busy with other programs, that only takes time from the worker waited for, and
+ * the next *naps times it falls asleep at once. */
+static void barrier(zq_pool *pool, int32_t *naps)
 {
     /* it can't change before this worker has come */
     const uint32_t round = __atomic_load_n(&pool->round, __ATOMIC_RELAXED);
@@ -74,10 +79,11 @@ static void barrier(zq_pool *pool)
         pthread_mutex_unlock(&pool->mutex);
         return;
     }
-    for (int32_t i = 0; i < PAUSES; i++) {
+    for (int32_t i = 0; i < PAUSES && *naps == 0; i++) {
         if (__atomic_load_n(&pool->round, __ATOMIC_ACQUIRE) != round) return;
         pause_briefly();
     }
+    *naps = *naps > 0 ? *naps - 1 : NAPS;
     pthread_mutex_lock(&pool->mutex);
     while (__atomic_load_n(&pool->round, __ATOMIC_ACQUIRE) == round) pthread_cond_wait(&pool->changed, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
@@ -116,17 +122,18 @@ static void run_whole_utterances(zq_pool *pool)
 
 static void run_parts_of_steps(zq_pool *pool, int32_t worker, void *scratch)
 {
+    int32_t naps = 0;
     for (int32_t u = 0; u < pool->count; u++) {
         const zq_utterance *utterance = &pool->utterances[u];
         if (worker == 0)
             zq_prepare(pool->program, utterance->frames, utterance->input, utterance->outputs, pool->values,
                        &pool->state);
-        barrier(pool);
+        barrier(pool, &naps);
         for (int32_t s = 0; s < pool->program->steps_count; s++) {
             const int64_t units = zq_units(&pool->state, s);
             zq_run_units(pool->kernels, &pool->state, s, (int32_t)(units * worker / pool->workers),
                          (int32_t)(units * (worker + 1) / pool->workers), scratch);
-            barrier(pool);
+            barrier(pool, &naps);
         }
     }
 }
