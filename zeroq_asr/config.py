@@ -78,6 +78,10 @@ Nonlinear = Literal["poly2", "lut"]
 NONLINEAR: tuple[Nonlinear, ...] = ("poly2", "lut")
 RangeMethod = Literal["minmax", "percentile"]
 RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile")
+METHODS = ("squant", "bias-correction", "equalization")
+"""What may be done against the errors of weights, without data of its own; any of them go together."""
+CORRECTION_UTTERANCES = 32
+"""Bias correction looks at this many utterances of the calibration data, rounded up to whole batches."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ class QuantizeConfig:
     "symmetric" keeps every value signed with one scale as the paper does. range_method: "minmax" (the paper), or
     "percentile" with `percentile` in (50, 100]; residual streams in 16 bits and what a swish or GLU makes always take
     min/max. nonlinear: sigmoid, swish, GLU, ... by second-order polynomials on exact accumulators ("poly2", the paper),
-    or by exact tables of pre-activations that are rounded to `act_bits` first ("lut").
+    or by exact tables of pre-activations that are rounded to `act_bits` first ("lut"). methods: any of METHODS, in
+    their order, each once.
     """
 
     bits: int = 8
@@ -100,6 +105,7 @@ class QuantizeConfig:
     range_method: RangeMethod = "percentile"
     percentile: float = 99.99
     nonlinear: Nonlinear = "poly2"
+    methods: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("bits", "act_bits"):
@@ -116,6 +122,9 @@ class QuantizeConfig:
             raise ConfigError(f"--nonlinear: needed poly2 or lut, came {self.nonlinear!r}")
         if not 50 < self.percentile <= 100:
             raise ConfigError(f"--percentile: needed a number above 50 and at most 100, came {self.percentile!r}")
+        if unknown := [method for method in self.methods if method not in METHODS]:
+            raise ConfigError(f"--methods: needed some of {', '.join(METHODS)}, came {unknown[0]!r}")
+        object.__setattr__(self, "methods", tuple(method for method in METHODS if method in self.methods))
 
 
 # ---- evaluate -----------------------------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ def round_weights(graph: Graph, qparams: Mapping[str, QuantParams], config: Quan
             weight = graph.constants[node.inputs[1]].astype(np.float32)
             bias = graph.constants[node.inputs[2]].astype(np.float32) if len(node.inputs) > 2 else None
             scale = qparams[node.inputs[0]].scale
-            conv = quantize_conv(node.output, weight, bias, scale, config.bits, config.granularity == "per-tensor")
+            per_tensor, squant = config.granularity == "per-tensor", "squant" in config.methods
+            conv = quantize_conv(node.output, weight, bias, scale, config.bits, per_tensor, squant)
             along = conv.weight_scale.reshape(-1, *(1,) * (weight.ndim - 1))
             rounded[node.inputs[1]] = (conv.weight * along).astype(np.float32)
     return rounded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from zeroq_asr.analyses.integer_only import find_floats
 from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.calibrate.run import calibrate
-from zeroq_asr.config import DEVICE, QuantizeConfig
+from zeroq_asr.config import CORRECTION_UTTERANCES, DEVICE, QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.passes.assign_qparams import assign_qparams
+from zeroq_asr.passes.correct_biases import correct_biases
+from zeroq_asr.passes.equalize import equalize
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.quant.ranges import RangeTable
@@ -58,12 +60,15 @@ def quantize_model(
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
     folded = prepare(float_model.graph)
+    if "equalization" in config.methods:
+        folded = equalize(folded)
     executor = FloatExecutor(folded, device)
-    stream = iter(batches)
-    probe, stream = _probe(stream)
+    correcting = "bias-correction" in config.methods
+    first, stream = _front(iter(batches), CORRECTION_UTTERANCES if correcting else 1)
     table = ranges if ranges is not None else calibrate(executor, stream, config, source)
     qparams = assign_qparams(folded, table, config)
-    graph = lower_to_integer(folded, qparams, config)
+    corrected = correct_biases(folded, qparams, config, first, device) if correcting else folded
+    graph = lower_to_integer(corrected, qparams, config)
     if floats := find_floats(graph):
         raise QuantizationError(f"the lowered graph still holds real numbers: {', '.join(floats)}")
     facts = {
@@ -72,17 +77,19 @@ def quantize_model(
         "family": float_model.family,
         "fingerprint": float_model.fingerprint,
         "calibration": source,
-        "settings": vars(config),
+        "settings": {name: value for name, value in vars(config).items() if value != ()},
         **(provenance or {}),
     }
     scale = qparams[folded.inputs[0]].scale
     model = IntegerModel(graph, scale, float_model.frontend, float_model.vocabulary, facts)
-    return Quantized(model, table, measure_sqnr(executor, graph, qparams, probe))
+    return Quantized(model, table, measure_sqnr(executor, graph, qparams, first[0][:_SQNR_UTTERANCES]))
 
 
-def _probe(stream: Iterator[Batch]) -> tuple[Batch, Iterator[Batch]]:
-    """Return the first utterances of the stream, for the SQNR, and the whole stream."""
-    first = list(islice(stream, 1))
+def _front(stream: Iterator[Batch], utterances: int) -> tuple[list[Batch], Iterator[Batch]]:
+    """Return the first batches of the stream, together at least `utterances` if it has them, and the whole stream."""
+    first: list[Batch] = []
+    while sum(map(len, first)) < utterances and (batch := next(stream, None)) is not None:
+        first.append(batch)
     if not first:
         raise QuantizationError("calibration: needed at least one batch of data, came none")
-    return first[0][:_SQNR_UTTERANCES], chain(first, stream)
+    return first, chain(first, stream)

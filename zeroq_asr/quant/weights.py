@@ -15,6 +15,7 @@ import numpy.typing as npt
 from int_kernels.int_type import IntType
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.quant.qparams import round_half_up
+from zeroq_asr.quant.squant import squant
 
 _BIAS_LIMIT = 2.0**30
 """Largest bias in accumulator units: half of int32 stays free for the products (their exact bound is proved later)."""
@@ -40,8 +41,12 @@ def quantize_conv(
     input_scale: float,
     bits: int,
     per_tensor: bool = False,
+    cancel_errors: bool = False,
 ) -> QuantizedConv:
-    """Return the integers of one convolution. Raises QuantizationError (weights or bias not finite)."""
+    """Return the integers of one convolution. Raises QuantizationError (weights or bias not finite).
+
+    cancel_errors: flip roundings until the errors of each kernel and output channel cancel (`squant`).
+    """
     w = weight.astype(np.float64)
     b = np.zeros(len(w)) if bias is None else bias.astype(np.float64)
     if not (np.isfinite(w).all() and np.isfinite(b).all()):
@@ -54,6 +59,7 @@ def quantize_conv(
     layer = scale.max() if scale.max() > 0 else 1.0
     scale = np.maximum(scale, layer * _DEAD_FLOOR)
     scale = np.maximum(scale, np.abs(b) / (input_scale * _BIAS_LIMIT))
-    codes = round_half_up(w / scale.reshape(-1, *(1,) * (w.ndim - 1))).clip(-top, top).astype(np.int8)
+    scaled = w / scale.reshape(-1, *(1,) * (w.ndim - 1))
+    codes = (squant(scaled, top) if cancel_errors else round_half_up(scaled).clip(-top, top)).astype(np.int8)
     bias_codes = round_half_up(b / (input_scale * scale)).astype(np.int32)
     return QuantizedConv(codes, bias_codes, scale)
