@@ -161,7 +161,10 @@ def pareto_plots(rows: Sequence[Row]) -> str:
     drawings = []
     for name in dict.fromkeys(row["manifest"] for row in rows):
         here = [row for row in rows if row["manifest"] == name]
-        for key, unit, label in (("size_bytes", 1e6, "file (MB)"), ("bops", 1e9, "bit operations for 10 s (GBOP)")):
+        for key, unit, label in (
+            ("size_bytes", 1e6, "file size (MB)"),
+            ("bops", 1e9, "bit operations for 10 s (GBOP)"),
+        ):
             series = [
                 Series(model, tuple(_point(row, row[key] / unit) for row in here if row["model"] == model))
                 for model in dict.fromkeys(row["model"] for row in here)

@@ -20,7 +20,8 @@ OnStep = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What the table compares. config: all settings but the weight bits, which `bits` gives."""
+    """What the table compares. config: all settings but the weight bits and the methods, which `bits` and `methods`
+    give."""
 
     models: tuple[str, ...]
     bits: tuple[int, ...]
@@ -28,12 +29,14 @@ class Plan:
     calibrations: tuple[str, ...]
     seeds: tuple[int, ...]
     settings: BenchSettings
+    methods: tuple[tuple[str, ...], ...] = ((),)
 
     @property
     def programs(self) -> list[Program]:
         """Every program of one model, the float model first; real speech has no seed."""
         made = [
-            Program(replace(self.config, bits=bits), calibration, seed)
+            Program(replace(self.config, bits=bits, methods=methods), calibration, seed)
+            for methods in self.methods
             for calibration in self.calibrations
             for seed in (self.seeds[:1] if calibration == "real" else self.seeds)
             for bits in self.bits
@@ -84,10 +87,11 @@ class Table:
             for (bits, calibration), members in groups.items()
         ]
 
-    def _rank(self, program: Program) -> tuple[int, int, int]:
+    def _rank(self, program: Program) -> tuple[int, int, int, int]:
         if program.config is None:
-            return (-99, 0, 0)
-        return (-program.config.bits, self._plan.calibrations.index(program.calibration), program.seed)
+            return (-99, 0, 0, 0)
+        methods = self._plan.methods.index(program.config.methods)
+        return (-program.config.bits, methods, self._plan.calibrations.index(program.calibration), program.seed)
 
 
 def _facts(members: Sequence[Json], baseline: Json) -> Row:
@@ -137,6 +141,7 @@ NOTES = (
     "interval of a bootstrap over utterances and runs; * excludes zero.",
     "Without *, this set cannot tell the two apart, which is not the same as no loss.",
 )
+ATTENTION_NOTE = "GBOP: convolutions and linear layers, as the paper counts; products inside attention are left out."
 
 
 def table_sheet(rows: Sequence[Row], title: str = "float against integer") -> Sheet:
@@ -149,7 +154,7 @@ def table_sheet(rows: Sequence[Row], title: str = "float against integer") -> Sh
         records=tuple(rows),
         left=frozenset(column - skip for column in (0, 1, 2, 3, 6, 7)),
         strong=frozenset(number for number, row in enumerate(rows) if row["calibration"] == "synthetic"),
-        notes=NOTES,
+        notes=(*NOTES, ATTENTION_NOTE) if any(row["product_bops"] for row in rows) else NOTES,
     )
 
 

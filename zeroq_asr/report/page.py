@@ -15,14 +15,14 @@ _STYLE = """
   --band: #161b22; --c0: #58a6ff; --c1: #ff7b72; --c2: #3fb950; --c3: #bc8cff; --c4: #f0883e; --c5: #39c5cf;
   --c6: #ff9bce; --c7: #8b949e; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 0 auto;
-  max-width: 72rem; padding: 1.5rem; }
+  max-width: 80rem; padding: 1.5rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; padding-top: .8rem;
   border-top: 1px solid var(--line); } h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
 p { max-width: 60rem; } .note, figcaption { color: var(--soft); font-size: .87rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .87rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { background: var(--band); } .words { text-align: left; } tr.strong td { font-weight: 600; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 33rem)); gap: 1rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 37rem)); gap: 1rem; }
 svg.plot { width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
 svg text { fill: var(--ink); } svg .grid { stroke: var(--line); } svg .faint { opacity: .45; }
 figure { margin: 0 0 1rem; } figure img { max-width: 100%; }
