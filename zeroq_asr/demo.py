@@ -1,4 +1,7 @@
-"""`python -m zeroq_asr.demo` (`make demo`): the whole job on the shipped model, each command shown before it runs."""
+"""`python -m zeroq_asr.demo` (`make demo`): the whole job on one shipped model, then all of them in one table.
+
+Each command is shown before it runs.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ def commands() -> list[list[str]]:
         ["verify", programs[1], "--limit", str(VERIFIED_UTTERANCES)],
         ["transcribe", "--model", programs[1], *speech],
         ["evaluate", "--model", DEFAULT_MODEL, "--model", programs[0], "--model", programs[1]],
+        ["table", "--model", "all", "--bits", "8", "6", "--seeds", "1", "--calibrations", "synthetic"],
     ]
 
 
