@@ -30,8 +30,8 @@ VERBS = (
 _FLAGS: dict[str, dict[str, object]] = {
     "model": {
         "metavar": "MODEL",
-        "help": "a .nemo file, a quantized file, the name of a shipped model or of a published size (random weights), or an "
-        "NGC / Hugging Face name",
+        "help": "a .nemo file, a quantized file, the name of a shipped model or of a published size (random weights), "
+        "or an NGC / Hugging Face name",
     },
     "data": {"metavar": "FILE", "help": "synthetic data made by `generate`"},
     "manifest": {
