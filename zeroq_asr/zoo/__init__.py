@@ -12,7 +12,7 @@ from zeroq_asr.errors import ConfigError
 DEFAULT_MODEL = "quartznet-voice-1m"
 
 _DATA = Path(__file__).parent / "data"
-_MODELS = (DEFAULT_MODEL, "conformer-voice-2m", "fastconformer-voice-2m")
+_MODELS = (DEFAULT_MODEL, "jasper-voice-1m", "conformer-voice-2m", "fastconformer-voice-2m")
 _SETS = ("clean", "other")
 
 
