@@ -1,14 +1,17 @@
-"""Bias correction: rounded weights must not shift what a layer says on average (after Nagel et al. 2019, DFQ, eq. 17).
+"""Bias correction: rounded weights must not shift what a layer says on average (Nagel et al. 2019, DFQ, eq. 17).
 
 Given:
-    y = conv1d(x, w, b) of a prepared graph, the codes of its stored values, and data
+    y = conv1d(x, w, b) of a prepared graph, the integers that stand for w, and data
 Result:
-    y = conv1d(x, w, b'),      b'_c = b_c + E[y_c] - E[y~_c]
+    y = conv1d(x, w, b'),      b'_o = b_o + sum_{c,k} (w - w~)[o, c, k] E[x_c]
 
-y: the float graph's value; y~: the same with weights rounded and stored values replaced by what their codes stand
-for, here and in all layers before, where biases are corrected already. E: mean over utterances and frames (and the rows
-of a feature map), weighted by their number from batch to batch. The head is corrected too, and with it the CTC blank. A
-layer that reads positions only is left alone: its mean depends on the length, and a softmax does not notice it.
+w~: what the integer weights stand for. E[x_c]: mean of the float model's x over utterances and frames (and the rows of
+a feature map); that padding makes the mean at the edges smaller is left out. So E[y] is the float model's again where x
+is. The head is corrected too, and with it the CTC blank. A layer that reads positions only is left alone: a softmax
+does not notice what is added to all of them.
+
+Every layer is corrected for its own weights alone. Corrections for what the layers before it lose as well, measured by
+running the rounded model, follow the synthetic data instead of speech.
 """
 
 from __future__ import annotations
@@ -42,75 +45,54 @@ def correct_biases(
 ) -> Graph:
     """Return `graph` with other biases; a convolution without one gets one. All names of values stay.
 
-    batches: each float32 [B, n_mels, T] without padding; two runs of the float executor for each. Raises
+    batches: each float32 [B, n_mels, T] without padding; one run of the float executor for each. Raises
     QuantizationError (no data), GraphError (not finite).
     """
-    shifts = _measure_shifts(graph, qparams, config, batches, device)
+    positions = {node.output for node in graph.nodes if node.op == "positions"}
+    layers = [node for node in graph.nodes if node.op in CONVOLUTIONS and node.inputs[0] not in positions]
+    means = _measure_means(graph, {node.inputs[0] for node in layers}, batches, device)
+    rounded = round_weights(graph, qparams, config)
     constants: dict[str, Array] = dict(graph.constants)
-    nodes = [_shifted(node, shifts[node.output], constants) if node.output in shifts else node for node in graph.nodes]
+    corrected: dict[str, Node] = {}
+    for node in layers:
+        lost = graph.constants[node.inputs[1]].astype(np.float64) - rounded[node.inputs[1]]
+        corrected[node.output] = _shifted(node, _shift(node, lost, means[node.inputs[0]]), constants)
+    nodes = [corrected.get(node.output, node) for node in graph.nodes]
     result = rebuild(graph, nodes, constants, ESTABLISHES)
     verify(result)
     return result
 
 
-def _measure_shifts(
-    graph: Graph,
-    qparams: Mapping[str, QuantParams],
-    config: QuantizeConfig,
-    batches: Iterable[npt.NDArray[np.float32]],
-    device: str,
+def _measure_means(
+    graph: Graph, names: set[str], batches: Iterable[npt.NDArray[np.float32]], device: str
 ) -> dict[str, Reals]:
-    """E[y] - E[y~] of every convolution, float64 [C_out]; each batch is corrected by its own as it runs."""
+    """E[x] of every value in `names`, float64 [C]: each frame of each utterance counts once."""
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
-    channels = _corrected_layers(graph)
-    rounded = {**graph.constants, **round_weights(graph, qparams, config)}
-    exact = FloatExecutor(graph, device)
-    coarse = FloatExecutor(graph.with_nodes(graph.nodes, graph.values, rounded), device)
-    totals = {name: np.zeros(count) for name, count in channels.items()}
-    means: dict[str, Reals] = {}
-    weight, seen = 0, 0
+    executor = FloatExecutor(graph, device)
+    sums = {name: np.zeros(graph.values[name].channels) for name in names}
+    frames = dict.fromkeys(names, 0)
 
     def look(name: str, value: Any) -> Any:
-        if name in channels:
-            means[name] = _mean(value, channels[name])
-        return value
-
-    def correct(name: str, value: Any) -> Any:
-        if name in channels:
-            shift = means[name] - _mean(value, channels[name])
-            totals[name] += weight * shift
-            value = value + value.new_tensor(shift.repeat(value.shape[1] // len(shift)))[:, None]
-        if name in qparams:
-            codes = qparams[name]
-            value = value.new_tensor(codes.real(codes.quantize(value.detach().cpu().numpy())))
+        if name in sums:
+            sums[name] += value.detach().cpu().numpy().sum(axis=(0, 2), dtype=np.float64)
+            frames[name] += value.shape[0] * value.shape[2]
         return value
 
     for batch in batches:
-        weight = batch.shape[0] * batch.shape[2]
-        seen += weight
-        exact.run(batch, edit=look)
-        coarse.run(batch, edit=correct)
-    if seen == 0:
+        executor.run(batch, edit=look)
+    if not all(frames.values()):
         raise QuantizationError("bias correction: needed at least one batch of data, came none")
-    return {name: total / seen for name, total in totals.items()}
+    return {name: sums[name] / frames[name] for name in names}
 
 
-def _corrected_layers(graph: Graph) -> dict[str, int]:
-    """The convolutions that are corrected, with their output channels (maps)."""
-    positions = {node.output for node in graph.nodes if node.op == "positions"}
-    return {
-        node.output: len(graph.constants[node.inputs[1]])
-        for node in graph.nodes
-        if node.op in CONVOLUTIONS and node.inputs[0] not in positions
-    }
-
-
-def _mean(value: Any, channels: int) -> Reals:
-    """Mean of [B, channels * rows, T] over everything but the channels."""
-    array = value.detach().cpu().numpy().reshape(value.shape[0], channels, -1)
-    mean: Reals = array.mean(axis=(0, 2), dtype=np.float64)
-    return mean
+def _shift(node: Node, lost: Reals, mean: Reals) -> Reals:
+    """sum_{c,k} lost[o, c, k] E[x_c], float64 [C_out]."""
+    groups = node.integer("groups")
+    taps = lost.reshape(*lost.shape[:2], -1).sum(axis=2)
+    maps = mean.reshape(groups, lost.shape[1], -1).mean(axis=2)  # (rows of a feature map)
+    shift: Reals = (taps * maps.repeat(len(taps) // groups, axis=0)).sum(axis=1)
+    return shift
 
 
 def _shifted(node: Node, shift: Reals, constants: dict[str, Array]) -> Node:
