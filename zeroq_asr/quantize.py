@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from zeroq_asr.cli import Progress, add_common_flags, progress, run
 from zeroq_asr.config import (
     DEVICE,
+    METHODS,
     NONLINEAR,
     OUTPUT_DIR,
     PRESET,
@@ -89,6 +90,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="P",
         help="of |x|, for --ranges percentile (default: %(default)s)",
     )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=METHODS,
+        default=defaults.methods,
+        metavar="METHOD",
+        help=f"against the errors of weights, for few --bits: some of {', '.join(METHODS)} (default: none)",
+    )
     add_common_flags(parser, "seed", "device", "output", "json", "quiet", seed=SEED, device=DEVICE)
     return parser
 
@@ -107,6 +116,7 @@ def _main(arguments: argparse.Namespace) -> int:
         range_method=arguments.ranges,
         percentile=arguments.percentile,
         nonlinear=arguments.nonlinear,
+        methods=tuple(arguments.methods),
     )
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.artifact import save_model
@@ -161,8 +171,8 @@ def synthesis_progress(model: FloatModel, preset: str, seed: int, quiet: bool) -
 
 
 def default_name(model: FloatModel, config: QuantizeConfig, source: str) -> str:
-    """Return the file name of the result: the model, the bits, and the data if it was not synthetic."""
-    suffix = "" if source == "synthetic" else f"-{Path(source).stem}"
+    """Return the file name of the result: the model, the bits, the methods, and the data if it was not synthetic."""
+    suffix = "".join(f"-{part}" for part in (*config.methods, *([] if source == "synthetic" else [Path(source).stem])))
     return f"{Path(model.name).stem}-w{config.bits}a{config.act_bits}{suffix}.safetensors"
 
 

@@ -14,6 +14,7 @@ from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import (
     CELLS_DIR,
     DEVICE,
+    METHODS,
     NONLINEAR,
     PRESET,
     PRESETS,
@@ -48,6 +49,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--calibrations", nargs="+", choices=CALIBRATIONS, default=list(CALIBRATIONS), help="rows (default: all three)"
     )
     add_bench_flags(parser)
+    parser.add_argument(
+        "--methods",
+        action="append",
+        nargs="+",
+        choices=("none", *METHODS),
+        metavar="METHOD",
+        help=f"against the errors of weights, together: some of {', '.join(METHODS)}, or none; repeatable, each time "
+        "gives rows of its own (default: none)",
+    )
     parser.add_argument(
         "--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)"
     )
@@ -106,13 +116,21 @@ def _main(arguments: argparse.Namespace) -> int:
 
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
     plan = bench_plan(arguments, chosen_models(arguments.model), read_test_set(arguments.real))
-    plan = replace(plan, calibrations=tuple(dict.fromkeys(arguments.calibrations)))
+    methods = tuple(dict.fromkeys(_methods(words) for words in arguments.methods or [["none"]]))
+    plan = replace(plan, calibrations=tuple(dict.fromkeys(arguments.calibrations)), methods=methods)
     table = Table(plan, sets, CellStore(Path(arguments.cells), arguments.fresh))
     with progress(table.count_steps(), "table", arguments.quiet) as bar:
         sheet = table_sheet(table.fill(bar.advance))
     print(sheet.to_text(), end="", flush=True)
     _write(arguments, sheet)
     return 0
+
+
+def _methods(words: Sequence[str]) -> tuple[str, ...]:
+    """What one --methods asks for, in the order of METHODS. Raises ConfigError."""
+    if "none" in words and len(words) > 1:
+        raise ConfigError(f"--methods: needed none alone or methods, came {' '.join(words)}")
+    return tuple(method for method in METHODS if method in words)
 
 
 def bench_plan(arguments: argparse.Namespace, models: tuple[str, ...], real: TestSet) -> Plan:

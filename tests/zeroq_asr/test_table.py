@@ -130,6 +130,21 @@ def test_a_killed_process_leaves_cells_that_the_next_one_uses(
     assert content(tmp_path / "out") == content(finished[1])
 
 
+def test_methods_get_rows_of_their_own(
+    files: tuple[str, str], finished: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = ("--methods", "none", "--methods", "equalization", "bias-correction", "--methods", "squant")
+    run = words(files, finished[0], "--calibrations", "synthetic", "--bits", "4", "--seeds", "1", *both)
+    assert main([*run, "--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())["results"]
+    names = ["float32", "W4A8", "W4A8 + bias-correction + equalization", "W4A8 + squant"]
+    assert [row["bits"] for row in rows] == names
+    programs = {json.loads(path.read_text())["result"]["program"] for path in finished[0].glob("score-*.json")}
+    assert len(programs) == 13, "11 programs before, and one of each new row"
+    assert main(words(files, tmp_path, "--methods", "none", "squant")) == 2
+    assert "needed none alone" in capsys.readouterr().err
+
+
 def test_all_stands_for_every_shipped_model() -> None:
     from zeroq_asr.zoo import DEFAULT_MODEL, shipped_models
 

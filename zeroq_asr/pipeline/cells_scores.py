@@ -64,8 +64,10 @@ class Program:
 
     @property
     def bits(self) -> str:
-        """ "float32" or "W6A8"."""
-        return "float32" if self.config is None else f"W{self.config.bits}A{self.config.act_bits}"
+        """ "float32" or "W6A8"; with methods "W4A8 + squant"."""
+        if self.config is None:
+            return "float32"
+        return " + ".join((f"W{self.config.bits}A{self.config.act_bits}", *self.config.methods))
 
 
 @dataclass(frozen=True)
