@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.pipeline.cells import CellStore
     from zeroq_asr.pipeline.evaluate import read_test_set
-    from zeroq_asr.pipeline.table import Table, table_sheet
+    from zeroq_asr.pipeline.table import Table, overview_sheet, table_sheet
     from zeroq_asr.zoo import shipped_sets
 
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
@@ -120,9 +120,10 @@ def _main(arguments: argparse.Namespace) -> int:
     plan = replace(plan, calibrations=tuple(dict.fromkeys(arguments.calibrations)), methods=methods)
     table = Table(plan, sets, CellStore(Path(arguments.cells), arguments.fresh))
     with progress(table.count_steps(), "table", arguments.quiet) as bar:
-        sheet = table_sheet(table.fill(bar.advance))
-    print(sheet.to_text(), end="", flush=True)
-    _write(arguments, sheet)
+        rows = table.fill(bar.advance)
+    sheets = [table_sheet(rows), *([overview_sheet(rows)] if len(plan.models) > 1 else [])]
+    print("\n".join(sheet.to_text() for sheet in sheets), end="", flush=True)
+    _write(arguments, sheets)
     return 0
 
 
@@ -152,13 +153,14 @@ def bench_plan(arguments: argparse.Namespace, models: tuple[str, ...], real: Tes
     )
 
 
-def _write(arguments: argparse.Namespace, sheet: Sheet) -> None:
+def _write(arguments: argparse.Namespace, sheets: Sequence[Sheet]) -> None:
+    """Write the files that were asked for; the records of CSV and JSON are the first sheet's."""
     from zeroq_asr.files import write_atomically
 
-    document = json.dumps({"results": list(sheet.records)}, indent=2, allow_nan=False) + "\n"
+    document = json.dumps({"results": list(sheets[0].records)}, indent=2, allow_nan=False) + "\n"
     for ending, named, content in (
-        ("md", arguments.markdown, sheet.to_markdown()),
-        ("csv", arguments.csv, sheet.to_csv()),
+        ("md", arguments.markdown, "\n".join(sheet.to_markdown() for sheet in reversed(sheets))),
+        ("csv", arguments.csv, sheets[0].to_csv()),
         ("json", arguments.json, document),
     ):
         folder = [Path(arguments.output) / f"table.{ending}"] if arguments.output else []

@@ -180,3 +180,20 @@ def test_programs_that_share_ranges_are_those_that_do_not(files: tuple[str, str]
     together = made(programs, tmp_path / "together")
     assert together == [made([program], tmp_path / str(n))[0] for n, program in enumerate(programs)]
     assert len(set(together)) == 4
+
+
+def test_several_models_get_an_overview(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = tmp_path / "twin.nemo"
+    twin.write_bytes(Path(files[0]).read_bytes())
+    flags = words(
+        files, tmp_path / "cells", "--model", str(twin), "--calibrations", "random", "--output", str(tmp_path)
+    )
+    assert main(flags) == 0
+    overview = capsys.readouterr().out.split("overview: ")[1].splitlines()
+    assert overview[1].split() == ["model", "set", "float32", "W8A8", "random", "W4A8", "random"]
+    records = json.loads((tmp_path / "table.json").read_text())["results"]
+    expected = [f"{r['difference']:+.2f}" for r in records if r["model"] == "twin" and r["bits"] != "float32"]
+    assert next(line for line in overview if line.startswith("twin")).split()[-2:] == expected
+    assert (tmp_path / "table.md").read_text().startswith("### overview")

@@ -176,3 +176,21 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row['size_bytes']:,}",
         f"{row['bops'] / 1e9:,.1f}",
     )
+
+
+def overview_sheet(rows: Sequence[Row]) -> Sheet:
+    """Return one line per model and set: float WER, then every program's distance from it in points, a column each."""
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        is_float = row["bits"] == "float32"
+        heading = "float32" if is_float else f"{row['bits']} {row['calibration']}"
+        cell = f"{row['wer']:.2f}" if is_float else f"{row['difference']:+.2f}"
+        lines.setdefault((row["model"], row["manifest"]), {})[heading] = cell
+    headings = tuple(next(iter(lines.values())))
+    return Sheet(
+        title="overview: WER of float in percent, every program's distance from it in points",
+        headings=("model", "set", *headings),
+        rows=tuple((*place, *(cells[heading] for heading in headings)) for place, cells in lines.items()),
+        records=(),
+        left=frozenset((0, 1)),
+    )
