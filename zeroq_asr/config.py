@@ -78,7 +78,7 @@ Nonlinear = Literal["poly2", "lut"]
 NONLINEAR: tuple[Nonlinear, ...] = ("poly2", "lut")
 RangeMethod = Literal["minmax", "percentile"]
 RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile")
-METHODS = ("squant", "bias-correction", "equalization")
+METHODS = ("equalization", "clipping", "squant", "bias-correction")
 """What may be done against the errors of weights, without data of its own; any of them go together."""
 CORRECTION_UTTERANCES = 32
 """Bias correction looks at this many utterances of the calibration data, rounded up to whole batches."""

@@ -7,6 +7,7 @@ The narrow range keeps weights symmetric; the bias becomes int32 at the accumula
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from int_kernels.int_type import IntType
 from zeroq_asr.errors import QuantizationError
+from zeroq_asr.quant.clip_scale import clip_scale
 from zeroq_asr.quant.qparams import round_half_up
 from zeroq_asr.quant.squant import squant
 
@@ -41,11 +43,12 @@ def quantize_conv(
     input_scale: float,
     bits: int,
     per_tensor: bool = False,
-    cancel_errors: bool = False,
+    methods: Collection[str] = (),
 ) -> QuantizedConv:
     """Return the integers of one convolution. Raises QuantizationError (weights or bias not finite).
 
-    cancel_errors: flip roundings until the errors of each kernel and output channel cancel (`squant`).
+    methods: "clipping" takes the scales of least squared error (`clip_scale`); "squant" flips roundings until the
+    errors of each kernel and output channel cancel (`squant`). Others are none of its business.
     """
     w = weight.astype(np.float64)
     b = np.zeros(len(w)) if bias is None else bias.astype(np.float64)
@@ -56,10 +59,12 @@ def quantize_conv(
     if per_tensor:
         largest = np.full_like(largest, largest.max())
     scale = largest / top
+    if "clipping" in methods:
+        scale = clip_scale(w, scale, top, per_tensor)
     layer = scale.max() if scale.max() > 0 else 1.0
     scale = np.maximum(scale, layer * _DEAD_FLOOR)
     scale = np.maximum(scale, np.abs(b) / (input_scale * _BIAS_LIMIT))
-    scaled = w / scale.reshape(-1, *(1,) * (w.ndim - 1))
-    codes = (squant(scaled, top) if cancel_errors else round_half_up(scaled).clip(-top, top)).astype(np.int8)
+    scaled = (w / scale.reshape(-1, *(1,) * (w.ndim - 1))).clip(-top, top)
+    codes = (squant(scaled, top) if "squant" in methods else round_half_up(scaled)).astype(np.int8)
     bias_codes = round_half_up(b / (input_scale * scale)).astype(np.int32)
     return QuantizedConv(codes, bias_codes, scale)

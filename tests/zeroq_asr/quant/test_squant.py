@@ -68,8 +68,8 @@ def test_inputs_with_a_common_mean_lose_less() -> None:
     weight = rng.normal(size=(64, 128, 1)).astype(np.float32)
     x = np.maximum(rng.normal(1.0, 0.5, (128, 400)), 0)
     errors = []
-    for cancel in (False, True):
-        conv = quantize_conv("x", weight, None, 0.01, 4, cancel_errors=cancel)
+    for methods in ((), ("squant",)):
+        conv = quantize_conv("x", weight, None, 0.01, 4, methods=methods)
         errors.append(conv.weight * conv.weight_scale[:, None, None] - weight)
     plain, cancelled = (np.square(e[:, :, 0] @ x).mean() for e in errors)
     assert cancelled < plain / 2

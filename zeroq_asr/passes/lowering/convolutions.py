@@ -100,8 +100,7 @@ def _quantized(state: Lowering, node: Node) -> _Integers:
         weight = _scaled_columns(weight, code.channel_factors, node.integer("groups"))
     bias = state.graph.constants[node.inputs[2]].astype(np.float32) if len(node.inputs) > 2 else None
     per_tensor = state.config.granularity == "per-tensor"
-    squant = "squant" in state.config.methods
-    conv = quantize_conv(node.output, weight, bias, code.scale, state.config.bits, per_tensor, squant)
+    conv = quantize_conv(node.output, weight, bias, code.scale, state.config.bits, per_tensor, state.config.methods)
     sums = conv.weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
     shifted = conv.bias.astype(np.int64) - code.offset * sums
     lo, hi = accumulator_bounds(conv.weight, shifted, code.type)
