@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from pathlib import Path
 
@@ -23,7 +24,8 @@ settings.register_profile(
 settings.load_profile("kernels")
 
 
-KERNELS = ("c", "avx2", "avx512vnni")  # every table of inner loops there is, on any machine
+# Every table of inner loops there is for machines of this kind (test_arm.py runs those for AArch64 on any).
+KERNELS = ("c", "neon", "neon-dotprod") if platform.machine() in ("aarch64", "arm64") else ("c", "avx2", "avx512vnni")
 
 
 def choose_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
