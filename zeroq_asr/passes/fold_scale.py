@@ -14,44 +14,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ir.verify import verify
-from zeroq_asr.passes.rebuild import folded_constant, rebuild
+from zeroq_asr.passes.rebuild import fold_into_convolutions, folded_constant
 
 ESTABLISHES = "no-scale-node"
 
 
 def fold_scale(graph: Graph) -> Graph:
     """Return `graph` without scales. Raises GraphError where one does not follow a convolution of its own."""
-    folded: dict[str, Node] = {}  # the convolution's value -> its replacement
-    dropped: set[str] = set()
-    constants: dict[str, Array] = dict(graph.constants)
-    for node in graph.nodes:
-        if node.op == "scale":
-            convolution = _convolution_before(graph, node)
-            folded[convolution.output] = _fold(graph, convolution, node, constants)
-            dropped.add(node.output)
-    nodes = [folded.get(node.output, node) for node in graph.nodes if node.output not in dropped]
-    result = rebuild(graph, nodes, constants, ESTABLISHES)
-    verify(result)
-    return result
+    return fold_into_convolutions(graph, "scale", ("conv1d", "conv2d"), _fold, ESTABLISHES)
 
 
-def _convolution_before(graph: Graph, node: Node) -> Node:
-    producer = graph.producer(node.inputs[0])
-    consumers = graph.consumers(node.inputs[0])
-    if producer is None or producer.op not in ("conv1d", "conv2d") or len(consumers) != 1:
-        found = "the graph input" if producer is None else f"{producer.op!r} with {len(consumers)} consumer(s)"
-        raise GraphError(f"node {node.output!r}: needed a convolution that only this scale reads, found {found}")
-    return producer
-
-
-def _fold(graph: Graph, convolution: Node, scale: Node, constants: dict[str, Array]) -> Node:
+def _fold(convolution: Node, scale: Node, constants: dict[str, Array]) -> Node:
     factor = scale.attrs["factor"]
     assert isinstance(factor, float)
     names = []
     for role, name in zip(("weight", "bias"), convolution.inputs[1:], strict=False):
         names.append(f"{scale.output}.folded.{role}")
-        constants[names[-1]] = folded_constant(scale.output, graph.constants[name].astype(np.float64) * factor)
+        constants[names[-1]] = folded_constant(scale.output, constants[name].astype(np.float64) * factor)
     return Node(convolution.op, (convolution.inputs[0], *names), scale.output, convolution.attrs, convolution.origin)

@@ -1,14 +1,46 @@
-"""What the folding passes share: the graph of the nodes that are left, and constants that stay finite."""
+"""What the folding passes share: the walk over the graph, the graph of the nodes that are left, finite constants."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Graph, Node
+from zeroq_asr.ir.verify import verify
+
+Fold = Callable[[Node, Node, dict[str, Array]], Node]
+"""(convolution, the node behind it, constants to add to) -> the convolution that does both."""
+
+
+def fold_into_convolutions(graph: Graph, op: str, convolutions: Collection[str], fold: Fold, establishes: str) -> Graph:
+    """Return `graph` with every `op` made part of the convolution before it, under the name of the `op`'s value.
+
+    Raises GraphError where an `op` does not follow one of `convolutions` that only it reads.
+    """
+    folded: dict[str, Node] = {}  # the convolution's value -> its replacement
+    dropped: set[str] = set()
+    constants: dict[str, Array] = dict(graph.constants)
+    for node in graph.nodes:
+        if node.op == op:
+            convolution = _convolution_before(graph, node, convolutions)
+            folded[convolution.output] = fold(convolution, node, constants)
+            dropped.add(node.output)
+    nodes = [folded.get(node.output, node) for node in graph.nodes if node.output not in dropped]
+    result = rebuild(graph, nodes, constants, establishes)
+    verify(result)
+    return result
+
+
+def _convolution_before(graph: Graph, node: Node, convolutions: Collection[str]) -> Node:
+    producer = graph.producer(node.inputs[0])
+    consumers = graph.consumers(node.inputs[0])
+    if producer is None or producer.op not in convolutions or len(consumers) != 1:
+        found = "the graph input" if producer is None else f"{producer.op!r} with {len(consumers)} consumer(s)"
+        raise GraphError(f"node {node.output!r}: needed a convolution that only this {node.op} reads, found {found}")
+    return producer
 
 
 def rebuild(graph: Graph, nodes: Sequence[Node], constants: Mapping[str, Array], establishes: str) -> Graph:

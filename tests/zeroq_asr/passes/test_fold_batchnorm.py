@@ -66,7 +66,7 @@ def test_a_graph_without_batchnorm_is_unchanged() -> None:
 
 
 def test_a_shared_convolution_is_refused() -> None:
-    with pytest.raises(GraphError, match=r"only this BatchNorm reads.*2 consumer"):
+    with pytest.raises(GraphError, match=r"only this batch_norm reads.*2 consumer"):
         fold_batchnorm(with_norm(consumers=2).build(("bn",)))
 
 
