@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -80,6 +81,7 @@ RangeMethod = Literal["minmax", "percentile"]
 RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile")
 METHODS = ("equalization", "clipping", "squant", "bias-correction")
 """What may be done against the errors of weights, without data of its own; any of them go together."""
+DEFAULT_METHODS = ("clipping", "bias-correction")
 CORRECTION_UTTERANCES = 32
 """Bias correction looks at this many utterances of the calibration data, rounded up to whole batches."""
 
@@ -105,7 +107,7 @@ class QuantizeConfig:
     range_method: RangeMethod = "percentile"
     percentile: float = 99.99
     nonlinear: Nonlinear = "poly2"
-    methods: tuple[str, ...] = ()
+    methods: tuple[str, ...] = DEFAULT_METHODS
 
     def __post_init__(self) -> None:
         for name in ("bits", "act_bits"):
@@ -125,6 +127,18 @@ class QuantizeConfig:
         if unknown := [method for method in self.methods if method not in METHODS]:
             raise ConfigError(f"--methods: needed some of {', '.join(METHODS)}, came {unknown[0]!r}")
         object.__setattr__(self, "methods", tuple(method for method in METHODS if method in self.methods))
+
+    @property
+    def unusual_methods(self) -> tuple[str, ...]:
+        """What names and tables say of the methods: nothing of the default, "plain" where there are none."""
+        return () if self.methods == DEFAULT_METHODS else self.methods or ("plain",)
+
+
+def parse_methods(words: Sequence[str]) -> tuple[str, ...]:
+    """What --methods asks for: "none" alone, or some of METHODS. Raises ConfigError."""
+    if "none" in words and len(words) > 1:
+        raise ConfigError(f"--methods: needed none alone or methods, came {' '.join(words)}")
+    return tuple(method for method in METHODS if method in words)
 
 
 # ---- evaluate -----------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from zeroq_asr.config import (
     SEED,
     GenerateConfig,
     QuantizeConfig,
+    parse_methods,
 )
 
 if TYPE_CHECKING:
@@ -93,10 +94,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--methods",
         nargs="+",
-        choices=METHODS,
+        choices=("none", *METHODS),
         default=defaults.methods,
         metavar="METHOD",
-        help=f"against the errors of weights, for few --bits: some of {', '.join(METHODS)} (default: none)",
+        help=f"against the errors of weights: none, or some of {', '.join(METHODS)} "
+        f"(default: {' '.join(defaults.methods)})",
     )
     add_common_flags(parser, "seed", "device", "output", "json", "quiet", seed=SEED, device=DEVICE)
     return parser
@@ -116,7 +118,7 @@ def _main(arguments: argparse.Namespace) -> int:
         range_method=arguments.ranges,
         percentile=arguments.percentile,
         nonlinear=arguments.nonlinear,
-        methods=tuple(arguments.methods),
+        methods=parse_methods(arguments.methods),
     )
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.artifact import save_model
@@ -171,8 +173,9 @@ def synthesis_progress(model: FloatModel, preset: str, seed: int, quiet: bool) -
 
 
 def default_name(model: FloatModel, config: QuantizeConfig, source: str) -> str:
-    """Return the file name of the result: the model, the bits, the methods, and the data if it was not synthetic."""
-    suffix = "".join(f"-{part}" for part in (*config.methods, *([] if source == "synthetic" else [Path(source).stem])))
+    """Return the file name of the result: the model, the bits, and what is not the default: methods, data."""
+    data = [] if source == "synthetic" else [Path(source).stem]
+    suffix = "".join(f"-{part}" for part in (*config.unusual_methods, *data))
     return f"{Path(model.name).stem}-w{config.bits}a{config.act_bits}{suffix}.safetensors"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import (
     CELLS_DIR,
+    DEFAULT_METHODS,
     DEVICE,
     METHODS,
     NONLINEAR,
@@ -23,6 +24,7 @@ from zeroq_asr.config import (
     TABLE_SEEDS,
     THREADS,
     QuantizeConfig,
+    parse_methods,
 )
 from zeroq_asr.errors import ConfigError
 
@@ -56,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("none", *METHODS),
         metavar="METHOD",
         help=f"against the errors of weights, together: some of {', '.join(METHODS)}, or none; repeatable, each time "
-        "gives rows of its own (default: none)",
+        f"gives rows of its own (default: {' '.join(DEFAULT_METHODS)})",
     )
     parser.add_argument(
         "--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)"
@@ -116,7 +118,7 @@ def _main(arguments: argparse.Namespace) -> int:
 
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
     plan = bench_plan(arguments, chosen_models(arguments.model), read_test_set(arguments.real))
-    methods = tuple(dict.fromkeys(_methods(words) for words in arguments.methods or [["none"]]))
+    methods = tuple(dict.fromkeys(parse_methods(words) for words in arguments.methods or [DEFAULT_METHODS]))
     plan = replace(plan, calibrations=tuple(dict.fromkeys(arguments.calibrations)), methods=methods)
     table = Table(plan, sets, CellStore(Path(arguments.cells), arguments.fresh))
     with progress(table.count_steps(), "table", arguments.quiet) as bar:
@@ -125,13 +127,6 @@ def _main(arguments: argparse.Namespace) -> int:
     print("\n".join(sheet.to_text() for sheet in sheets), end="", flush=True)
     _write(arguments, sheets)
     return 0
-
-
-def _methods(words: Sequence[str]) -> tuple[str, ...]:
-    """What one --methods asks for, in the order of METHODS. Raises ConfigError."""
-    if "none" in words and len(words) > 1:
-        raise ConfigError(f"--methods: needed none alone or methods, came {' '.join(words)}")
-    return tuple(method for method in METHODS if method in words)
 
 
 def bench_plan(arguments: argparse.Namespace, models: tuple[str, ...], real: TestSet) -> Plan:

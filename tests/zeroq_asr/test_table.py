@@ -137,10 +137,10 @@ def test_methods_get_rows_of_their_own(
     run = words(files, finished[0], "--calibrations", "synthetic", "--bits", "4", "--seeds", "1", *both)
     assert main([*run, "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())["results"]
-    names = ["float32", "W4A8", "W4A8 + equalization + bias-correction", "W4A8 + squant"]
+    names = ["float32", "W4A8 + plain", "W4A8 + equalization + bias-correction", "W4A8 + squant"]
     assert [row["bits"] for row in rows] == names
     programs = {json.loads(path.read_text())["result"]["program"] for path in finished[0].glob("score-*.json")}
-    assert len(programs) == 13, "11 programs before, and one of each new row"
+    assert len(programs) == 14, "11 programs before, and one of each new row"
     assert main(words(files, tmp_path, "--methods", "none", "squant")) == 2
     assert "needed none alone" in capsys.readouterr().err
 

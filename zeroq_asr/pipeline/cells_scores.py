@@ -64,10 +64,10 @@ class Program:
 
     @property
     def bits(self) -> str:
-        """ "float32" or "W6A8"; with methods "W4A8 + squant"."""
+        """ "float32" or "W6A8"; with other methods than the default's "W4A8 + squant" or "W4A8 + plain"."""
         if self.config is None:
             return "float32"
-        return " + ".join((f"W{self.config.bits}A{self.config.act_bits}", *self.config.methods))
+        return " + ".join((f"W{self.config.bits}A{self.config.act_bits}", *self.config.unusual_methods))
 
 
 @dataclass(frozen=True)

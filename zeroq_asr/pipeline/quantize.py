@@ -77,7 +77,7 @@ def quantize_model(
         "family": float_model.family,
         "fingerprint": float_model.fingerprint,
         "calibration": source,
-        "settings": {name: value for name, value in vars(config).items() if value != ()},
+        "settings": vars(config),
         **(provenance or {}),
     }
     scale = qparams[folded.inputs[0]].scale

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from eval.compare import compare_runs
-from zeroq_asr.config import SEED, QuantizeConfig
+from zeroq_asr.config import DEFAULT_METHODS, SEED, QuantizeConfig
 from zeroq_asr.pipeline.cells import CellStore, Json
 from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, FeatureShelf, Program
 from zeroq_asr.pipeline.evaluate import TestSet
@@ -29,7 +29,7 @@ class Plan:
     calibrations: tuple[str, ...]
     seeds: tuple[int, ...]
     settings: BenchSettings
-    methods: tuple[tuple[str, ...], ...] = ((),)
+    methods: tuple[tuple[str, ...], ...] = (DEFAULT_METHODS,)
 
     @property
     def programs(self) -> list[Program]:

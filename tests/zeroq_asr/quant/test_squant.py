@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroq_asr.config import METHODS, QuantizeConfig
+from zeroq_asr.config import DEFAULT_METHODS, METHODS, QuantizeConfig
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.quant.qparams import round_half_up
 from zeroq_asr.quant.squant import squant
@@ -77,7 +77,10 @@ def test_inputs_with_a_common_mean_lose_less() -> None:
 
 
 def test_methods_are_checked_and_kept_in_one_order() -> None:
-    assert QuantizeConfig().methods == ()
+    assert QuantizeConfig().methods == DEFAULT_METHODS
     assert QuantizeConfig(methods=tuple(reversed(METHODS))) == QuantizeConfig(methods=(*METHODS, METHODS[0]))
+    assert [QuantizeConfig(methods=m).unusual_methods for m in ((), DEFAULT_METHODS, ("squant",))] == [
+        ("plain",), (), ("squant",)
+    ]  # fmt: skip
     with pytest.raises(ConfigError, match=r"--methods.*squant.*'magic'"):
         QuantizeConfig(methods=("magic",))
