@@ -53,7 +53,17 @@ def quantize_onnx(source: Path, target: Path, samples: Iterable[Mel]) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            nodes_to_exclude=_products_with_stacked_constants(prepared),
         )
+
+
+def _products_with_stacked_constants(path: Path) -> list[str]:
+    """Return the products with a constant of more than two axes: the runtime refuses those, quantized per channel."""
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    axes = {constant.name: len(constant.dims) for constant in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and axes.get(node.input[1], 0) > 2]
 
 
 @contextlib.contextmanager

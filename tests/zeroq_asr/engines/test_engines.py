@@ -96,6 +96,19 @@ def test_onnxruntime_runs_the_float_and_the_int8_form(checkpoint: str, tmp_path:
     assert convolutions and all(made_by[name] == "DequantizeLinear" for c in convolutions for name in c.input[:2])
 
 
+@pytest.mark.skipif("onnxruntime" not in installed_peers(), reason="needs the extra peers")
+def test_onnxruntime_runs_the_int8_form_of_an_attention_model(tmp_path: Path) -> None:
+    from zeroq_asr.engines.onnx_runtime import open_onnxruntime, quantize_onnx
+
+    graph, mel = toy_conformer(), noise(BATCH, 8, FRAMES)[:, :, None]
+    (tmp_path / "model.onnx").write_bytes(to_onnx(graph, BATCH, FRAMES))
+    np.save(tmp_path / "mel.npy", mel)
+    quantize_onnx(tmp_path / "model.onnx", tmp_path / "int8.onnx", [mel])
+    logits = FloatExecutor(graph).run(mel[:, :, 0])["logits"].numpy()
+    error = np.abs(open_onnxruntime(str(tmp_path / "int8.onnx"), str(tmp_path / "mel.npy"), 1)()[:, :, 0] - logits)
+    assert error.max() > 1e-4 and error.mean() < 0.2 * logits.std()
+
+
 @pytest.mark.skipif("openvino" not in installed_peers(), reason="needs the extra peers")
 def test_openvino_runs_the_float_and_the_int8_form(checkpoint: str, tmp_path: Path) -> None:
     from zeroq_asr.engines.open_vino import open_openvino, quantize_openvino, save_float
