@@ -63,7 +63,7 @@ HEAVY = {
     ),
     "nemo": ("zeroq_asr.adapters.hub", "zeroq_asr.zoo"),
     "tensorboard": ("zeroq_asr.report.tensorboard",),
-    "onnx": ("zeroq_asr.export",),
+    "onnx": ("zeroq_asr.export", "zeroq_asr.engines.onnx_runtime"),
     "onnxruntime": ("zeroq_asr.engines.onnx_runtime",),
     "openvino": ("zeroq_asr.engines.open_vino",),
     "nncf": ("zeroq_asr.engines.open_vino",),
