@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from zeroq_asr.cli import VERBS
+
 ROOT = Path(__file__).parents[1]
 
 GROUND = ("int_kernels", "synth", "eval")
@@ -159,20 +161,6 @@ def loaded(command: str) -> set[str]:
 
 def test_the_package_and_the_integer_path_import_nothing_heavy() -> None:
     assert loaded("import zeroq_asr, zeroq_asr.artifact, zeroq_asr.runtime.integer_executor, zeroq_asr.zoo") == set()
-
-
-VERBS = (
-    "generate",
-    "quantize",
-    "evaluate",
-    "transcribe",
-    "inspect",
-    "verify",
-    "table",
-    "reproduce",
-    "benchmark",
-    "ablate",
-)
 
 
 def test_every_help_is_light() -> None:

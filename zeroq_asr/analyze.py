@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import (
+    CALIBRATIONS,
     CELLS_DIR,
     DEVICE,
     NONLINEAR,
@@ -24,7 +25,6 @@ from zeroq_asr.config import (
 from zeroq_asr.errors import ConfigError
 
 TOP = 20
-CALIBRATIONS = ("synthetic", "random", "real")
 
 
 def build_parser() -> argparse.ArgumentParser:

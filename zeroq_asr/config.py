@@ -78,6 +78,8 @@ Activations = Literal["auto", "symmetric"]
 Nonlinear = Literal["poly2", "lut"]
 NONLINEAR: tuple[Nonlinear, ...] = ("poly2", "lut")
 RangeMethod = Literal["minmax", "percentile"]
+CALIBRATIONS = ("synthetic", "random", "real")
+"""Calibration data that the tables compare."""
 RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile")
 METHODS = ("equalization", "clipping", "squant", "bias-correction")
 """What may be done against the errors of weights, without data of its own; any of them go together."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import (
+    CALIBRATIONS,
     CELLS_DIR,
     DEFAULT_METHODS,
     DEVICE,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from zeroq_asr.pipeline.evaluate import TestSet
     from zeroq_asr.pipeline.table import Plan
     from zeroq_asr.report.sheet import Sheet
-
-CALIBRATIONS = ("synthetic", "random", "real")
 
 
 def build_parser() -> argparse.ArgumentParser:
