@@ -20,10 +20,7 @@ OPSET, IR_VERSION = 17, 8
 
 
 def to_onnx(graph: Graph, batch: int | None = None, frames: int | None = None) -> bytes:
-    """Return the ONNX file of a float graph; batch and length stay open where they are None.
-
-    Relative positions need a fixed length. Raises GraphError.
-    """
+    """Return the ONNX file of a float graph; batch and length stay open where they are None. Raises GraphError."""
     if graph.dialect != "float":
         raise GraphError(f"ONNX: needed a graph of the float dialect, came one of the {graph.dialect} dialect")
     from onnx import TensorProto, helper, numpy_helper

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Graph, Node
 
+_FLOAT = 1
+"""TensorProto.FLOAT."""
 _BATCH_NORM_ORDER = (2, 3, 0, 1)
 """ONNX wants scale, bias, mean, variance; ours are mean, var, gamma, beta."""
 
@@ -52,11 +53,9 @@ class OnnxBody:
         ]
         return self.emit("Slice", [x, *bounds], output)
 
-    def length(self, name: str) -> int:
-        """T of a value. Raises GraphError when the file is to be open in its length."""
-        if self.lengths is None:
-            raise GraphError(f"ONNX: value {name!r} needs a fixed length for its relative positions; give `frames`")
-        return self.lengths[name]
+    def length(self, value: str, output: str) -> str:
+        """T of a value as an int64 tensor [1], known only when the file runs."""
+        return self.emit("Shape", [value], output, start=3, end=4)
 
 
 def _conv1d(body: OnnxBody, node: Node) -> None:
@@ -138,15 +137,29 @@ def _mean(body: OnnxBody, node: Node) -> None:
 
 
 def _positions(body: OnnxBody, node: Node) -> None:
-    channels, frames = body.graph.values[node.output].channels, body.length(node.inputs[0])
-    rates = np.exp(np.arange(0, channels, 2) * -(math.log(10000.0) / channels))
-    angles = np.arange(frames - 1, -frames, -1) * rates[:, None]  # [D / 2, 2T - 1]
-    table = np.stack((np.sin(angles), np.cos(angles)), axis=1).reshape(1, channels, 1, -1)
-    body.emit("Identity", [body.constant(f"{node.output}.table", table)], node.output)
+    """Column k, row 2d + j: sin (j = 0) or cos (j = 1) of p / 10000^(2d / D), p = T - 1 - k."""
+    y, channels = node.output, body.graph.values[node.output].channels
+    periods = np.exp(np.arange(0, channels, 2) * (math.log(10000.0) / channels))
+    if body.lengths is not None:
+        frames = body.lengths[node.inputs[0]]
+        angles = np.arange(frames - 1, -frames, -1) / periods[:, None]  # [D / 2, 2T - 1]
+        table = np.stack((np.sin(angles), np.cos(angles)), axis=1).reshape(1, channels, 1, -1)
+        body.emit("Identity", [body.constant(f"{y}.table", table)], y)
+        return
+    one, axis = body.constant(f"{y}.one", 1, np.int64), body.constant(f"{y}.axis", [0], np.int64)
+    frames_now = body.emit("Squeeze", [body.length(node.inputs[0], f"{y}.length"), axis], f"{y}.frames")
+    first = body.emit("Sub", [frames_now, one], f"{y}.first")
+    end, step = body.emit("Neg", [frames_now], f"{y}.end"), body.constant(f"{y}.step", -1, np.int64)
+    counted = body.emit("Range", [first, end, step], f"{y}.range")
+    places = body.emit("Cast", [counted], f"{y}.places", to=_FLOAT)
+    # (a division: programs that quantize take multiplications, and an angle of 8 bits is none)
+    angle = body.emit("Div", [places, body.constant(f"{y}.periods", periods.reshape(1, -1, 1, 1))], f"{y}.angles")
+    waves = [body.emit(name, [angle], f"{y}.{name.lower()}") for name in ("Sin", "Cos")]
+    body.reshape(body.emit("Concat", waves, f"{y}.waves", axis=2), y, 1, channels, 1, -1)
 
 
 def _attention(body: OnnxBody, node: Node) -> None:
-    y, heads, frames = node.output, node.integer("heads"), body.length(node.output)
+    y, heads = node.output, node.integer("heads")
     width = body.graph.values[y].channels // heads
     qu, qv, k, v, p = (
         body.reshape(x, f"{y}.{role}", 0, heads, width, -1)
@@ -154,15 +167,34 @@ def _attention(body: OnnxBody, node: Node) -> None:
     )  # [B, H, dk, T]
     content = body.emit("MatMul", [body.transpose(qu, f"{y}.qu.rows", 0, 1, 3, 2), k], f"{y}.content")
     position = body.emit("MatMul", [body.transpose(qv, f"{y}.qv.rows", 0, 1, 3, 2), p], f"{y}.position")
-    if frames > 1:  # row i of the shifted scores begins (T - 1) + i (2T - 2) numbers behind the first
-        flat, row = body.reshape(position, f"{y}.flat", 0, heads, -1), 2 * frames - 2
-        rows = body.cut(flat, f"{y}.behind", frames - 1, frames - 1 + frames * row, 2)
-        position = body.cut(body.reshape(rows, f"{y}.rows", 0, heads, frames, row), f"{y}.shifted", 0, frames, 3)
-    scores = body.emit("Add", [content, position], f"{y}.sum")
+    scores = body.emit("Add", [content, _shifted(body, node, position)], f"{y}.sum")
     scores = body.emit("Mul", [scores, body.constant(f"{y}.root", width**-0.5)], f"{y}.scores")
     weights = body.emit("Softmax", [scores], f"{y}.weights", axis=-1)
     made = body.emit("MatMul", [weights, body.transpose(v, f"{y}.v.rows", 0, 1, 3, 2)], f"{y}.heads")
     body.reshape(body.transpose(made, f"{y}.columns", 0, 1, 3, 2), y, 0, heads * width, 1, -1)
+
+
+def _shifted(body: OnnxBody, node: Node, position: str) -> str:
+    """y[.., i, j] = position[.., i, T - 1 - i + j], [B, H, T, 2T - 1] -> [B, H, T, T]."""
+    y, heads = node.output, node.integer("heads")
+    if body.lengths is not None:
+        frames = body.lengths[y]
+        if frames == 1:
+            return position
+        # row i of the result begins (T - 1) + i (2T - 2) numbers behind the first
+        flat, row = body.reshape(position, f"{y}.flat", 0, heads, -1), 2 * frames - 2
+        rows = body.cut(flat, f"{y}.behind", frames - 1, frames - 1 + frames * row, 2)
+        return body.cut(body.reshape(rows, f"{y}.rows", 0, heads, frames, row), f"{y}.shifted", 0, frames, 3)
+    # with a column of zeros behind it, (T - 1) + i (2T - 1), for T = 1 too; the last number is not needed
+    frames_now, one = body.length(node.inputs[0], f"{y}.length"), body.constant(f"{y}.one", [1], np.int64)
+    column = body.constant(f"{y}.column", [0, 0, 0, 0, 0, 0, 0, 1], np.int64)
+    flat = body.reshape(body.emit("Pad", [position, column], f"{y}.padded"), f"{y}.flat", 0, heads, -1)
+    start, last = body.emit("Sub", [frames_now, one], f"{y}.start"), body.constant(f"{y}.last", [-1], np.int64)
+    rows = body.emit("Slice", [flat, start, last, body.constant(f"{y}.along", [2], np.int64)], f"{y}.behind")
+    sizes = [body.constant(f"{y}.batch", [0, heads], np.int64), frames_now, last]
+    rows = body.emit("Reshape", [rows, body.emit("Concat", sizes, f"{y}.sizes", axis=0)], f"{y}.rows")
+    bounds = [body.constant(f"{y}.begin", [0], np.int64), frames_now, body.constant(f"{y}.across", [3], np.int64)]
+    return body.emit("Slice", [rows, *bounds], f"{y}.shifted")
 
 
 def _named(operator: str) -> Callable[[OnnxBody, Node], None]:

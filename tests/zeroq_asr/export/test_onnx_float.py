@@ -65,9 +65,19 @@ def test_the_other_operations(op: str) -> None:
     np.testing.assert_allclose(found[:, :, 0], FloatExecutor(graph).run(mel)["y"].numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_positions_need_a_fixed_length() -> None:
-    with pytest.raises(GraphError, match="give `frames`"):
-        to_onnx(toy_conformer())
+def test_attention_models_at_any_length() -> None:
+    """One file for all utterances, down to a single frame behind the subsampling and up to long ones."""
+    runtime = pytest.importorskip("onnxruntime")
+    graph = toy_conformer()
+    content = to_onnx(graph)
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    for batch, frames in ((1, 1), (2, 7), (1, 38), (2, 4001)):
+        mel = np.random.default_rng(frames).normal(size=(batch, 8, frames)).astype(np.float32)
+        (found,) = session.run(None, {"mel": mel[:, :, None]})
+        expected = FloatExecutor(graph).run(mel)["logits"].numpy()
+        assert found.shape == (*expected.shape[:2], 1, expected.shape[2])
+        np.testing.assert_allclose(found[:, :, 0], expected, rtol=1e-4, atol=5e-5)
 
 
 def test_an_integer_program_is_refused() -> None:
