@@ -100,7 +100,7 @@ class NativeExecutable:
             raise KernelError("backend 'native': it is not built; run `pip install -e .` with a C compiler at hand")
         self.program = program
         self._library = load_library(path)
-        self._kernels = _find_kernels(self._library)
+        self._kernels = find_kernels(self._library)
         self._layout = Layout(program)
         faulty = c_int32()
         if self._library.zq_check(self._layout.program, faulty):
@@ -191,12 +191,12 @@ def _tables(library: ctypes.CDLL) -> list[tuple[str, Any]]:
     return tables
 
 
-def _find_kernels(library: ctypes.CDLL) -> Any:
-    """The table that ZEROQ_KERNELS names, or the first. Raises KernelError for a name that is not there."""
-    wanted = os.environ.get("ZEROQ_KERNELS", "")
+def find_kernels(library: ctypes.CDLL, name: str = "") -> Any:
+    """The table `name`, else what ZEROQ_KERNELS names, else the first. Raises KernelError for a name not there."""
+    wanted = name or os.environ.get("ZEROQ_KERNELS", "")
     tables = _tables(library)
-    for name, table in tables:
-        if wanted in ("", name):
+    for found, table in tables:
+        if wanted in ("", found):
             return table
-    names = ", ".join(name for name, _ in tables)
+    names = ", ".join(found for found, _ in tables)
     raise KernelError(f"ZEROQ_KERNELS: needed one of {names}; came {wanted!r}; unset it for the best one")

@@ -149,6 +149,10 @@ ZQ_INLINE zq_dense_unit zq_dense_unit_of(const zq_program *program, const zq_ste
 /* The tables that run on this processor, best first; NULL after the last. */
 const zq_kernels *zq_kernels_at(int32_t index);
 
+/* For benchmarks (peak.c): fill the registers with products `rounds` times (1 to 2^24), by the instructions of the
+ * table's dense loop; returns how many products were added up. *codes: what is multiplied, then what came of it. */
+int64_t zq_peak(const zq_kernels *kernels, int32_t rounds, int32_t *codes);
+
 /* Bytes of one number. */
 ZQ_INLINE size_t zq_size(int32_t storage)
 {

@@ -24,6 +24,7 @@ zq_kernel zq_neon_dotprod_dense, zq_neon_dotprod_depthwise;
 zq_packed_size zq_neon_dotprod_dense_bytes, zq_neon_dotprod_depthwise_bytes;
 zq_packer zq_neon_dotprod_pack_dense, zq_neon_dotprod_pack_depthwise;
 zq_scratch_size zq_neon_dotprod_dense_scratch, zq_neon_dotprod_depthwise_scratch;
+int64_t zq_neon_dotprod_peak(int32_t rounds, int32_t *codes); /* as zq_peak */
 
 /* SDOT wants both factors signed, so unsigned codes are read as x - 128, a flipped top bit. */
 ZQ_INLINE uint8_t zq_neon_flip(const zq_program *program, const zq_step *step)

@@ -13,7 +13,7 @@ import os
 from collections import defaultdict
 
 import numpy as np
-from bench_shapes import RANDOM, Builder, Peak, time_steps
+from bench_shapes import RANDOM, Builder, measure_limit, time_steps
 
 from int_kernels import (
     INT8,
@@ -146,12 +146,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000)
     given = parser.parse_args()
     os.environ["ZEROQ_KERNELS"] = given.kernels
-    program, peak = conformer(given.layers), Peak()
+    program = conformer(given.layers)
     executable = NativeExecutable(program)
     x = RANDOM.integers(-128, 128, (FEATURES, given.frames)).astype(np.int8)
     peaks, steps = [], []
     for _ in range(given.rounds):
-        peaks.append(peak.measure())
+        peaks.append(measure_limit(executable.kernels))
         steps.append(time_steps(executable, x))
     limit = float(np.median(peaks))
     table: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0])

@@ -2,21 +2,16 @@
 
     python tests/int_kernels/bench_shapes.py [--kernels avx512vnni] [--threads 1] [--rounds 30] [--frames 1000]
 
-The limit is measured before each round: VPDPBUSD on registers. With one thread all times are CPU time of the thread,
-so other programs on the machine disturb little; with more they are times of the clock.
+The limit is measured before each round: the table's own instructions on registers. With one thread all times are CPU
+time of the thread, so other programs on the machine disturb little; with more they are times of the clock.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
-import subprocess
-import tempfile
 import time
 from collections import defaultdict
-from ctypes import c_int64
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +19,7 @@ from numpy.typing import NDArray
 
 from int_kernels import INT8, INT32, UINT8, Argmax, Conv1d, Dyadic, IntType, Program, Step, Sum, ValueSpec
 from int_kernels.native_executable import NativeExecutable
+from int_kernels.peak import measure_peak
 
 RANDOM = np.random.default_rng(0)
 GROUPS = ((33, 256), (39, 256), (51, 512), (63, 512), (75, 512))  # kernel, channels
@@ -89,20 +85,10 @@ def describe(step: Step, program: Program) -> str:
     return f"{kind} {step.channels_in}>{y.channels}{kernel}{special} {y.type}"
 
 
-class Peak:
-    """GMAC/s of VPDPBUSD, by `peak.c`."""
-
-    def __init__(self) -> None:
-        folder = tempfile.mkdtemp()
-        source, target = Path(__file__).with_name("peak.c"), f"{folder}/peak.so"
-        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", str(source), "-o", target], check=True)
-        self._run = ctypes.CDLL(target).run_products
-        self._run.argtypes = [c_int64]
-
-    def measure(self, rounds: int = 40000) -> float:
-        start = time.thread_time_ns()
-        self._run(rounds)
-        return rounds * 12 * 64 / (time.thread_time_ns() - start)
+def measure_limit(kernels: str) -> float:
+    """GMAC/s of the table's own instructions, on registers and nothing else."""
+    products, nanoseconds = measure_peak(kernels)
+    return products / nanoseconds
 
 
 def time_steps(executable: NativeExecutable, x: NDArray[Any]) -> list[int]:
@@ -122,13 +108,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000)
     given = parser.parse_args()
     os.environ["ZEROQ_KERNELS"] = given.kernels
-    program, peak = quartznet_15x5(), Peak()
+    program = quartznet_15x5()
     executable = NativeExecutable(program)
     x = RANDOM.integers(-128, 128, (64, given.frames)).astype(np.int8)
     clock = time.thread_time_ns if given.threads == 1 else time.perf_counter_ns
     peaks, wholes, steps = [], [], []
     for _ in range(given.rounds):
-        peaks.append(peak.measure())
+        peaks.append(measure_limit(executable.kernels))
         start = clock()
         executable.run([x], given.threads)
         wholes.append(clock() - start)
@@ -139,7 +125,7 @@ def main() -> None:
         row = by_shape[describe(step, program)]
         for i, amount in enumerate((1, nanoseconds, multiplications(step, program, given.frames))):
             row[i] += amount
-    print(f"kernels {executable.kernels}; limit of VPDPBUSD, one thread: {limit:.0f} GMAC/s (median)")
+    print(f"kernels {executable.kernels}; limit of its instructions, one thread: {limit:.0f} GMAC/s (median)")
     print(f"{'layers of a shape, one thread':42}{'count':>6}{'ms':>8}{'GMAC/s':>8}{'% of limit':>11}")
     for name, (count, spent, macs) in by_shape.items():
         speed = f"{macs / spent:8.0f}{100 * macs / spent / limit:11.0f}" if macs else ""
