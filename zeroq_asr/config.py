@@ -77,10 +77,10 @@ Granularity = Literal["per-channel", "per-tensor"]
 Activations = Literal["auto", "symmetric"]
 Nonlinear = Literal["poly2", "lut"]
 NONLINEAR: tuple[Nonlinear, ...] = ("poly2", "lut")
-RangeMethod = Literal["minmax", "percentile"]
+RangeMethod = Literal["minmax", "percentile", "mse", "kl"]
 CALIBRATIONS = ("synthetic", "random", "real")
 """Calibration data that the tables compare."""
-RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile")
+RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile", "mse", "kl")
 METHODS = ("equalization", "clipping", "squant", "bias-correction")
 """What may be done against the errors of weights, without data of its own; any of them go together."""
 DEFAULT_METHODS = ("clipping", "bias-correction")
@@ -92,14 +92,16 @@ CORRECTION_UTTERANCES = 32
 class QuantizeConfig:
     """How a float graph becomes an integer program.
 
-    bits: weight bits, 2 to 8. act_bits: activation bits, 2 to 8. granularity: one weight scale per output channel or
-    per tensor. activations: "auto" makes a value unsigned where a ReLU makes it so, unsigned with an offset where a
-    swish makes it for linear layers, and gives it one scale per channel between a GLU and a depthwise convolution;
-    "symmetric" keeps every value signed with one scale as the paper does. range_method: "minmax" (the paper), or
-    "percentile" with `percentile` in (50, 100]; residual streams in 16 bits and what a swish or GLU makes always take
-    min/max. nonlinear: sigmoid, swish, GLU, ... by second-order polynomials on exact accumulators ("poly2", the paper),
-    or by exact tables of pre-activations that are rounded to `act_bits` first ("lut"). methods: any of METHODS, in
-    their order, each once.
+    bits: weight bits, 2 to 8. layer_bits: those of single layers where they are others, as (name of the value that the
+    convolution makes, bits), each layer once. act_bits: activation bits, 2 to 8. granularity: one weight scale per
+    output channel or per tensor. activations: "auto" makes a value unsigned where a ReLU makes it so, unsigned with an
+    offset where a swish makes it for linear layers, and gives it one scale per channel between a GLU and a depthwise
+    convolution; "symmetric" keeps every value signed with one scale as the paper does. range_method: how a clipping
+    range is read off the data: "minmax" (the paper), "percentile" of |x| with `percentile` in (50, 100], "mse" (least
+    squared error at `act_bits`), "kl" (least divergence of the histogram, as TensorRT does it); residual streams in 16
+    bits and what a swish or GLU makes always take min/max. nonlinear: sigmoid, swish, GLU, ... by second-order
+    polynomials on exact accumulators ("poly2", the paper), or by exact tables of pre-activations that are rounded to
+    `act_bits` first ("lut"). methods: any of METHODS, in their order, each once.
     """
 
     bits: int = 8
@@ -110,6 +112,7 @@ class QuantizeConfig:
     percentile: float = 99.99
     nonlinear: Nonlinear = "poly2"
     methods: tuple[str, ...] = DEFAULT_METHODS
+    layer_bits: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("bits", "act_bits"):
@@ -121,7 +124,7 @@ class QuantizeConfig:
         if self.activations not in ("auto", "symmetric"):
             raise ConfigError(f"--activations: needed auto or symmetric, came {self.activations!r}")
         if self.range_method not in RANGE_METHODS:
-            raise ConfigError(f"--ranges: needed minmax or percentile, came {self.range_method!r}")
+            raise ConfigError(f"--ranges: needed one of {', '.join(RANGE_METHODS)}, came {self.range_method!r}")
         if self.nonlinear not in NONLINEAR:
             raise ConfigError(f"--nonlinear: needed poly2 or lut, came {self.nonlinear!r}")
         if not 50 < self.percentile <= 100:
@@ -129,6 +132,21 @@ class QuantizeConfig:
         if unknown := [method for method in self.methods if method not in METHODS]:
             raise ConfigError(f"--methods: needed some of {', '.join(METHODS)}, came {unknown[0]!r}")
         object.__setattr__(self, "methods", tuple(method for method in METHODS if method in self.methods))
+        if wrong := [bits for _, bits in self.layer_bits if not (isinstance(bits, int) and 2 <= bits <= 8)]:
+            raise ConfigError(f"layer_bits: needed whole numbers from 2 to 8, came {wrong[0]!r}")
+        if len(dict(self.layer_bits)) < len(self.layer_bits):
+            raise ConfigError("layer_bits: needed every layer at most once, came one twice")
+
+    def bits_of(self, layer: str) -> int:
+        """Weight bits of the convolution that makes the value `layer`."""
+        return dict(self.layer_bits).get(layer, self.bits)
+
+    @property
+    def unusual_ranges(self) -> tuple[str, ...]:
+        """What names and tables say of the clipping ranges: nothing of the default, else e.g. "percentile 99.9"."""
+        words = {name: name for name in RANGE_METHODS} | {"percentile": f"percentile {self.percentile:g}"}
+        usual = (QuantizeConfig.range_method, QuantizeConfig.percentile)
+        return () if (self.range_method, self.percentile) == usual else (words[self.range_method],)
 
     @property
     def unusual_methods(self) -> tuple[str, ...]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.calibrate.histogram import Histogram, kl_alpha, mse_alpha, percentile_alpha
+from zeroq_asr.config import QuantizeConfig, RangeMethod
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.quant.ranges import Range
 
 Floats = npt.NDArray[np.float32]
-
-_BINS = 4096
 
 
 class Observer(Protocol):
@@ -42,43 +43,19 @@ class MinMaxObserver:
         return Range(self._lo, self._hi, self._count)
 
 
-class PercentileObserver:
-    """The smallest alpha with P(|x| <= alpha) >= p / 100, from a histogram of |x|; the range is [-alpha, alpha] within
-    [min, max].
+class HistogramObserver:
+    """[-alpha, alpha] within [min, max], alpha read off a histogram of |x| by `choose`."""
 
-    The histogram has 4096 equal bins over [0, 2^k). When a larger |x| comes, neighbouring bins are merged and the span
-    doubles, so that counts stay exact and alpha is off by at most one bin, span / 4096.
-    """
-
-    def __init__(self, percentile: float) -> None:
-        self._percentile = percentile
-        self._extremes = MinMaxObserver()
-        self._counts = np.zeros(_BINS, dtype=np.int64)
-        self._span = 0.0
+    def __init__(self, choose: Callable[[Histogram], float]) -> None:
+        self._choose = choose
+        self._extremes, self._histogram = MinMaxObserver(), Histogram()
 
     def update(self, x: Floats) -> None:
         self._extremes.update(x)
-        magnitude = np.abs(x).ravel()
-        largest = float(magnitude.max())
-        if largest > 0 and self._span == 0:
-            self._span = 2.0 ** math.frexp(largest)[1]
-        while largest >= self._span > 0:
-            self._counts = np.concatenate(
-                [self._counts.reshape(-1, 2).sum(axis=1), np.zeros(_BINS // 2, dtype=np.int64)]
-            )
-            self._span *= 2
-        bins = (
-            (magnitude * (_BINS / self._span)).astype(np.int64)
-            if self._span > 0
-            else np.zeros(magnitude.size, dtype=np.int64)
-        )
-        self._counts += np.bincount(bins.clip(0, _BINS - 1), minlength=_BINS)
+        self._histogram.update(x)
 
     def range(self) -> Range:
-        seen = self._extremes.range()
-        wanted = math.ceil(seen.count * self._percentile / 100)
-        index = int(np.searchsorted(np.cumsum(self._counts), wanted))
-        alpha = (index + 1) * self._span / _BINS
+        seen, alpha = self._extremes.range(), self._choose(self._histogram)
         return Range(max(seen.lo, -alpha), min(seen.hi, alpha), seen.count)
 
 
@@ -99,10 +76,18 @@ class ChannelObserver:
         return replace(self._inner.range(), channel_limits=limits)
 
 
-def make_observer(config: QuantizeConfig, by_extremes: bool = False, per_channel: bool = False) -> Observer:
-    """Return a fresh observer: min/max if `by_extremes`, else as `config` asks; with limits per channel if wanted."""
-    by_extremes = by_extremes or config.range_method == "minmax"
-    observer: Observer = MinMaxObserver() if by_extremes else PercentileObserver(config.percentile)
+def make_observer(config: QuantizeConfig, top: int, by_extremes: bool = False, per_channel: bool = False) -> Observer:
+    """Return a fresh observer: min/max if `by_extremes`, else as `config` asks; with limits per channel if wanted.
+
+    top: the code that the end of the range gets, e.g. 127; what "mse" and "kl" choose depends on it.
+    """
+    chosen: RangeMethod = "minmax" if by_extremes else config.range_method
+    ways: dict[RangeMethod, Callable[[Histogram], float]] = {
+        "percentile": partial(percentile_alpha, percentile=config.percentile),
+        "mse": partial(mse_alpha, top=top),
+        "kl": partial(kl_alpha, top=top),
+    }
+    observer: Observer = HistogramObserver(ways[chosen]) if chosen in ways else MinMaxObserver()
     return ChannelObserver(observer) if per_channel else observer
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.analyses.code_values import find_roles, is_depthwise_input, is_fixed, is_heavy_tailed
+from int_kernels.int_type import IntType
+from zeroq_asr.analyses.code_values import (
+    Role,
+    find_roles,
+    is_depthwise_input,
+    is_fixed,
+    is_heavy_tailed,
+    is_nonnegative,
+)
 from zeroq_asr.calibrate.observers import Observer, check_finite, make_observer
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
@@ -48,8 +56,15 @@ def calibrate(
 
 def _observers(graph: Graph, config: QuantizeConfig) -> dict[str, Observer]:
     """One observer for every value that is stored and whose scale is not known without data."""
+
+    def observer(name: str, role: Role) -> Observer:
+        unsigned = config.activations == "auto" and is_nonnegative(graph, name)  # (as `assign_qparams` codes it)
+        top = IntType(config.act_bits, signed=not unsigned).hi
+        by_extremes = role == "stream" or is_heavy_tailed(graph, name)
+        return make_observer(config, top, by_extremes, is_depthwise_input(graph, name))
+
     return {
-        name: make_observer(config, role == "stream" or is_heavy_tailed(graph, name), is_depthwise_input(graph, name))
+        name: observer(name, role)
         for name, role in find_roles(graph, config.nonlinear).items()
         if role in ("code", "stream") and not is_fixed(graph, name, role)
     }

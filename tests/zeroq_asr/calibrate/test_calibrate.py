@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,13 +11,18 @@ from hypothesis import strategies as st
 from toy import toy_graph, toy_mel
 from toy_networks import toy_conformer
 
-from zeroq_asr.calibrate.observers import MinMaxObserver, PercentileObserver
+from zeroq_asr.calibrate.histogram import percentile_alpha
+from zeroq_asr.calibrate.observers import HistogramObserver, MinMaxObserver
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import ConfigError, QuantizationError
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
+
+
+def percentiles(percentile: float) -> HistogramObserver:
+    return HistogramObserver(partial(percentile_alpha, percentile=percentile))
 
 
 def test_minmax_is_the_true_extreme_of_all_batches_not_an_average() -> None:
@@ -31,7 +38,7 @@ def test_minmax_is_the_true_extreme_of_all_batches_not_an_average() -> None:
 def test_percentile_agrees_with_sorting_to_one_bin(seed: int, percentile: float, spread: float) -> None:
     rng = np.random.default_rng(seed)
     batches = [rng.laplace(0, spread * scale, 500).astype(np.float32) for scale in (0.01, 1, 7, 0.1)]
-    observer = PercentileObserver(percentile)
+    observer = percentiles(percentile)
     for batch in batches:
         observer.update(batch)
     magnitude = np.sort(np.abs(np.concatenate(batches)))
@@ -43,14 +50,14 @@ def test_percentile_agrees_with_sorting_to_one_bin(seed: int, percentile: float,
 
 
 def test_percentile_of_nothing_but_zeros() -> None:
-    observer = PercentileObserver(99.0)
+    observer = percentiles(99.0)
     observer.update(np.zeros(10, np.float32))
     assert (observer.range().lo, observer.range().hi) == (0.0, 0.0)
 
 
 def test_percentile_cuts_an_outlier_that_minmax_keeps() -> None:
     x = np.concatenate([np.linspace(-1, 1, 9999), [500.0]]).astype(np.float32)
-    minmax, percentile = MinMaxObserver(), PercentileObserver(99.9)
+    minmax, percentile = MinMaxObserver(), percentiles(99.9)
     for observer in (minmax, percentile):
         observer.update(x)
     assert minmax.range().hi == 500.0
