@@ -12,8 +12,8 @@ import resource
 import signal
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,22 @@ class LatencyError(EvalError):
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a run may return: a plain `value` that comes back with its times; `result` stays in its process."""
+
+    value: Any
+    result: object = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What `open` may return in place of the run alone: plain facts about the engine beside it."""
+
+    run: Run
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Contestant:
     """An engine: `open(*arguments)` is called in its own process and returns the function that is timed.
 
@@ -35,18 +51,23 @@ class Contestant:
     """
 
     name: str
-    open: Callable[..., Run]
+    open: Callable[..., Run | Opened]
     arguments: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What one engine took: wall and CPU seconds of each round (all its threads), and the peak of its memory."""
+    """What one engine took: wall and CPU seconds of each round (all its threads), and the peak of its memory.
+
+    notes: what its runs noted, one per round (None where a run noted nothing). facts: what its opening told.
+    """
 
     name: str
     wall_s: tuple[float, ...]
     cpu_s: tuple[float, ...]
     peak_bytes: int
+    notes: tuple[Any, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def median_ms(self) -> float:
@@ -94,7 +115,7 @@ def race(
     if rounds < 1:
         raise LatencyError(f"race: needed at least 1 round, came {rounds}")
     lanes: list[_Lane] = []
-    turns: list[list[tuple[float, float]]] = [[] for _ in contestants]
+    turns: list[list[tuple[float, float, Any]]] = [[] for _ in contestants]
     try:
         for contestant in contestants:  # opened one after the other: opening takes memory and both cores
             lanes.append(_Lane(contestant, core))
@@ -108,33 +129,35 @@ def race(
     finally:
         for lane in lanes:
             lane.close()
-    return [
-        Timing(contestant.name, tuple(wall for wall, _ in turn), tuple(cpu for _, cpu in turn), peak)
-        for contestant, turn, peak in zip(contestants, turns, peaks, strict=True)
-    ]
+    return [_timing(lane, turn, peak) for lane, turn, peak in zip(lanes, turns, peaks, strict=True)]
+
+
+def _timing(lane: _Lane, turns: Sequence[tuple[float, float, Any]], peak: int) -> Timing:
+    walls, cpus, notes = zip(*turns, strict=True)
+    return Timing(lane.name, walls, cpus, peak, notes, lane.facts)
 
 
 class _Lane:
     """The near end of one engine's process."""
 
     def __init__(self, contestant: Contestant, core: int | None) -> None:
-        self._name = contestant.name
+        self.name = contestant.name
         spawn = multiprocessing.get_context("spawn")
         self._pipe, far_end = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(far_end, contestant, core), daemon=True)
         self._process.start()
         far_end.close()
         try:
-            self._answer()
+            self.facts: Mapping[str, Any] = self._answer()
         except BaseException:
             self.close()
             raise
 
-    def turn(self) -> tuple[float, float]:
-        """Return wall and CPU seconds of one timed run."""
+    def turn(self) -> tuple[float, float, Any]:
+        """Return wall and CPU seconds of one timed run, and what it noted."""
         self._pipe.send("run")
-        wall, cpu = self._answer()
-        return wall, cpu
+        wall, cpu, note = self._answer()
+        return wall, cpu, note
 
     def finish(self) -> int:
         """Return the peak of the process's memory in bytes."""
@@ -154,11 +177,11 @@ class _Lane:
         except EOFError:
             self._process.join()
             raise LatencyError(
-                f"engine {self._name}: its process ended early (exit code {self._process.exitcode}); is there enough"
+                f"engine {self.name}: its process ended early (exit code {self._process.exitcode}); is there enough"
                 " memory?"
             ) from None
         if not good:
-            raise LatencyError(f"engine {self._name}: {answer}")
+            raise LatencyError(f"engine {self.name}: {answer}")
         return answer
 
 
@@ -168,13 +191,16 @@ def _serve(pipe: Connection, contestant: Contestant, core: int | None) -> None:
     try:
         if core is not None:
             os.sched_setaffinity(0, {core})
-        run = contestant.open(*contestant.arguments)
-        pipe.send((True, None))
+        opened = contestant.open(*contestant.arguments)
+        run, facts = (opened.run, dict(opened.facts)) if isinstance(opened, Opened) else (opened, {})
+        pipe.send((True, facts))
         while pipe.recv() == "run":
             run()
             wall, cpu = time.perf_counter(), time.process_time()
-            run()
-            pipe.send((True, (time.perf_counter() - wall, time.process_time() - cpu)))
+            result = run()
+            times = time.perf_counter() - wall, time.process_time() - cpu
+            pipe.send((True, (*times, result.value if isinstance(result, Note) else None)))
+            del result
         pipe.send((True, peak_memory_bytes()))
     except EOFError:  # the near end is gone
         pass

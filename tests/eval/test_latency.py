@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from eval.latency import Contestant, LatencyError, Timing, forget_peak_memory, peak_memory_bytes, race, ratio
+from eval.latency import (
+    Contestant,
+    LatencyError,
+    Note,
+    Opened,
+    Timing,
+    forget_peak_memory,
+    peak_memory_bytes,
+    race,
+    ratio,
+)
 
 
 def open_logger(path: str, name: str) -> Callable[[], object]:
@@ -22,6 +32,17 @@ def open_logger(path: str, name: str) -> Callable[[], object]:
 
 def open_sleeper(seconds: float) -> Callable[[], object]:
     return lambda: time.sleep(seconds)
+
+
+def open_counter(start: int) -> Opened:
+    """An engine that notes how often it has run, and whose results cannot be sent."""
+    calls = [start]
+
+    def run() -> Note:
+        calls[0] += 1
+        return Note(calls[0], run)
+
+    return Opened(run, {"start": start})
 
 
 def open_broken(message: str) -> Callable[[], object]:
@@ -49,6 +70,12 @@ def test_wall_time_is_time_and_sleep_takes_no_processor() -> None:
     (timing,) = race([Contestant("sleeper", open_sleeper, (0.05,))], 1)
     assert timing.min_ms >= 50
     assert timing.cpu_per_wall < 0.5
+
+
+def test_what_runs_note_and_what_opening_tells_comes_back() -> None:
+    counter, sleeper = race([Contestant("c", open_counter, (10,)), Contestant("s", open_sleeper, (0.0,))], 2)
+    assert counter.notes == (12, 14) and counter.facts == {"start": 10}  # every second run is timed
+    assert sleeper.notes == (None, None) and sleeper.facts == {}
 
 
 def test_an_engine_that_fails_is_named() -> None:
