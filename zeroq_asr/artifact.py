@@ -65,6 +65,16 @@ class IntegerModel:
         return build_program(self.graph)
 
     @property
+    def weights(self) -> dict[int, int]:
+        """How many weights have how many bits, the fewest bits first."""
+        counts: dict[int, int] = {}
+        for node in self.graph.nodes:
+            if "bits" in node.attrs:
+                width = node.integer("bits")
+                counts[width] = counts.get(width, 0) + int(self.graph.constants[node.inputs[1]].size)
+        return dict(sorted(counts.items()))
+
+    @property
     def bits(self) -> tuple[int, int]:
         """(largest number of weight bits, bits of the input codes)."""
         weights = max((node.integer("bits") for node in self.graph.nodes if "bits" in node.attrs), default=0)

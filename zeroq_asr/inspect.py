@@ -65,6 +65,7 @@ def describe_model(model: IntegerModel) -> Document:
     floats = find_floats(graph)
     return {
         "bits": bits_of(model),
+        "weights": {str(bits): count for bits, count in model.weights.items()},
         "input_scale": model.input_scale,
         "frontend": model.frontend.to_json(),
         "vocabulary": len(model.vocabulary),
@@ -181,10 +182,11 @@ def render(document: Document) -> str:
 
 def _render_model(document: Document) -> list[str]:
     from zeroq_asr.report.columns import align
+    from zeroq_asr.report.quantization import describe_widths
 
     worst, frontend = document["largest_accumulator"], document["frontend"]
     lines = [
-        f"bits         {document['bits']}",
+        f"bits         {document['bits']}{describe_widths(document['weights'])}",
         f"input        {frontend['n_mels']} mel bins of {frontend['sample_rate_hz']} Hz audio, "
         f"{document['inputs'][0]['type']}, real = {document['input_scale']:.6g} * code",
         f"output       {document['vocabulary']} tokens and a blank; "

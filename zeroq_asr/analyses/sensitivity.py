@@ -59,7 +59,8 @@ def round_weights(graph: Graph, qparams: Mapping[str, QuantParams], config: Quan
             bias = graph.constants[node.inputs[2]].astype(np.float32) if len(node.inputs) > 2 else None
             scale = qparams[node.inputs[0]].scale
             per_tensor = config.granularity == "per-tensor"
-            conv = quantize_conv(node.output, weight, bias, scale, config.bits, per_tensor, config.methods)
+            bits = config.bits_of(node.output)
+            conv = quantize_conv(node.output, weight, bias, scale, bits, per_tensor, config.methods)
             along = conv.weight_scale.reshape(-1, *(1,) * (weight.ndim - 1))
             rounded[node.inputs[1]] = (conv.weight * along).astype(np.float32)
     return rounded

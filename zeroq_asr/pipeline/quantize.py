@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroq_asr import __version__
+from zeroq_asr.analyses.code_values import CONVOLUTIONS
 from zeroq_asr.analyses.integer_only import find_floats
 from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import CORRECTION_UTTERANCES, DEVICE, QuantizeConfig
 from zeroq_asr.errors import QuantizationError
+from zeroq_asr.ir.types import Graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.correct_biases import correct_biases
 from zeroq_asr.passes.equalize import equalize
@@ -60,6 +62,7 @@ def quantize_model(
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
     folded = prepare(float_model.graph)
+    _check_layers(folded, config)
     if "equalization" in config.methods:
         folded = equalize(folded)
     executor = FloatExecutor(folded, device)
@@ -83,6 +86,12 @@ def quantize_model(
     scale = qparams[folded.inputs[0]].scale
     model = IntegerModel(graph, scale, float_model.frontend, float_model.vocabulary, facts)
     return Quantized(model, table, measure_sqnr(executor, graph, qparams, first[0][:_SQNR_UTTERANCES]))
+
+
+def _check_layers(graph: Graph, config: QuantizeConfig) -> None:
+    layers = {node.output for node in graph.nodes if node.op in CONVOLUTIONS}
+    if unknown := [name for name, _ in config.layer_bits if name not in layers]:
+        raise QuantizationError(f"layer_bits: needed names of layers of this model, came {unknown[0]!r}")
 
 
 def _front(stream: Iterator[Batch], utterances: int) -> tuple[list[Batch], Iterator[Batch]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
 from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
 from zeroq_asr.analyses.integer_only import find_floats
 from zeroq_asr.report.columns import align
+from zeroq_asr.runtime.transcriber import bits_of
 
 if TYPE_CHECKING:
     from zeroq_asr.pipeline.quantize import Quantized
@@ -46,6 +48,8 @@ def describe_quantized(quantized: Quantized, path: Path) -> Document:
         "compression": 4 * parameters / size,
         "calibration": quantized.table.source,
         "weight_bits": model.bits[0],
+        "weights": {str(bits): count for bits, count in model.weights.items()},
+        "bits": bits_of(model),
         "activation_bits": model.bits[1],
         "frames": PAPER_FRAMES,
         "macs": total_macs(costs.values()),
@@ -63,7 +67,7 @@ def render_quantized(document: Document) -> str:
     rows = [heading, *(_row(layer) for layer in document["layers"])]
     summary = [
         f"calibration  {document['calibration']}",
-        f"bits         W{document['weight_bits']}A{document['activation_bits']}",
+        f"bits         {document['bits']}{describe_widths(document['weights'])}",
         f"size         {document['bytes']:,} bytes, float32 {document['float32_bytes']:,}: "
         f"{document['compression']:.2f} times smaller",
         f"cost         {document['macs'] / 1e9:.3f} GMAC, {document['bops'] / 1e12:.5f} TBOP for "
@@ -75,6 +79,14 @@ def render_quantized(document: Document) -> str:
         f"written      {document['file']}",
     ]
     return "\n".join([*align(rows, left={0, 1, 2, 4, 5}), "", *summary]) + "\n"
+
+
+def describe_widths(weights: Mapping[str, int]) -> str:
+    """Return ": 4 bits 75.0 %, 8 bits 25.0 % of the weights", or nothing where all have the same bits."""
+    if len(weights) < 2:
+        return ""
+    total = sum(weights.values())
+    return ": " + ", ".join(f"{bits} bits {100 * n / total:.1f} %" for bits, n in weights.items()) + " of the weights"
 
 
 def _row(layer: Document) -> tuple[str, ...]:

@@ -211,6 +211,17 @@ def float_transcriber(model: FloatModel, name: str, size_bytes: int, threads: in
 
 
 def bits_of(model: IntegerModel) -> str:
-    """Return "W6A8": the widest weight and the widest activation code that the integer program declares."""
+    """Return "W6A8": the bits of weights and of the widest activation code that the integer program declares.
+
+    "W5.3A8" where layers differ: the mean over the weights.
+    """
     codes = [v.type.bits for v in model.graph.values.values() if isinstance(v.type, IntType) and v.type.is_code]
-    return f"W{model.bits[0]}A{max(codes)}"
+    return f"W{weight_bits_of(model)}A{max(codes)}"
+
+
+def weight_bits_of(model: IntegerModel) -> str:
+    """Return "6", or with one decimal place the mean over the weights where layers differ."""
+    counts = model.weights
+    if len(counts) < 2:
+        return str(next(iter(counts), 0))
+    return f"{sum(bits * count for bits, count in counts.items()) / sum(counts.values()):.1f}"

@@ -89,7 +89,7 @@ def lower_logits(state: Lowering, name: str) -> None:
 
 
 def _attributes(state: Lowering, node: Node) -> dict[str, Attribute]:
-    return {**{name: node.attrs[name] for name in _GEOMETRY[node.op]}, "bits": state.config.bits}
+    return {**{name: node.attrs[name] for name in _GEOMETRY[node.op]}, "bits": state.config.bits_of(node.output)}
 
 
 def _quantized(state: Lowering, node: Node) -> _Integers:
@@ -100,7 +100,8 @@ def _quantized(state: Lowering, node: Node) -> _Integers:
         weight = _scaled_columns(weight, code.channel_factors, node.integer("groups"))
     bias = state.graph.constants[node.inputs[2]].astype(np.float32) if len(node.inputs) > 2 else None
     per_tensor = state.config.granularity == "per-tensor"
-    conv = quantize_conv(node.output, weight, bias, code.scale, state.config.bits, per_tensor, state.config.methods)
+    bits = state.config.bits_of(node.output)
+    conv = quantize_conv(node.output, weight, bias, code.scale, bits, per_tensor, state.config.methods)
     sums = conv.weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
     shifted = conv.bias.astype(np.int64) - code.offset * sums
     lo, hi = accumulator_bounds(conv.weight, shifted, code.type)
