@@ -80,6 +80,10 @@ NONLINEAR: tuple[Nonlinear, ...] = ("poly2", "lut")
 RangeMethod = Literal["minmax", "percentile", "mse", "kl"]
 CALIBRATIONS = ("synthetic", "random", "real")
 """Calibration data that the tables compare."""
+ANALYTIC = "analytic"
+"""In place of calibration data: ranges and means that follow from the parameters of BatchNorms and LayerNorms."""
+DETERMINISTIC = ("real", ANALYTIC)
+"""Calibrations that no seed changes."""
 RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile", "mse", "kl")
 METHODS = ("equalization", "clipping", "squant", "bias-correction")
 """What may be done against the errors of weights, without data of its own; any of them go together."""
@@ -178,3 +182,7 @@ BENCHMARK_FRAMES = 1000
 """10 seconds at a hop of 10 ms."""
 BENCHMARK_ROUNDS = 15
 BENCHMARK_THREADS = (1, 2)
+LOW_MEMORY_FLOAT_MB = 256
+"""A benchmark that saves memory runs no float32 engine on more weights than this."""
+LOW_MEMORY_PERCENT = 2.0
+"""Utterances of a manifest that a benchmark which saves memory takes."""
