@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,12 @@ class QuantizeConfig:
         return dict(self.layer_bits).get(layer, self.bits)
 
     @property
+    def widths(self) -> str:
+        """ "4", or "2-8" where layers have bits of their own."""
+        every = {self.bits, *dict(self.layer_bits).values()}
+        return "-".join(map(str, sorted({min(every), max(every)})))
+
+    @property
     def unusual_ranges(self) -> tuple[str, ...]:
         """What names and tables say of the clipping ranges: nothing of the default, else e.g. "percentile 99.9"."""
         words = {name: name for name in RANGE_METHODS} | {"percentile": f"percentile {self.percentile:g}"}
@@ -164,6 +171,42 @@ def parse_methods(words: Sequence[str]) -> tuple[str, ...]:
         raise ConfigError(f"--methods: needed none alone or methods, came {' '.join(words)}")
     return tuple(method for method in METHODS if method in words)
 
+
+# ---- mixed precision ----------------------------------------------------------------------------------------------
+
+MIXED_WIDTHS = (2, 3, 4, 5, 6, 8)
+"""Weight bits that a layer may get. Between 6 and 8 there is next to nothing to win."""
+WIDTH_PROBES = 8
+"""Utterances of the calibration data on which each layer's divergence is measured, rounded up to whole batches."""
+PARETO_BITS = (8, 6, 5, 4, 3)
+"""Uniform models of `reproduce pareto`."""
+MIXED_BUDGETS = (5, 4, 3)
+"""Bits of the uniform models whose bytes and bit operations its mixed models may have."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a model with bits for each layer may cost: any of the three, at least one.
+
+    megabytes: of the file, 10^6 bytes. gbop: 10^9 bit operations for 10 s, as `quantize` prints them. mean_bits: over
+    all weights.
+    """
+
+    megabytes: float | None = None
+    gbop: float | None = None
+    mean_bits: float | None = None
+
+    def __post_init__(self) -> None:
+        flags = {"--budget-mb": self.megabytes, "--budget-gbop": self.gbop, "--mean-bits": self.mean_bits}
+        for flag, value in flags.items():
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{flag}: needed a number above 0, came {value!r}")
+        if all(value is None for value in flags.values()):
+            raise ConfigError(f"budget: needed at least one of {', '.join(flags)}, came none")
+
+
+TENSORRT_VERSION = "8601"
+"""Stands in the first line of a TensorRT calibration cache."""
 
 # ---- evaluate -----------------------------------------------------------------------------------------------------
 
