@@ -1,18 +1,29 @@
 """Engines to compare speed with: each module opens one, each `open_*` returns the function that is timed.
 
-An engine is opened in a process of its own (see `eval.latency`), so it takes plain values only. `peers` says which of
-the other vendors' engines are installed.
+An engine is opened in a process of its own (see `eval.latency`), so it takes plain values only: among them the folder
+that holds its inputs. `installed_peers` says which of the other vendors' engines are there.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from eval.latency import Note
+
 PEERS = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino", "nncf")}
 """Peer -> the packages that it needs; all are in the extra `peers`."""
+
+Mel = npt.NDArray[np.float32]
+"""One input: float32 [B, n_mels, T], every row T frames long."""
+
+X = TypeVar("X")
 
 
 def installed_peers() -> tuple[str, ...]:
@@ -20,6 +31,36 @@ def installed_peers() -> tuple[str, ...]:
     return tuple(peer for peer, packages in PEERS.items() if all(map(find_spec, packages)))
 
 
-def noise(batch: int, n_mels: int, frames: int) -> npt.NDArray[np.float32]:
-    """Return what every engine is fed with: N(0, 1), float32 [batch, n_mels, frames], always the same."""
+def noise(batch: int, n_mels: int, frames: int) -> Mel:
+    """Return what every engine is fed with by default: N(0, 1), float32 [batch, n_mels, frames], always the same."""
     return np.random.default_rng(0).normal(0, 1, (batch, n_mels, frames)).astype(np.float32)
+
+
+def save_inputs(folder: Path, inputs: Sequence[Mel]) -> str:
+    """Write the inputs, float32 [B, n_mels, T_i] each, for `load_inputs`; return the folder's name."""
+    folder.mkdir(exist_ok=True)
+    for number, mel in enumerate(inputs):
+        np.save(folder / f"{number:06}.npy", mel, allow_pickle=False)
+    return str(folder)
+
+
+def load_inputs(folder: str) -> list[Mel]:
+    """Return what `save_inputs` wrote, in its order."""
+    return [np.load(path, allow_pickle=False) for path in sorted(Path(folder).glob("*.npy"))]
+
+
+def one_by_one(infer: Callable[[X], object], inputs: Sequence[X]) -> Callable[[], Note]:
+    """Return the run that puts one input after the other through `infer`.
+
+    It notes the seconds of each; its result is that of the last.
+    """
+
+    def run() -> Note:
+        seconds, result = [], None
+        for x in inputs:
+            started = time.perf_counter()
+            result = infer(x)
+            seconds.append(time.perf_counter() - started)
+        return Note(tuple(seconds), result)
+
+    return run

@@ -8,28 +8,31 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-Mel = npt.NDArray[np.float32]
+from eval.latency import Note
+from zeroq_asr.engines import Mel, load_inputs, one_by_one
 
 
-def open_onnxruntime(path: str, mel_path: str, threads: int) -> Callable[[], Mel]:
-    """Return the run of an ONNX file on the input in a .npy file, float32 [B, n_mels, 1, T]."""
+def open_onnxruntime(path: str, inputs: str, threads: int) -> Callable[[], Note]:
+    """Return the run of an ONNX file, whose input is float32 [B, n_mels, 1, T], on the inputs in a folder."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    feed = {session.get_inputs()[0].name: np.load(mel_path, allow_pickle=False)}
-    return lambda: session.run(None, feed)[0]
+    name = session.get_inputs()[0].name
+    feeds = [{name: mel[:, :, None]} for mel in load_inputs(inputs)]
+    return one_by_one(lambda feed: session.run(None, feed)[0], feeds)
 
 
-def quantize_onnx(source: Path, target: Path, samples: Iterable[Mel]) -> None:
-    """Write the int8 form of a float ONNX file: QDQ, activations uint8, weights int8 per channel, min-max ranges.
+def quantize_onnx(
+    source: Path, target: Path, samples: Iterable[Mel] = (), ranges: Path | None = None, optimize: bool = True
+) -> None:
+    """Write the int8 form of a float ONNX file: QDQ, activations uint8, weights int8 per channel.
 
-    Unsigned activations are the form with fast kernels on x86. samples: float32 [B, n_mels, 1, T] each.
+    Unsigned activations are the form with fast kernels on x86. samples: float32 [B, n_mels, 1, T] each, for the
+    runtime's own min-max calibration; or ranges: a calibration cache of the file's tensors, measured elsewhere.
+    optimize: fuse nodes first, which takes tensors (and names) away.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -44,16 +47,17 @@ def quantize_onnx(source: Path, target: Path, samples: Iterable[Mel]) -> None:
 
     with tempfile.TemporaryDirectory() as folder, _without_advice():
         prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True, skip_optimization=not optimize)
         quantize_static(
             str(prepared),
             str(target),
-            Reader(),
+            Reader() if ranges is None else None,
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             nodes_to_exclude=_products_with_stacked_constants(prepared),
+            calibration_cache_path=ranges,
         )
 
 

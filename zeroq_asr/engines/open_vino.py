@@ -8,15 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-Mel = npt.NDArray[np.float32]
+from eval.latency import Note
+from zeroq_asr.engines import Mel, load_inputs, one_by_one
 
 
-def open_openvino(path: str, mel_path: str, threads: int) -> Callable[[], Mel]:
-    """Return the run of an OpenVINO file (.xml beside its .bin) on the input in a .npy file, float32 [B, n_mels, 1, T].
+def open_openvino(path: str, inputs: str, threads: int) -> Callable[[], Note]:
+    """Return the run of an OpenVINO file (.xml beside its .bin) on the inputs in a folder.
 
-    What is not int8 is computed in float32, also where the processor has bfloat16.
+    The file's input is float32 [B, n_mels, 1, T]. What is not int8 is computed in float32, also where the processor has
+    bfloat16.
     """
     import openvino
 
@@ -27,14 +28,14 @@ def open_openvino(path: str, mel_path: str, threads: int) -> Callable[[], Mel]:
         "INFERENCE_PRECISION_HINT": "f32",
     }
     request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
-    request.set_input_tensor(openvino.Tensor(np.load(mel_path, allow_pickle=False)))
 
-    def run() -> Mel:
+    def infer(tensor: openvino.Tensor) -> Mel:
+        request.set_input_tensor(tensor)
         request.infer()
         result: Mel = request.get_output_tensor().data
         return result
 
-    return run
+    return one_by_one(infer, [openvino.Tensor(np.ascontiguousarray(mel[:, :, None])) for mel in load_inputs(inputs)])
 
 
 def save_float(source: Path, target: Path) -> None:

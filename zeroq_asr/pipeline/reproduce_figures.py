@@ -25,7 +25,7 @@ _MEASURED = (
     "eval/latency.py",
     "int_kernels",
     "zeroq_asr/engines",
-    "zeroq_asr/pipeline/benchmark.py",
+    *(f"zeroq_asr/pipeline/benchmark{part}.py" for part in ("", "_engines", "_inputs", "_profile")),
     "zeroq_asr/runtime",
 )
 _GRAMMAR = ("zeroq_asr/zoo/grammar.py", "zeroq_asr/zoo/lexicon.py", "zeroq_asr/zoo/language_model.py")
@@ -73,9 +73,9 @@ def measure_latency(study: Study, size: str, on_step: OnStep) -> Json:
 
     def measure() -> Json:
         with TemporaryDirectory(prefix="zeroq-figure2-") as folder:
-            engines, macs = benchmark.prepare(plan, Path(folder), lambda _: None, peers=False)
-            rows = benchmark.run(plan, engines, macs, lambda: on_step(f"latency of {size}"))
-        return {"rows": rows, "macs": macs, "machine": machine}
+            engines, work = benchmark.prepare(plan, Path(folder), lambda _: None, peers=False)
+            rows = benchmark.run(plan, engines, work, lambda: on_step(f"latency of {size}")).rows
+        return {"rows": rows, "macs": work.macs, "machine": machine}
 
     return study.store.get("latency", inputs, measure)
 
@@ -116,7 +116,8 @@ def figure3(study: Study, on_step: OnStep) -> Part:
     """Real, random and synthetic spectrograms with the text that the float model reads, without and with an LM."""
     from synth import SpectrogramSpec, random_baseline
     from zeroq_asr.adapters import load_float_model
-    from zeroq_asr.pipeline.cells_scores import Bench, FeatureShelf
+    from zeroq_asr.pipeline.cells_scores import Bench
+    from zeroq_asr.pipeline.feature_shelf import FeatureShelf
     from zeroq_asr.pipeline.reproduce import Part
     from zeroq_asr.report.mel_figure import Panel, draw_panels, to_png
 

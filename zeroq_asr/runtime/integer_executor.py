@@ -30,7 +30,7 @@ class IntegerExecutor:
     def __init__(self, model: IntegerModel, backend: Backend = "native", threads: int = 1) -> None:
         self.model = model
         self._threads = threads
-        self._executable = compile_program(model.program, backend=backend)
+        self.executable = compile_program(model.program, backend=backend)
 
     def run(self, features: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.int32]]:
         """features: float32 [n_mels, T_i] each -> logits int32 [V + 1, T'_i] each, on one integer grid."""
@@ -46,4 +46,4 @@ class IntegerExecutor:
         type = self.model.graph.values[self.model.graph.inputs[0]].type
         assert isinstance(type, IntType)
         codes = [quantize_input(x, self.model.input_scale, type) for x in features]
-        return [(logits, tokens) for logits, tokens in self._executable.run(codes, threads=self._threads)]
+        return [(logits, tokens) for logits, tokens in self.executable.run(codes, threads=self._threads)]
