@@ -160,17 +160,20 @@ def test_bad_flags_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_programs_that_share_ranges_are_those_that_do_not(files: tuple[str, str], tmp_path: Path) -> None:
-    """Ranges are measured once for all bits of a calibration; a program made alone has the same bytes."""
+    """Ranges are measured once for all bits of weights; a program made alone has the same bytes."""
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.config import QuantizeConfig
     from zeroq_asr.pipeline.cells import CellStore
-    from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, FeatureShelf, Program
+    from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, Program
     from zeroq_asr.pipeline.evaluate import read_test_set
+    from zeroq_asr.pipeline.feature_shelf import FeatureShelf
 
     noise = read_test_set(files[1])
     settings = BenchSettings("fast", noise, 1, "cpu")
     programs = [
-        Program(QuantizeConfig(bits=bits, act_bits=a), "random", s) for s in (0, 1) for bits, a in ((8, 8), (4, 6))
+        Program(QuantizeConfig(bits=bits, act_bits=act_bits, range_method="mse"), "random", seed)
+        for seed in (0, 1)
+        for bits, act_bits in ((8, 8), (4, 8), (4, 5))
     ]
 
     def made(programs: list[Program], folder: Path) -> list[str]:
@@ -179,7 +182,7 @@ def test_programs_that_share_ranges_are_those_that_do_not(files: tuple[str, str]
 
     together = made(programs, tmp_path / "together")
     assert together == [made([program], tmp_path / str(n))[0] for n, program in enumerate(programs)]
-    assert len(set(together)) == 4
+    assert len(set(together)) == 6
 
 
 def test_several_models_get_an_overview(

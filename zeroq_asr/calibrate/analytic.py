@@ -1,4 +1,4 @@
-"""Ranges from parameters alone: no data, no synthesis, one pass over the graph with means and variances.
+"""Ranges and means from parameters alone: no data, no synthesis, one pass over the graph with means and variances.
 
 Known for certain: a LayerNorm gives every frame mean 0 and variance 1 before its affine part; a BatchNorm gives each
 channel mean beta and variance gamma^2 on data like the training's; the front end gives each mel bin mean 0 and variance
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.analyses.code_values import find_roles, is_depthwise_input, is_fixed
-from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.analyses.code_values import CONVOLUTIONS, find_roles, is_depthwise_input, is_fixed
+from zeroq_asr.config import ANALYTIC, QuantizeConfig
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.quant.ranges import Range, RangeTable
 
@@ -49,21 +49,38 @@ def analytic_ranges(trained: Graph, prepared: Graph, config: QuantizeConfig) -> 
 
     Made for models whose blocks are held by LayerNorms or BatchNorms.
     """
-    beliefs = {name: _unit(prepared.values[name].channels) for name in prepared.inputs}
-    norms = {node.output: node for node in trained.nodes if node.op == "batch_norm"}
-    for node in prepared.nodes:
-        if node.output in norms:
-            gamma, beta = (trained.constants[name].astype(np.float64) for name in norms[node.output].inputs[3:5])
-            beliefs[node.output] = Belief.normal(beta, gamma**2)
-        else:
-            beliefs[node.output] = _step(prepared, node, beliefs)
+    beliefs = _believe(trained, prepared)
     ranges = {}
     for name, role in find_roles(prepared, config.nonlinear).items():
         if role in ("code", "stream") and not is_fixed(prepared, name, role):
             found = beliefs[name]
             limits = np.maximum(-found.lo, found.hi) if is_depthwise_input(prepared, name) else None
             ranges[name] = Range(float(found.lo.min()), float(found.hi.max()), 0, limits)
-    return RangeTable(ranges, "analytic")
+    return RangeTable(ranges, ANALYTIC)
+
+
+def analytic_means(trained: Graph, prepared: Graph) -> dict[str, Floats]:
+    """Return E[x] of every value of `prepared`, float64 [C], for bias correction without data (DFQ, section 4.2.1)."""
+    return {name: belief.mean for name, belief in _believe(trained, prepared).items()}
+
+
+def _believe(trained: Graph, prepared: Graph) -> dict[str, Belief]:
+    """What is believed of every value of `prepared`."""
+    beliefs = {name: _unit(prepared.values[name].channels) for name in prepared.inputs}
+    norms = {node.output: node for node in trained.nodes if node.op == "batch_norm"}
+    if "equalized" in prepared.facts:  # what a convolution reads from another has other scales now
+        norms = {name: node for name, node in norms.items() if not _is_between_convolutions(prepared, name)}
+    for node in prepared.nodes:
+        if node.output in norms:
+            gamma, beta = (trained.constants[name].astype(np.float64) for name in norms[node.output].inputs[3:5])
+            beliefs[node.output] = Belief.normal(beta, gamma**2)
+        else:
+            beliefs[node.output] = _step(prepared, node, beliefs)
+    return beliefs
+
+
+def _is_between_convolutions(graph: Graph, value: str) -> bool:
+    return any(reader.op in CONVOLUTIONS for reader in graph.consumers(value))
 
 
 def _unit(channels: int) -> Belief:

@@ -1,7 +1,7 @@
 """Bias correction: rounded weights must not shift what a layer says on average (Nagel et al. 2019, DFQ, eq. 17).
 
 Given:
-    y = conv1d(x, w, b) of a prepared graph, the integers that stand for w, and data
+    y = conv1d(x, w, b) of a prepared graph, the integers that stand for w, and the mean of x
 Result:
     y = conv1d(x, w, b'),      b'_o = b_o + sum_{c,k} (w - w~)[o, c, k] E[x_c]
 
@@ -37,20 +37,14 @@ Reals = npt.NDArray[np.float64]
 
 
 def correct_biases(
-    graph: Graph,
-    qparams: Mapping[str, QuantParams],
-    config: QuantizeConfig,
-    batches: Iterable[npt.NDArray[np.float32]],
-    device: str = "cpu",
+    graph: Graph, qparams: Mapping[str, QuantParams], config: QuantizeConfig, means: Mapping[str, Reals]
 ) -> Graph:
     """Return `graph` with other biases; a convolution without one gets one. All names of values stay.
 
-    batches: each float32 [B, n_mels, T] without padding; one run of the float executor for each. Raises
-    QuantizationError (no data), GraphError (not finite).
+    means: E[x], float64 [C] by name, of everything that a convolution reads (`measure_means`, `analytic_means`).
+    Raises GraphError (not finite).
     """
-    positions = {node.output for node in graph.nodes if node.op == "positions"}
-    layers = [node for node in graph.nodes if node.op in CONVOLUTIONS and node.inputs[0] not in positions]
-    means = _measure_means(graph, {node.inputs[0] for node in layers}, batches, device)
+    layers = _layers(graph)
     rounded = round_weights(graph, qparams, config)
     constants: dict[str, Array] = dict(graph.constants)
     corrected: dict[str, Node] = {}
@@ -63,12 +57,20 @@ def correct_biases(
     return result
 
 
-def _measure_means(
-    graph: Graph, names: set[str], batches: Iterable[npt.NDArray[np.float32]], device: str
-) -> dict[str, Reals]:
-    """E[x] of every value in `names`, float64 [C]: each frame of each utterance counts once."""
+def _layers(graph: Graph) -> list[Node]:
+    positions = {node.output for node in graph.nodes if node.op == "positions"}
+    return [node for node in graph.nodes if node.op in CONVOLUTIONS and node.inputs[0] not in positions]
+
+
+def measure_means(graph: Graph, batches: Iterable[npt.NDArray[np.float32]], device: str = "cpu") -> dict[str, Reals]:
+    """E[x] of every value that a layer to be corrected reads, float64 [C]: each frame of each utterance counts once.
+
+    batches: each float32 [B, n_mels, T] without padding; one run of the float executor for each. Raises
+    QuantizationError (no data).
+    """
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
+    names = {node.inputs[0] for node in _layers(graph)}
     executor = FloatExecutor(graph, device)
     sums = {name: np.zeros(graph.values[name].channels) for name in names}
     frames = dict.fromkeys(names, 0)

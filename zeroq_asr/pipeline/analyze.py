@@ -17,8 +17,9 @@ from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.pipeline.cells import CellStore, Json
-from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, FeatureShelf, Program
+from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, Program
 from zeroq_asr.pipeline.evaluate import TestSet
+from zeroq_asr.pipeline.feature_shelf import FeatureShelf
 from zeroq_asr.report.page import Section, page, plots
 from zeroq_asr.report.sheet import Sheet
 from zeroq_asr.report.svg_plot import Axis, Point, Series, plot

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zeroq_asr.config import DEVICE, PRESET, RANDOM_BATCHES, RANDOM_FRAMES, RANDOM_SIZE, SEED, GenerateConfig
+from zeroq_asr.config import ANALYTIC, DEVICE, PRESET, RANDOM_BATCHES, RANDOM_FRAMES, RANDOM_SIZE, SEED, GenerateConfig
 from zeroq_asr.errors import ConfigError, FileError
 
 if TYPE_CHECKING:
@@ -40,13 +40,16 @@ def calibration_data(
     """Return the calibration data that --calibration, --data, --preset and --seed ask for.
 
     "synthetic": the file `data`; without one, the file that an earlier run with these settings left, or else made now.
-    "random": noise. Anything else: a manifest, or the name of a shipped set.
+    "random": noise. "analytic": none, `quantize_model` asks the parameters instead. Anything else: a manifest, or the
+    name of a shipped set.
     Raises ConfigError, FileError and what synthesis raises.
     """
     if data is not None and calibration != "synthetic":
         raise ConfigError(
             f"--data: goes with --calibration synthetic, came with --calibration {calibration}; leave one of them away"
         )
+    if calibration == ANALYTIC:
+        return CalibrationData((), ANALYTIC, {})
     if calibration == "random":
         return CalibrationData(random_batches(model.frontend.n_mels, seed), "random", {"seed": seed})
     if calibration != "synthetic":

@@ -15,6 +15,7 @@ from eval.cost import total_bops, total_macs
 from zeroq_asr.analyses.cost import count_costs, count_products
 from zeroq_asr.artifact import load_model, save_model
 from zeroq_asr.config import (
+    ANALYTIC,
     GENERATE_THREADS,
     RANDOM_BATCHES,
     RANDOM_FRAMES,
@@ -32,21 +33,17 @@ from zeroq_asr.pipeline.cells import (
     library_versions,
 )
 from zeroq_asr.pipeline.evaluate import TestSet, split_into_blocks
-from zeroq_asr.runtime.transcriber import Transcriber, features_of, float_transcriber, open_integer, read_utterance
+from zeroq_asr.pipeline.feature_shelf import FeatureShelf
+from zeroq_asr.runtime.transcriber import Transcriber, float_transcriber, open_integer
 
 if TYPE_CHECKING:
     from synth import SyntheticData
     from zeroq_asr.adapters import FloatModel
-    from zeroq_asr.ir.frontend_spec import FrontendSpec
     from zeroq_asr.ir.types import Graph
     from zeroq_asr.pipeline.quantize import Batch
     from zeroq_asr.quant.ranges import RangeTable
-    from zeroq_asr.runtime.transcriber import Features
 
 OnStep = Callable[[str], None]
-
-_FEATURE_BYTES = 256 << 20
-"""Features are kept up to this many bytes; what does not fit is computed anew for every program."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +61,12 @@ class Program:
 
     @property
     def bits(self) -> str:
-        """ "float32" or "W6A8"; with other methods than the default's "W4A8 + squant" or "W4A8 + plain"."""
+        """ "float32" or "W6A8"; where ranges or methods are not the default, "W4A8 + mse" or "W4A8 + plain"."""
         if self.config is None:
             return "float32"
-        return " + ".join((f"W{self.config.bits}A{self.config.act_bits}", *self.config.unusual_methods))
+        ranges = () if self.calibration == ANALYTIC else self.config.unusual_ranges
+        bits = f"W{self.config.widths}A{self.config.act_bits}"
+        return " + ".join((bits, *ranges, *self.config.unusual_methods))
 
 
 @dataclass(frozen=True)
@@ -78,29 +77,6 @@ class BenchSettings:
     real: TestSet
     threads: int
     device: str
-
-
-class FeatureShelf:
-    """The features of test sets, block by block, each computed once for every front end as long as memory allows."""
-
-    def __init__(self, most_bytes: int = _FEATURE_BYTES) -> None:
-        self._left = most_bytes
-        self._kept: dict[tuple[int, int, FrontendSpec], tuple[TestSet, list[Features]]] = {}
-
-    def block(self, test_set: TestSet, number: int, indices: Sequence[int], spec: FrontendSpec) -> list[Features]:
-        """The features of the utterances `indices`, block `number` of the set. Raises FileError."""
-        key = (id(test_set), number, spec)  # (the set is kept too, so that no other gets its id)
-        if key in self._kept:
-            return self._kept[key][1]
-        features = []
-        for utterance in (test_set.utterances[i] for i in indices):
-            wave = read_utterance(utterance, spec.sample_rate_hz)
-            features.append(features_of(wave, spec, utterance.audio_path))
-        size = sum(mel.nbytes for mel in features)
-        if size <= self._left:
-            self._left -= size
-            self._kept[key] = (test_set, features)
-        return features
 
 
 class Bench:
@@ -163,6 +139,8 @@ class Bench:
             return {"synthetic": self._synthesis(program.seed)}
         if program.calibration == "random":
             return {"random": [program.seed, RANDOM_BATCHES, RANDOM_SIZE, RANDOM_FRAMES]}
+        if program.calibration == ANALYTIC:
+            return {ANALYTIC: True}
         return {"real": data_digest(self._settings.real.utterances)}
 
     def _synthesis(self, seed: int) -> Json:
@@ -212,7 +190,7 @@ class Bench:
         assert program.config is not None
         batches, provenance = self.calibration_data(program, on_step)
         use_device(self._settings.device, self._settings.threads)  # synthesis may have set other numbers
-        measured = replace(program, config=replace(program.config, bits=8, act_bits=8))
+        measured = replace(program, config=replace(program.config, bits=8, layer_bits=()))
         ranges = self._ranges[1] if self._ranges is not None and self._ranges[0] == measured else None
         made = quantize_model(
             self._model, batches, program.calibration, program.config, provenance, self._settings.device, ranges
@@ -233,6 +211,8 @@ class Bench:
         if program.calibration == "synthetic":
             data = self.synthetic(program.seed, on_step)
             return [batch.mel for batch in data.batches], {"synthesis": data.settings.to_json()}
+        if program.calibration == ANALYTIC:
+            return (), {}
         if program.calibration == "random":
             return random_batches(self._model.frontend.n_mels, program.seed), {"seed": program.seed}
         real, spec = self._settings.real, self._model.frontend

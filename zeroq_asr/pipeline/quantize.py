@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -15,33 +15,51 @@ from zeroq_asr.analyses.code_values import CONVOLUTIONS
 from zeroq_asr.analyses.integer_only import find_floats
 from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.artifact import IntegerModel
+from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges
 from zeroq_asr.calibrate.run import calibrate
-from zeroq_asr.config import CORRECTION_UTTERANCES, DEVICE, QuantizeConfig
+from zeroq_asr.config import ANALYTIC, CORRECTION_UTTERANCES, DEVICE, SEED, QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
-from zeroq_asr.passes.correct_biases import correct_biases
+from zeroq_asr.passes.correct_biases import correct_biases, measure_means
 from zeroq_asr.passes.equalize import equalize
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.passes.prepare import prepare
+from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.ranges import RangeTable
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
+    from zeroq_asr.runtime.float_executor import FloatExecutor
 
 Batch = npt.NDArray[np.float32]
 """float32 [B, n_mels, T], every row T frames long."""
 
 _SQNR_UTTERANCES = 4
+_NOISE_FRAMES = 500
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """The integer model, the ranges it was made with, and the SQNR of every stored value in dB."""
+    """The integer model, the ranges it was made with, and the SQNR of every stored value in dB.
+
+    graph: the float graph it was lowered from, its biases not yet corrected. qparams: the code of every stored value.
+    """
 
     model: IntegerModel
     table: RangeTable
     sqnr: dict[str, float]
+    graph: Graph
+    qparams: Mapping[str, QuantParams]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a model's values: ranges; means where they are asked for; a batch to measure the SQNR on."""
+
+    table: RangeTable
+    means: Mapping[str, npt.NDArray[np.float64]]
+    probe: Batch
 
 
 def quantize_model(
@@ -55,9 +73,10 @@ def quantize_model(
 ) -> Quantized:
     """Turn a float model into an integer program calibrated on `batches`.
 
-    source: a word for the data ("synthetic", "random", a manifest), kept in the file with `provenance`. ranges: what an
-    earlier call measured on the same data (`Quantized.table`): they do not depend on bits, nothing is measured again.
-    Raises QuantizationError, GraphError, UnsupportedModelError.
+    source: a word for the data ("synthetic", "random", a manifest), kept in the file with `provenance`. "analytic": no
+    data; ranges, and means for bias correction, follow from the parameters, and the SQNR is that of normal noise.
+    ranges: what an earlier call measured on the same data (`Quantized.table`); they do not depend on the bits of
+    weights, nothing is measured again. Raises QuantizationError, GraphError, UnsupportedModelError.
     """
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
@@ -66,11 +85,13 @@ def quantize_model(
     if "equalization" in config.methods:
         folded = equalize(folded)
     executor = FloatExecutor(folded, device)
+    if source == ANALYTIC:
+        known = _from_parameters(float_model, folded, config)
+    else:
+        known = _from_data(executor, batches, source, config, ranges)
+    qparams = assign_qparams(folded, known.table, config)
     correcting = "bias-correction" in config.methods
-    first, stream = _front(iter(batches), CORRECTION_UTTERANCES if correcting else 1)
-    table = ranges if ranges is not None else calibrate(executor, stream, config, source)
-    qparams = assign_qparams(folded, table, config)
-    corrected = correct_biases(folded, qparams, config, first, device) if correcting else folded
+    corrected = correct_biases(folded, qparams, config, known.means) if correcting else folded
     graph = lower_to_integer(corrected, qparams, config)
     if floats := find_floats(graph):
         raise QuantizationError(f"the lowered graph still holds real numbers: {', '.join(floats)}")
@@ -85,7 +106,24 @@ def quantize_model(
     }
     scale = qparams[folded.inputs[0]].scale
     model = IntegerModel(graph, scale, float_model.frontend, float_model.vocabulary, facts)
-    return Quantized(model, table, measure_sqnr(executor, graph, qparams, first[0][:_SQNR_UTTERANCES]))
+    sqnr = measure_sqnr(executor, graph, qparams, known.probe)
+    return Quantized(model, known.table, sqnr, folded, qparams)
+
+
+def _from_data(
+    executor: FloatExecutor, batches: Iterable[Batch], source: str, config: QuantizeConfig, ranges: RangeTable | None
+) -> _Known:
+    correcting = "bias-correction" in config.methods
+    first, stream = front(iter(batches), CORRECTION_UTTERANCES if correcting else 1)
+    table = ranges if ranges is not None else calibrate(executor, stream, config, source)
+    means = measure_means(executor.graph, first, str(executor.device)) if correcting else {}
+    return _Known(table, means, first[0][:_SQNR_UTTERANCES])
+
+
+def _from_parameters(model: FloatModel, folded: Graph, config: QuantizeConfig) -> _Known:
+    shape = (_SQNR_UTTERANCES, model.frontend.n_mels, _NOISE_FRAMES)
+    probe = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
+    return _Known(analytic_ranges(model.graph, folded, config), analytic_means(model.graph, folded), probe)
 
 
 def _check_layers(graph: Graph, config: QuantizeConfig) -> None:
@@ -94,7 +132,7 @@ def _check_layers(graph: Graph, config: QuantizeConfig) -> None:
         raise QuantizationError(f"layer_bits: needed names of layers of this model, came {unknown[0]!r}")
 
 
-def _front(stream: Iterator[Batch], utterances: int) -> tuple[list[Batch], Iterator[Batch]]:
+def front(stream: Iterator[Batch], utterances: int) -> tuple[list[Batch], Iterator[Batch]]:
     """Return the first batches of the stream, together at least `utterances` if it has them, and the whole stream."""
     first: list[Batch] = []
     while sum(map(len, first)) < utterances and (batch := next(stream, None)) is not None:

@@ -10,8 +10,9 @@ from typing import Any
 from eval.compare import compare_runs
 from zeroq_asr.config import DEFAULT_METHODS, SEED, QuantizeConfig
 from zeroq_asr.pipeline.cells import CellStore, Json
-from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, FeatureShelf, Program
+from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, Program
 from zeroq_asr.pipeline.evaluate import TestSet
+from zeroq_asr.pipeline.feature_shelf import FeatureShelf
 from zeroq_asr.report.sheet import Sheet
 
 Row = dict[str, Any]

@@ -7,11 +7,12 @@ import pytest
 from toy import toy_graph
 from toy_conformer import toy_conformer
 
-from zeroq_asr.calibrate.analytic import REACH, Belief, analytic_ranges
+from zeroq_asr.calibrate.analytic import REACH, Belief, analytic_means, analytic_ranges
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.ir import Graph, GraphBuilder
 from zeroq_asr.passes.assign_qparams import assign_qparams
+from zeroq_asr.passes.equalize import equalize
 from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
@@ -39,6 +40,27 @@ def test_a_batchnorm_is_believed_whatever_comes_before() -> None:
     found = analytic_ranges(graph, prepare(graph), CONFIG).ranges["b1.0.relu"]
     assert found.hi == pytest.approx((beta + REACH * np.abs(gamma)).max())
     assert found.lo == 0
+
+
+def test_means_follow_what_the_batchnorms_remember() -> None:
+    graph = toy_graph()
+    folded, rng = prepare(graph), np.random.default_rng(0)
+    found = analytic_means(graph, folded)
+    assert set(found) == set(folded.values)
+    mel = rng.normal(size=(8, folded.values["mel"].channels, 400)).astype(np.float32)
+    sample = FloatExecutor(folded).run(mel, keep=["b1.0.relu"])["b1.0.relu"].mean(dim=(0, 2)).numpy()
+    norm = next(node for node in graph.nodes if node.op == "batch_norm" and node.output == "b1.0.bn")
+    assert np.corrcoef(found["b1.0.relu"], sample)[0, 1] > 0.6
+    np.testing.assert_allclose(found["b1.0.bn"], graph.constants[norm.inputs[4]], rtol=1e-6)
+
+
+def test_equalisation_changes_only_what_it_scales() -> None:
+    graph = toy_graph()
+    plain, scaled = prepare(graph), equalize(prepare(graph))
+    before, after = analytic_ranges(graph, plain, CONFIG).ranges, analytic_ranges(graph, scaled, CONFIG).ranges
+    changed = {name for name in before if after[name].hi != pytest.approx(before[name].hi, rel=1e-5)}
+    direct = {n.output for n in plain.nodes if n.op == "conv1d" and plain.consumers(n.output)[:1]}
+    assert changed and changed <= {name for name in direct if plain.consumers(name)[0].op == "conv1d"}
 
 
 @pytest.mark.parametrize("op", ["relu", "sigmoid", "tanh", "swish", "gelu", "glu", "multiply", "add"])

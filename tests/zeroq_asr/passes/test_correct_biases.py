@@ -13,7 +13,7 @@ from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir import Graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
-from zeroq_asr.passes.correct_biases import correct_biases
+from zeroq_asr.passes.correct_biases import correct_biases, measure_means
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.quant.qparams import QuantParams
@@ -48,7 +48,7 @@ def test_one_layer_by_hand() -> None:
     b = ToyBuilder()
     graph = prepare(b.head(b.node("relu", "relu", b.conv(b.mel, "conv", 6, 8, kernel=3, groups=2))))
     qparams = codes(graph)
-    found = correct_biases(graph, qparams, CONFIG, [MEL[:2], MEL[2:]])
+    found = correct_biases(graph, qparams, CONFIG, measure_means(graph, [MEL[:2], MEL[2:]]))
     node = found.producer("conv")
     assert node is not None
     assert node.inputs == ("mel", "conv.w", "conv.corrected.bias")
@@ -62,7 +62,7 @@ def test_a_feature_map_counts_all_its_rows() -> None:
     b = ToyBuilder()
     graph = prepare(b.head(b.node("relu", "relu", b.conv2d(b.conv2d(b.mel, "in", 6, (1, 4)), "maps", 3, (4, 4)))))
     qparams = codes(graph)
-    found = correct_biases(graph, qparams, CONFIG, [MEL])
+    found = correct_biases(graph, qparams, CONFIG, measure_means(graph, [MEL]))
     lost = (graph.constants["maps.w"] - round_weights(graph, qparams, CONFIG)["maps.w"]).sum(axis=(2, 3))
     mean = FloatExecutor(graph).run(MEL, keep=["in"])["in"].reshape(6, 4, -1).mean(dim=(0, 2)).numpy()
     shift = found.constants["maps.corrected.bias"] - graph.constants["maps.b"]
@@ -72,7 +72,7 @@ def test_a_feature_map_counts_all_its_rows() -> None:
 @pytest.mark.parametrize("graph", [prepare(toy_graph()), prepare(toy_conformer())], ids=["quartznet", "conformer"])
 def test_means_come_back_and_the_result_lowers(graph: Graph) -> None:
     qparams = codes(graph)
-    found = correct_biases(graph, qparams, CONFIG, [MEL])
+    found = correct_biases(graph, qparams, CONFIG, measure_means(graph, [MEL]))
     assert tuple(found.values) == tuple(graph.values)
     rounded = round_weights(graph, qparams, CONFIG)
     plain, corrected = mean_errors(graph, graph, rounded), mean_errors(graph, found, rounded)
@@ -84,4 +84,4 @@ def test_means_come_back_and_the_result_lowers(graph: Graph) -> None:
 def test_no_data_is_refused() -> None:
     graph = prepare(toy_graph())
     with pytest.raises(QuantizationError, match="at least one batch"):
-        correct_biases(graph, codes(graph), CONFIG, [])
+        measure_means(graph, [])
