@@ -136,7 +136,7 @@ def _prepare_ours(plan: Plan, folder: Path, on_step: OnStep) -> tuple[list[Engin
     for bits in plan.bits or (8,):
         on_step(f"our form with {bits} bits")
         path = folder / f"w{bits}.safetensors"
-        ranges = quantize_ours(model, path, load_inputs(inputs), bits, plan.low_memory, ranges)
+        ranges = quantize_ours(model, path, load_inputs(inputs), bits, ranges)
         engines += native_engines(path, inputs, _tables(plan), bits)
     size = sum(array.nbytes for array in model.graph.constants.values())
     return engines + torch_engines(plan.model, inputs, size, plan.device, plan.low_memory), work

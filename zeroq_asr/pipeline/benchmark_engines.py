@@ -50,16 +50,16 @@ def native_engines(path: Path, inputs: str, kernels: Sequence[str], bits: int) -
 
 
 def quantize_ours(
-    model: FloatModel, path: Path, calibration: Sequence[Mel], bits: int, low_memory: bool, ranges: RangeTable | None
+    model: FloatModel, path: Path, calibration: Sequence[Mel], bits: int, ranges: RangeTable | None
 ) -> RangeTable:
     """Write the form with `bits` weight bits, calibrated, like those of the peers, on what is timed.
 
-    ranges: what an earlier call returned, or None. low_memory: without the methods against errors of weights, which
-    change numbers and not the speed.
+    Without the methods against errors of weights: they change numbers, not the speed, and take minutes on a large
+    model. ranges: what an earlier call returned, or None.
     """
     from zeroq_asr.pipeline.quantize import quantize_model
 
-    config = QuantizeConfig(bits=bits, methods=()) if low_memory else QuantizeConfig(bits=bits)
+    config = QuantizeConfig(bits=bits, methods=())
     quantized = quantize_model(model, calibration[:_CALIBRATING], "random", config, ranges=ranges)
     save_model(quantized.model, path)
     return quantized.table
