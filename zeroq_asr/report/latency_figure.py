@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 _BAR = 0.8
 
 
-def draw_latencies(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Draw rows with engine, threads and median_ms, engines from top to bottom. x: median latency in milliseconds."""
+def draw_latencies(
+    rows: Sequence[Mapping[str, Any]], title: str, floor_ms: Mapping[int, float] | None = None
+) -> Figure:
+    """Draw rows with engine, threads and median_ms, engines from top to bottom. x: median latency in milliseconds.
+
+    floor_ms: number of threads -> the least time that the processor allows in 8 bits, a dotted line.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -29,6 +34,9 @@ def draw_latencies(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
         widths = [row["median_ms"] for row in group]
         bars = ax.barh(middles, widths, height * 0.9, label=f"{count} thread{'s' if count > 1 else ''}")
         ax.bar_label(bars, [f"{width:.1f}" for width in widths], padding=3, fontsize=9)
+        if floor_ms and count in floor_ms:
+            color = bars.patches[0].get_facecolor()
+            ax.axvline(floor_ms[count], color=color, linestyle=":", label=f"int8 limit: {floor_ms[count]:.1f} ms")
     ax.set_yticks(range(len(engines)), engines)
     ax.invert_yaxis()
     ax.margins(x=0.12)
@@ -38,8 +46,8 @@ def draw_latencies(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
     return figure
 
 
-def latencies_png(rows: Sequence[Mapping[str, Any]], title: str) -> bytes:
+def latencies_png(rows: Sequence[Mapping[str, Any]], title: str, floor_ms: Mapping[int, float] | None = None) -> bytes:
     """The picture of `draw_latencies` as a PNG file."""
     stream = io.BytesIO()
-    draw_latencies(rows, title).savefig(stream, format="png")
+    draw_latencies(rows, title, floor_ms).savefig(stream, format="png")
     return stream.getvalue()
