@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from zeroq_asr.config import (
     PRESETS,
     RANGE_METHODS,
     SEED,
+    Budget,
     GenerateConfig,
     QuantizeConfig,
     parse_methods,
@@ -30,7 +31,9 @@ from zeroq_asr.config import (
 if TYPE_CHECKING:
     from synth import StepRecord
     from zeroq_asr.adapters import FloatModel
+    from zeroq_asr.pipeline.calibration import CalibrationData
     from zeroq_asr.pipeline.generate import OnRecord
+    from zeroq_asr.pipeline.quantize import Quantized
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,6 +44,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bits", type=int, default=defaults.bits, metavar="N", help="weight bits, 2 to 8 (default: %(default)s)"
     )
+    parser.add_argument(
+        "--budget-mb",
+        type=float,
+        metavar="MB",
+        help="bits for each layer (at most --bits), of least divergence on the calibration data: a file of at most "
+        "this size, in 10^6 bytes",
+    )
+    parser.add_argument(
+        "--budget-gbop", type=float, metavar="N", help="likewise: at most this many 10^9 bit operations for 10 s"
+    )
+    parser.add_argument("--mean-bits", type=float, metavar="N", help="likewise: at most this mean over the weights")
     parser.add_argument(
         "--act-bits",
         type=int,
@@ -120,12 +134,13 @@ def _main(arguments: argparse.Namespace) -> int:
         nonlinear=arguments.nonlinear,
         methods=parse_methods(arguments.methods),
     )
+    budget = _budget(arguments)
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.artifact import save_model
     from zeroq_asr.files import write_atomically
     from zeroq_asr.pipeline.calibration import calibration_data
-    from zeroq_asr.pipeline.quantize import quantize_model
     from zeroq_asr.report.quantization import describe_quantized, render_quantized
+    from zeroq_asr.runtime.transcriber import weight_bits_of
     from zeroq_asr.zoo import DEFAULT_MODEL
 
     float_model = load_float_model(arguments.model or DEFAULT_MODEL)
@@ -141,16 +156,42 @@ def _main(arguments: argparse.Namespace) -> int:
             on_record=on_record,
         )
     made = time.monotonic()
-    quantized = quantize_model(float_model, data.batches, data.source, config, data.provenance, arguments.device)
+    quantized, divergences = _quantized(float_model, data, config, budget, arguments)
     if not arguments.quiet:
         print(f"data {made - started:.1f} s, quantization {time.monotonic() - made:.1f} s", file=sys.stderr)
-    output = Path(arguments.output) if arguments.output else OUTPUT_DIR / default_name(float_model, config, data.source)
+    bits = weight_bits_of(quantized.model)
+    name = default_name(float_model, config, data.source, bits)
+    output = Path(arguments.output) if arguments.output else OUTPUT_DIR / name
     save_model(quantized.model, output)
-    document = describe_quantized(quantized, output)
+    document = describe_quantized(quantized, output, divergences)
     print(render_quantized(document), end="", flush=True)
     if arguments.json:
         write_atomically(arguments.json, (json.dumps(document, indent=2) + "\n").encode())
     return 0
+
+
+def _budget(arguments: argparse.Namespace) -> Budget | None:
+    asked = (arguments.budget_mb, arguments.budget_gbop, arguments.mean_bits)
+    return None if asked == (None, None, None) else Budget(*asked)
+
+
+def _quantized(
+    model: FloatModel,
+    data: CalibrationData,
+    config: QuantizeConfig,
+    budget: Budget | None,
+    arguments: argparse.Namespace,
+) -> tuple[Quantized, Mapping[str, float]]:
+    """The integer model; with a budget also what rounding its weights costs: summed over single layers, together."""
+    from zeroq_asr.pipeline.mixed_precision import count_steps, quantize_within
+    from zeroq_asr.pipeline.quantize import quantize_model
+
+    given = (model, data.batches, data.source, config)
+    if budget is None:
+        return quantize_model(*given, data.provenance, arguments.device), {}
+    with progress(count_steps(model, config), "bits for each layer", arguments.quiet) as bar:
+        mixed = quantize_within(*given, budget, data.provenance, arguments.device, bar.advance)
+    return mixed.quantized, {"summed": mixed.summed, "together": mixed.together}
 
 
 @contextmanager
@@ -172,11 +213,14 @@ def synthesis_progress(model: FloatModel, preset: str, seed: int, quiet: bool) -
         yield on_record
 
 
-def default_name(model: FloatModel, config: QuantizeConfig, source: str) -> str:
-    """Return the file name of the result: the model, the bits, and what is not the default: methods, data."""
+def default_name(model: FloatModel, config: QuantizeConfig, source: str, bits: str = "") -> str:
+    """Return the file name of the result: the model, the bits, and what is not the default: methods, data.
+
+    bits: of weights, where they are not `config.bits`.
+    """
     data = [] if source == "synthetic" else [Path(source).stem]
     suffix = "".join(f"-{part}" for part in (*config.unusual_methods, *data))
-    return f"{Path(model.name).stem}-w{config.bits}a{config.act_bits}{suffix}.safetensors"
+    return f"{Path(model.name).stem}-w{bits or config.bits}a{config.act_bits}{suffix}.safetensors"
 
 
 if __name__ == "__main__":

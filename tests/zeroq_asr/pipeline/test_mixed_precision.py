@@ -1,0 +1,202 @@
+"""Bits for each layer within a budget: kept by the file that is written, chosen by what was measured, told as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nemo_files import nemo_bytes
+from small_bench import small_bench
+from toy import toy_mel
+from toy_models import toy_float_model
+
+from eval.cost import total_bops
+from zeroq_asr.analyses.cost import count_costs
+from zeroq_asr.analyses.divergence import measure_divergence
+from zeroq_asr.analyses.sensitivity import round_weights
+from zeroq_asr.analyses.weight_widths import WeightWidths
+from zeroq_asr.artifact import load_model, to_bytes
+from zeroq_asr.config import ANALYTIC, MIXED_WIDTHS, Budget, QuantizeConfig
+from zeroq_asr.errors import ConfigError
+from zeroq_asr.pipeline.mixed_precision import (
+    Mixed,
+    Probe,
+    WidthTable,
+    choose,
+    count_steps,
+    file_size,
+    layers_of,
+    quantize_within,
+    with_bits,
+)
+from zeroq_asr.pipeline.quantize import quantize_model
+from zeroq_asr.quantize import main
+from zeroq_asr.runtime.float_executor import FloatExecutor
+
+BATCHES = [toy_mel(1, 4, 120), toy_mel(2, 4, 120)]
+
+
+@pytest.fixture(scope="module")
+def probe() -> Probe:
+    return Probe(toy_float_model(), BATCHES, "noise", QuantizeConfig())
+
+
+@pytest.fixture(scope="module")
+def table(probe: Probe) -> WidthTable:
+    return probe.measure(lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Mixed:
+    return quantize_within(toy_float_model(), BATCHES, "noise", QuantizeConfig(bits=4), Budget(mean_bits=3.2))
+
+
+# ---- what is measured ---------------------------------------------------------------------------------------------
+
+
+def test_the_divergence_is_that_of_a_model_with_rounded_weights(probe: Probe) -> None:
+    config = QuantizeConfig(bits=3, methods=("clipping",))
+    graph, qparams = probe.base.graph, probe.base.qparams
+    rounded = {**graph.constants, **round_weights(graph, qparams, config)}
+    executor = FloatExecutor(graph.with_nodes(graph.nodes, graph.values, rounded))
+    mels = list(BATCHES[0])
+    p = [np.log(_softmax(FloatExecutor(graph).run(mel[None])["logits"][0].numpy())) for mel in mels]
+    expected = measure_divergence(executor, {}, mels, p)
+    widths = WeightWidths(graph, qparams, QuantizeConfig(methods=("clipping",)), BATCHES[:1], {})
+    assert widths.divergence(dict.fromkeys(widths.layers, 3)) == pytest.approx(expected, rel=1e-4)
+    assert widths.divergence({}) == 0.0
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=0))
+    return powers / powers.sum(axis=0)
+
+
+def test_fewer_bits_diverge_more_and_corrected_biases_less(probe: Probe, table: WidthTable) -> None:
+    assert table.layers == layers_of(probe.base.model) and table.widths == MIXED_WIDTHS
+    assert (np.diff(np.log(table.losses[:, [0, 2, 5]]), axis=1) < 0).all()
+    everywhere = dict.fromkeys(table.layers, 2)
+    plain = Probe(toy_float_model(), BATCHES, "noise", QuantizeConfig(methods=("clipping",)))
+    assert probe.divergence(everywhere) < plain.divergence(everywhere)
+
+
+def test_the_sum_of_single_layers_is_not_taken_for_the_whole(mixed: Mixed, probe: Probe, table: WidthTable) -> None:
+    """Both are reported; on coarse weights they differ by far more than rounding."""
+    assert mixed.summed == pytest.approx(table.loss(mixed.bits))
+    assert mixed.together == pytest.approx(probe.divergence(mixed.bits))
+    coarse = dict.fromkeys(table.layers, 2)
+    assert abs(table.loss(coarse) / probe.divergence(coarse) - 1) > 0.05
+
+
+# ---- what is chosen -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 1.0])
+def test_the_file_that_is_written_keeps_its_budget(probe: Probe, table: WidthTable, share: float) -> None:
+    base = probe.base.model
+    low, high = (file_size(base, dict.fromkeys(table.layers, width)) for width in (2, 8))
+    size = int(low + share * (high - low))
+    bits = choose(base, table, Budget(megabytes=size / 1e6))
+    model = quantize_model(toy_float_model(), BATCHES, "noise", with_bits(probe.config, bits)).model
+    assert len(to_bytes(model)) == file_size(base, bits) <= size
+    # nothing that still fits is better, but for the bytes by which the header's digits differ
+    for layer, column in ((layer, table.widths.index(bits[layer])) for layer in table.layers if bits[layer] < 8):
+        wider = {**bits, layer: table.widths[column + 1]}
+        assert file_size(base, wider) > size - 16 or table.loss(wider) >= table.loss(bits)
+
+
+def test_bit_operations_and_the_mean_are_kept_together(probe: Probe, table: WidthTable) -> None:
+    base = probe.base.model
+    for gbop, mean in ((None, 4.2), (0.6 * _gbop(probe, 8), None), (0.6 * _gbop(probe, 8), 4.2)):
+        bits = choose(base, table, Budget(gbop=gbop, mean_bits=mean))
+        model = quantize_model(toy_float_model(), BATCHES, "noise", with_bits(probe.config, bits)).model
+        if gbop is not None:
+            assert total_bops(count_costs(model.graph).values()) <= gbop * 1e9
+        if mean is not None:
+            assert sum(n * b for b, n in model.weights.items()) <= mean * sum(model.weights.values())
+        uniform = dict.fromkeys(table.layers, 4)  # fits into all three
+        assert table.loss(bits) < table.loss(uniform)
+
+
+def _gbop(probe: Probe, width: int) -> float:
+    return total_bops(count_costs(probe.base.model.graph).values()) / 1e9 * width / 8
+
+
+def test_steps_are_counted_as_they_are_told() -> None:
+    told: list[str] = []
+    config, budget = QuantizeConfig(bits=3), Budget(mean_bits=2.5)
+    found = quantize_within(toy_float_model(), BATCHES, "noise", config, budget, on_step=told.append)
+    assert len(told) == count_steps(toy_float_model(), config) == len(found.bits) * 2
+    made = found.quantized.model
+    assert set(found.bits.values()) == made.weights.keys() == {2, 3}  # never more than asked for
+    assert made.provenance["budget"] == {"mean_bits": 2.5}
+    assert dict(made.provenance["settings"]["layer_bits"]) == found.bits
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        (Budget(megabytes=0.0001), ("--budget-mb", "2 bits in every layer", "came 0.0001")),
+        (Budget(gbop=1e-6), ("--budget-gbop", "GBOP")),
+        (Budget(mean_bits=1.9), ("--mean-bits", "at least 2 bits", "8 bits are 8")),
+    ],
+)
+def test_a_budget_out_of_reach_is_refused_with_what_is_in_reach(
+    probe: Probe, budget: Budget, words: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        quantize_within(toy_float_model(), BATCHES, "noise", QuantizeConfig(), budget)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_the_named_least_size_can_be_asked_for(probe: Probe, table: WidthTable) -> None:
+    least = file_size(probe.base.model, dict.fromkeys(table.layers, 2))
+    with pytest.raises(ConfigError, match="needed at least"):
+        choose(probe.base.model, table, Budget(megabytes=(least - 1) / 1e6))
+    assert set(choose(probe.base.model, table, Budget(megabytes=least / 1e6)).values()) == {2}
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_budgets_are_numbers_above_0(value: float) -> None:
+    with pytest.raises(ConfigError, match="--budget-gbop"):
+        Budget(gbop=value)
+
+
+def test_a_budget_of_nothing_and_data_of_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="none"):
+        Budget()
+    with pytest.raises(ConfigError, match=ANALYTIC):
+        Probe(toy_float_model(), (), ANALYTIC, QuantizeConfig())
+
+
+# ---- the command --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small() -> Iterator[None]:
+    with small_bench():
+        yield
+
+
+@pytest.mark.usefixtures("small")
+def test_quantize_writes_a_file_within_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.nemo").write_bytes(nemo_bytes())
+    assert main(["--model", "toy.nemo", "--bits", "4", "--mean-bits", "3.5", "--json", "out.json"]) == 0
+    printed = capsys.readouterr()
+    (path,) = (tmp_path / "zeroq-out").glob("*.safetensors")
+    model, document = load_model(path), json.loads((tmp_path / "out.json").read_text())
+    mean = sum(n * b for b, n in model.weights.items()) / sum(model.weights.values())
+    assert mean <= 3.5 and path.name == f"toy-w{mean:.1f}a8.safetensors"
+    assert model.provenance["budget"] == {"mean_bits": 3.5}
+    assert document["weights"] == {str(b): n for b, n in model.weights.items()}
+    assert document["divergences"]["together"] > 0 and "nats a frame" in printed.out
+    assert "bits for each layer" in printed.err
+    assert main(["--model", "toy.nemo", "--budget-mb", "0.0001", "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert "--budget-mb: needed at least" in error and len(error.splitlines()) == 1
