@@ -7,17 +7,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from zeroq_asr.cli import add_common_flags, progress, run
+from zeroq_asr.cli import add_common_flags, add_quantize_flags, chosen_config, progress, run
 from zeroq_asr.config import (
+    ANALYTIC,
     CALIBRATIONS,
     CELLS_DIR,
     DEVICE,
-    NONLINEAR,
     OUTPUT_DIR,
     PRESET,
     PRESETS,
     PROBES,
-    RANGE_METHODS,
     SEED,
     THREADS,
     QuantizeConfig,
@@ -39,9 +38,11 @@ def build_parser() -> argparse.ArgumentParser:
     defaults = QuantizeConfig()
     parser.add_argument("--bits", type=int, default=defaults.bits, metavar="N", help="default: %(default)s")
     parser.add_argument("--act-bits", type=int, default=defaults.act_bits, metavar="N", help="default: %(default)s")
-    parser.add_argument("--ranges", choices=RANGE_METHODS, default=defaults.range_method, help="default: %(default)s")
-    parser.add_argument("--nonlinear", choices=NONLINEAR, default=defaults.nonlinear, help="default: %(default)s")
-    parser.add_argument("--calibration", choices=CALIBRATIONS, default="synthetic", help="default: %(default)s")
+    add_common_flags(parser, "nonlinear", nonlinear=defaults.nonlinear)
+    add_quantize_flags(parser)
+    parser.add_argument(
+        "--calibration", choices=(*CALIBRATIONS, ANALYTIC), default="synthetic", help="default: %(default)s"
+    )
     parser.add_argument("--real", default="clean", metavar="FILE", help="speech of --calibration real (default: clean)")
     parser.add_argument("--preset", choices=PRESETS, default=PRESET, help="default: %(default)s")
     parser.add_argument(
@@ -82,12 +83,8 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.zoo import DEFAULT_MODEL
 
     model = load_float_model(arguments.model or DEFAULT_MODEL)
-    config = QuantizeConfig(
-        bits=arguments.bits,
-        act_bits=arguments.act_bits,
-        range_method=arguments.ranges,
-        nonlinear=arguments.nonlinear,
-    )
+    usual = QuantizeConfig(bits=arguments.bits, act_bits=arguments.act_bits, nonlinear=arguments.nonlinear)
+    config = chosen_config(arguments, usual)
     program = Program(config, arguments.calibration, arguments.seed)
     probes = spread(read_test_set(arguments.manifest), arguments.probes)
     settings = BenchSettings(arguments.preset, read_test_set(arguments.real), arguments.threads, arguments.device)

@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
+from zeroq_asr.config import METHODS, NONLINEAR, RANGE_METHODS, QuantizeConfig, parse_methods
 from zeroq_asr.errors import ZeroqError
 
 VERBS = (
@@ -46,18 +48,67 @@ _FLAGS: dict[str, dict[str, object]] = {
     "quiet": {"action": "store_true", "help": "no progress, only the result"},
     "resume": {"action": "store_true", "help": "go on where an interrupted run stopped"},
     "device": {"metavar": "NAME", "help": "torch device of the float model: cpu, cuda"},
+    "ranges": {
+        "choices": RANGE_METHODS,
+        "help": "how clipping ranges are read off the calibration data: extremes, a percentile of |x|, least squared "
+        "error, least divergence of the histogram as TensorRT does it",
+    },
+    "percentile": {"type": float, "metavar": "P", "help": "of |x|, for --ranges percentile"},
+    "nonlinear": {
+        "choices": NONLINEAR,
+        "help": "swish, GLU, ...: second-order polynomials on exact accumulators, or exact tables of rounded codes",
+    },
+    "methods": {
+        "nargs": "+",
+        "choices": ("none", *METHODS),
+        "metavar": "METHOD",
+        "help": f"against the errors of weights, together: none, or some of {', '.join(METHODS)}",
+    },
 }
 
 
-def add_common_flags(parser: argparse.ArgumentParser, *names: str, **defaults: object) -> None:
-    """Add flags that mean the same in every verb; `defaults` come from `zeroq_asr.config`."""
+def add_common_flags(parser: argparse.ArgumentParser, *names: str, several: bool = False, **defaults: object) -> None:
+    """Add flags that mean the same in every verb; `defaults` come from `zeroq_asr.config`.
+
+    several: each may be given more than once, and each time asks for results of its own; None where it was not given.
+    """
     for name in names:
         options = dict(_FLAGS[name])
+        if several:
+            options["action"] = "append"
+            options["help"] = f"{options['help']}; repeatable, each time gives rows of its own"
         if name in defaults:
-            options["default"] = defaults[name]
-            if defaults[name] is not None and options.get("action") is None:
-                options["help"] = f"{options['help']} (default: {defaults[name]})"
+            default = defaults[name]
+            if not several:
+                options["default"] = default
+            if default is not None and options.get("action") in (None, "append"):
+                shown = " ".join(default) if isinstance(default, tuple) else default
+                options["help"] = f"{options['help']} (default: {shown})"
         parser.add_argument(f"--{name}", **options)  # type: ignore[arg-type]
+
+
+def add_quantize_flags(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add --ranges, --percentile and --methods; `several`: repeatable."""
+    usual = QuantizeConfig()
+    chosen = {"ranges": usual.range_method, "percentile": usual.percentile, "methods": usual.methods}
+    add_common_flags(parser, *chosen, several=several, **chosen)
+
+
+def chosen_config(arguments: argparse.Namespace, config: QuantizeConfig) -> QuantizeConfig:
+    """`config` with what the flags of `add_quantize_flags` ask for. Raises ConfigError."""
+    methods = parse_methods(arguments.methods)
+    return replace(config, range_method=arguments.ranges, percentile=arguments.percentile, methods=methods)
+
+
+def chosen_configs(arguments: argparse.Namespace, config: QuantizeConfig) -> tuple[QuantizeConfig, ...]:
+    """The same for repeatable flags: every choice of methods with every one of ranges; every percentile is one."""
+    made = [
+        replace(config, range_method=way, percentile=percentile, methods=parse_methods(words))
+        for words in arguments.methods or [config.methods]
+        for way in arguments.ranges or [config.range_method]
+        for percentile in (arguments.percentile if way == "percentile" else None) or [config.percentile]
+    ]
+    return tuple(dict.fromkeys(made))
 
 
 def run(

@@ -12,20 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zeroq_asr.cli import Progress, add_common_flags, progress, run
+from zeroq_asr.cli import Progress, add_common_flags, add_quantize_flags, chosen_config, progress, run
 from zeroq_asr.config import (
+    ANALYTIC,
     DEVICE,
-    METHODS,
-    NONLINEAR,
     OUTPUT_DIR,
     PRESET,
     PRESETS,
-    RANGE_METHODS,
     SEED,
     Budget,
     GenerateConfig,
     QuantizeConfig,
-    parse_methods,
 )
 
 if TYPE_CHECKING:
@@ -66,8 +63,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--calibration",
         default="synthetic",
         metavar="WHAT",
-        help="synthetic, random (noise, the paper's lower bound), or a manifest of real speech: "
-        "FILE, clean, other (default: synthetic)",
+        help="synthetic, random (noise, the paper's lower bound), analytic (no data: ranges and means that follow from "
+        "the parameters of BatchNorms and LayerNorms), or a manifest of real speech: FILE, clean, other "
+        "(default: synthetic)",
     )
     parser.add_argument(
         "--preset",
@@ -85,35 +83,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="codes that fit the value: unsigned behind a ReLU, shifted behind a swish, per channel before a depthwise "
         "convolution; or all signed as in the paper (default: %(default)s)",
     )
-    parser.add_argument(
-        "--nonlinear",
-        choices=NONLINEAR,
-        default=defaults.nonlinear,
-        help="swish, GLU, ...: second-order polynomials on exact accumulators, or exact tables of rounded codes "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--ranges",
-        choices=RANGE_METHODS,
-        default=defaults.range_method,
-        help="how clipping ranges are chosen (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--percentile",
-        type=float,
-        default=defaults.percentile,
-        metavar="P",
-        help="of |x|, for --ranges percentile (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=("none", *METHODS),
-        default=defaults.methods,
-        metavar="METHOD",
-        help=f"against the errors of weights: none, or some of {', '.join(METHODS)} "
-        f"(default: {' '.join(defaults.methods)})",
-    )
+    add_common_flags(parser, "nonlinear", nonlinear=defaults.nonlinear)
+    add_quantize_flags(parser)
     add_common_flags(parser, "seed", "device", "output", "json", "quiet", seed=SEED, device=DEVICE)
     return parser
 
@@ -129,11 +100,9 @@ def _main(arguments: argparse.Namespace) -> int:
         act_bits=arguments.act_bits,
         granularity="per-tensor" if arguments.per_tensor else "per-channel",
         activations=arguments.activations,
-        range_method=arguments.ranges,
-        percentile=arguments.percentile,
         nonlinear=arguments.nonlinear,
-        methods=parse_methods(arguments.methods),
     )
+    config = chosen_config(arguments, config)
     budget = _budget(arguments)
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.artifact import save_model
@@ -214,12 +183,13 @@ def synthesis_progress(model: FloatModel, preset: str, seed: int, quiet: bool) -
 
 
 def default_name(model: FloatModel, config: QuantizeConfig, source: str, bits: str = "") -> str:
-    """Return the file name of the result: the model, the bits, and what is not the default: methods, data.
+    """Return the file name of the result: the model, the bits, and what is not the default: ranges, methods, data.
 
     bits: of weights, where they are not `config.bits`.
     """
     data = [] if source == "synthetic" else [Path(source).stem]
-    suffix = "".join(f"-{part}" for part in (*config.unusual_methods, *data))
+    ranges = () if source == ANALYTIC else (part.replace(" ", "-") for part in config.unusual_ranges)
+    suffix = "".join(f"-{part}" for part in (*ranges, *config.unusual_methods, *data))
     return f"{Path(model.name).stem}-w{bits or config.bits}a{config.act_bits}{suffix}.safetensors"
 
 

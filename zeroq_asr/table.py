@@ -10,22 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zeroq_asr.cli import add_common_flags, progress, run
+from zeroq_asr.cli import add_common_flags, add_quantize_flags, chosen_configs, progress, run
 from zeroq_asr.config import (
+    ANALYTIC,
     CALIBRATIONS,
     CELLS_DIR,
-    DEFAULT_METHODS,
     DEVICE,
-    METHODS,
-    NONLINEAR,
     PRESET,
     PRESETS,
-    RANGE_METHODS,
     TABLE_BITS,
     TABLE_SEEDS,
     THREADS,
     QuantizeConfig,
-    parse_methods,
 )
 from zeroq_asr.errors import ConfigError
 
@@ -47,18 +43,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_common_flags(parser, "manifest")
     parser.add_argument(
-        "--calibrations", nargs="+", choices=CALIBRATIONS, default=list(CALIBRATIONS), help="rows (default: all three)"
+        "--calibrations",
+        nargs="+",
+        choices=(*CALIBRATIONS, ANALYTIC),
+        default=list(CALIBRATIONS),
+        help=f"rows (default: {' '.join(CALIBRATIONS)})",
     )
     add_bench_flags(parser)
-    parser.add_argument(
-        "--methods",
-        action="append",
-        nargs="+",
-        choices=("none", *METHODS),
-        metavar="METHOD",
-        help=f"against the errors of weights, together: some of {', '.join(METHODS)}, or none; repeatable, each time "
-        f"gives rows of its own (default: {' '.join(DEFAULT_METHODS)})",
-    )
     parser.add_argument(
         "--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)"
     )
@@ -76,12 +67,8 @@ def add_bench_flags(parser: argparse.ArgumentParser) -> None:
     )
     act_bits = QuantizeConfig.act_bits
     parser.add_argument("--act-bits", type=int, default=act_bits, metavar="N", help="activation bits (default: 8)")
-    ranges = QuantizeConfig.range_method
-    parser.add_argument("--ranges", choices=RANGE_METHODS, default=ranges, help="clipping (default: %(default)s)")
-    nonlinear = QuantizeConfig.nonlinear
-    parser.add_argument(
-        "--nonlinear", choices=NONLINEAR, default=nonlinear, help="swish, GLU, ... (default: %(default)s)"
-    )
+    add_common_flags(parser, "nonlinear", nonlinear=QuantizeConfig.nonlinear)
+    add_quantize_flags(parser, several=True)
     parser.add_argument(
         "--seeds", type=int, default=TABLE_SEEDS, metavar="N", help="independent runs (default: %(default)s)"
     )
@@ -117,8 +104,7 @@ def _main(arguments: argparse.Namespace) -> int:
 
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
     plan = bench_plan(arguments, chosen_models(arguments.model), read_test_set(arguments.real))
-    methods = tuple(dict.fromkeys(parse_methods(words) for words in arguments.methods or [DEFAULT_METHODS]))
-    plan = replace(plan, calibrations=tuple(dict.fromkeys(arguments.calibrations)), methods=methods)
+    plan = replace(plan, calibrations=tuple(dict.fromkeys(arguments.calibrations)))
     table = Table(plan, sets, CellStore(Path(arguments.cells), arguments.fresh))
     with progress(table.count_steps(), "table", arguments.quiet) as bar:
         rows = table.fill(bar.advance)
@@ -138,9 +124,7 @@ def bench_plan(arguments: argparse.Namespace, models: tuple[str, ...], real: Tes
     return Plan(
         models=models,
         bits=tuple(dict.fromkeys(arguments.bits)),
-        config=QuantizeConfig(
-            act_bits=arguments.act_bits, range_method=arguments.ranges, nonlinear=arguments.nonlinear
-        ),
+        configs=chosen_configs(arguments, QuantizeConfig(act_bits=arguments.act_bits, nonlinear=arguments.nonlinear)),
         calibrations=CALIBRATIONS,
         seeds=tuple(range(arguments.seeds)),
         settings=BenchSettings(arguments.preset, real, arguments.threads, arguments.device),

@@ -145,6 +145,25 @@ def test_methods_get_rows_of_their_own(
     assert "needed none alone" in capsys.readouterr().err
 
 
+def test_ranges_get_rows_of_their_own_and_analytic_only_one(files: tuple[str, str], tmp_path: Path) -> None:
+    ranges = [f"--ranges={name}" for name in ("minmax", "percentile", "mse", "kl")]
+    flags = [*ranges, "--percentile=90", "--percentile=99.99", "--calibrations", "synthetic", "analytic"]
+    run = words(files, tmp_path / "cells", *flags, "--bits", "8", "--act-bits", "5")
+    assert main([*run, "--json", str(tmp_path / "rows.json")]) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())["results"]
+    assert [(row["bits"], row["calibration"], row["runs"]) for row in rows] == [
+        ("float32", "-", 1),
+        ("W8A5 + minmax", "synthetic", 2),
+        ("W8A5", "analytic", 1),
+        ("W8A5 + percentile 90", "synthetic", 2),
+        ("W8A5", "synthetic", 2),
+        ("W8A5 + mse", "synthetic", 2),
+        ("W8A5 + kl", "synthetic", 2),
+    ]
+    programs = [json.loads(path.read_text())["result"]["program"] for path in tmp_path.glob("cells/score-*.json")]
+    assert len(set(programs)) == len(programs) == 12, "no two ways give the same program"
+
+
 def test_all_stands_for_every_shipped_model() -> None:
     from zeroq_asr.zoo import DEFAULT_MODEL, shipped_models
 

@@ -72,7 +72,7 @@ def mse_alpha(histogram: Histogram, top: int) -> float:
     used = _used(histogram)
     if used == 0:
         return 0.0
-    edges = np.arange(used + 1) * histogram.width
+    edges = np.arange(used + 1, dtype=np.float64) * histogram.width
     counts = histogram.counts[:used]
     candidates = [float(edges[-1] * ratio) for ratio in _RATIOS]
     errors = [float((counts * np.diff(_error_integral(edges, alpha / top, top))).sum()) for alpha in candidates]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from eval.compare import compare_runs
-from zeroq_asr.config import DEFAULT_METHODS, SEED, QuantizeConfig
+from zeroq_asr.config import ANALYTIC, DETERMINISTIC, SEED, QuantizeConfig
 from zeroq_asr.pipeline.cells import CellStore, Json
 from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, Program
 from zeroq_asr.pipeline.evaluate import TestSet
@@ -21,28 +21,38 @@ OnStep = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What the table compares. config: all settings but the weight bits and the methods, which `bits` and `methods`
-    give."""
+    """What the table compares. configs: all settings but the bits of weights, which `bits` gives."""
 
     models: tuple[str, ...]
     bits: tuple[int, ...]
-    config: QuantizeConfig
+    configs: tuple[QuantizeConfig, ...]
     calibrations: tuple[str, ...]
     seeds: tuple[int, ...]
     settings: BenchSettings
-    methods: tuple[tuple[str, ...], ...] = (DEFAULT_METHODS,)
+
+    @property
+    def config(self) -> QuantizeConfig:
+        """The first of them, for what shows one only."""
+        return self.configs[0]
 
     @property
     def programs(self) -> list[Program]:
-        """Every program of one model, the float model first; real speech has no seed."""
+        """Every program of one model, each once, the float model first."""
         made = [
-            Program(replace(self.config, bits=bits, methods=methods), calibration, seed)
-            for methods in self.methods
+            Program(_relevant(replace(config, bits=bits), calibration), calibration, seed)
+            for config in self.configs
             for calibration in self.calibrations
-            for seed in (self.seeds[:1] if calibration == "real" else self.seeds)
+            for seed in (self.seeds[:1] if calibration in DETERMINISTIC else self.seeds)
             for bits in self.bits
         ]
-        return [Program(), *made]
+        return list(dict.fromkeys([Program(), *made]))
+
+
+def _relevant(config: QuantizeConfig, calibration: str) -> QuantizeConfig:
+    """`config` without what this calibration does not look at: nothing is read off data where there is none."""
+    if calibration != ANALYTIC:
+        return config
+    return replace(config, range_method=QuantizeConfig.range_method, percentile=QuantizeConfig.percentile)
 
 
 class Table:
@@ -74,7 +84,7 @@ class Table:
 
     def _rows(self, model: str, manifest: str, cells: Mapping[tuple[Program, str], Json]) -> list[Row]:
         groups: dict[tuple[str, str], list[Json]] = {}
-        for program in sorted(self._plan.programs, key=self._rank):
+        for program in sorted(self._plan.programs, key=_weight_bits, reverse=True):  # (else in the plan's order)
             groups.setdefault((program.bits, program.calibration), []).append(cells[program, manifest])
         baseline = cells[Program(), manifest]
         return [
@@ -88,11 +98,9 @@ class Table:
             for (bits, calibration), members in groups.items()
         ]
 
-    def _rank(self, program: Program) -> tuple[int, int, int, int]:
-        if program.config is None:
-            return (-99, 0, 0, 0)
-        methods = self._plan.methods.index(program.config.methods)
-        return (-program.config.bits, methods, self._plan.calibrations.index(program.calibration), program.seed)
+
+def _weight_bits(program: Program) -> int:
+    return 32 if program.config is None else program.config.bits
 
 
 def _facts(members: Sequence[Json], baseline: Json) -> Row:
