@@ -26,6 +26,7 @@ VERBS = (
     "reproduce",
     "analyze",
     "benchmark",
+    "ranges",
     "demo",
 )
 

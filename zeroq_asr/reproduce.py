@@ -1,8 +1,8 @@
 """`python -m zeroq_asr.reproduce`: the paper's tables and figures on this machine, as one web page and as files.
 
 table1: WER, size and bit operations. table2: synthetic against random against real calibration data. figure2: latency
-against size. figure3: spectrograms with the text read in them. layers: which layer hurts. A killed run goes on where it
-stopped."""
+against size. figure3: spectrograms with the text read in them. layers: which layer hurts. onnxruntime: what our ranges
+are worth to ONNX Runtime's int8 models. A killed run goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zeroq_asr.pipeline.evaluate import TestSet
     from zeroq_asr.pipeline.reproduce import OnStep, Part, Study
 
-WHAT = ("table1", "table2", "figure2", "figure3", "layers")
+WHAT = ("table1", "table2", "figure2", "figure3", "layers", "onnxruntime")
 PUBLISHED = ("stt_en_quartznet15x5", "stt_en_jasper10x5dr", "stt_en_conformer_ctc_large")
 """NGC names of the paper's models, in --librispeech's default."""
 
@@ -87,7 +87,7 @@ def _main(arguments: argparse.Namespace) -> int:
         if not arguments.quiet:
             print(text, file=sys.stderr, flush=True)
 
-    wanted = WHAT if arguments.what == "all" else (arguments.what,)
+    wanted = _all_parts(tell) if arguments.what == "all" else (arguments.what,)
     study = _study(arguments, "figure3" in wanted, tell)
     with progress(_count_steps(study, wanted), "reproduce", arguments.quiet) as bar:
         parts = [_parts()[name](study, bar.advance) for name in wanted]
@@ -107,18 +107,38 @@ def _main(arguments: argparse.Namespace) -> int:
 
 def _parts() -> dict[str, Callable[[Study, OnStep], Part]]:
     from zeroq_asr.pipeline.reproduce import layers, table1, table2
+    from zeroq_asr.pipeline.reproduce_engines import onnxruntime
     from zeroq_asr.pipeline.reproduce_figures import figure2, figure3
 
-    return {"table1": table1, "table2": table2, "figure2": figure2, "figure3": figure3, "layers": layers}
+    return {
+        "table1": table1,
+        "table2": table2,
+        "figure2": figure2,
+        "figure3": figure3,
+        "layers": layers,
+        "onnxruntime": onnxruntime,
+    }
+
+
+def _all_parts(tell: Callable[[str], None]) -> tuple[str, ...]:
+    """What can be made here: everything, or without the extra `peers` everything else."""
+    from zeroq_asr.engines import installed_peers
+
+    if "onnxruntime" in installed_peers():
+        return WHAT
+    tell("without the part `onnxruntime`: pip install -e '.[peers]' adds it")
+    return tuple(name for name in WHAT if name != "onnxruntime")
 
 
 def _count_steps(study: Study, wanted: Sequence[str]) -> int:
     """Steps still to be done; what two tables share is counted once."""
     from zeroq_asr.pipeline.reproduce import count_layers, count_table1, count_table2
+    from zeroq_asr.pipeline.reproduce_engines import count_onnxruntime
     from zeroq_asr.pipeline.reproduce_paper import PAPER_ROWS
 
     steps = len(study.sizes) * study.rounds if "figure2" in wanted else 0
     steps += count_layers(study) if "layers" in wanted else 0
+    steps += count_onnxruntime(study, "table2" not in wanted) if "onnxruntime" in wanted else 0
     if "table2" in wanted:
         return steps + count_table2(study) + (len({row.size for row in PAPER_ROWS}) if "table1" in wanted else 0)
     return steps + (count_table1(study) if "table1" in wanted else 0)

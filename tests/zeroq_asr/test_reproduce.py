@@ -14,6 +14,7 @@ from nemo_files import nemo_bytes
 from small_bench import small_bench
 from toy_models import save_noise
 
+from zeroq_asr.engines import installed_peers
 from zeroq_asr.pipeline import reproduce_paper
 from zeroq_asr.pipeline.reproduce import table1_sheet, table2_sheet
 from zeroq_asr.pipeline.reproduce_paper import PAPER_ROWS
@@ -111,6 +112,7 @@ def test_librispeech_goes_the_same_way(model: str, tmp_path: Path, capsys: pytes
     assert {path.name for path in out.iterdir()} == {
         *(f"{n}.{e}" for n in ("table1", "table1-paper", "table2", "table2-details") for e in ("md", "csv", "json")),
         *(f"{n}.{e}" for n in ("figure2", "figure3", "layers", "values") for e in ("md", "csv", "json")),
+        *(f"onnxruntime.{e}" for e in ("md", "csv", "json") if "onnxruntime" in installed_peers()),
         "figure2.svg",
         "figure3.png",
         "report.html",

@@ -1,0 +1,120 @@
+"""Files for other programs: what our calibration measured, and the int8 model that ONNX Runtime makes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nemo_files import nemo_bytes
+from small_bench import small_bench
+from toy_models import save_noise
+
+from zeroq_asr.adapters import load_float_model
+from zeroq_asr.calibrate.run import calibrate
+from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.engines import installed_peers, onnx_calibration
+from zeroq_asr.passes.prepare import prepare
+from zeroq_asr.pipeline.calibration import random_batches
+from zeroq_asr.ranges import main
+from zeroq_asr.runtime.float_executor import FloatExecutor
+
+with_runtime = pytest.mark.skipif("onnxruntime" not in installed_peers(), reason="needs the extra peers")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    with small_bench():
+        yield
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model") / "toy.nemo"
+    path.write_bytes(nemo_bytes())
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("ranges")
+    flags = ["--calibration", "random", "--threads", "1", "--quiet"]
+    assert main(["--model", model, *flags, "--int8", "--output", str(out)]) == 0
+    return out
+
+
+def table(folder: Path) -> dict[str, tuple[float, float]]:
+    data = json.loads((folder / "onnxruntime.json").read_text())["data"]
+    return {name: (entry["lowest"]["data"], entry["highest"]["data"]) for name, entry in data.items()}
+
+
+@with_runtime
+def test_stored_values_have_the_ranges_that_quantize_uses(model: str, folder: Path) -> None:
+    float_model = load_float_model(model)
+    graph, found = prepare(float_model.graph), table(folder)
+    batches = random_batches(float_model.frontend.n_mels, 0)
+    ours = calibrate(FloatExecutor(graph), batches, QuantizeConfig(), "random").ranges
+    for name, range in ours.items():
+        assert found[name] == pytest.approx((range.lo, range.hi), rel=2e-3, abs=1e-5)  # (a bin is 1/4096 of the span)
+    assert set(ours) < set(graph.values) == set(found)
+
+
+@with_runtime
+def test_the_int8_model_uses_them(folder: Path) -> None:
+    import onnx
+
+    graph, found = onnx.load(folder / "model-int8.onnx").graph, table(folder)
+    scales = {c.name: onnx.numpy_helper.to_array(c) for c in graph.initializer if c.name.endswith("_scale")}
+    ends = {name: (min(lo, 0.0), max(hi, 0.0)) for name, (lo, hi) in found.items()}
+    expected = {f"{name}_scale": (hi - lo) / 255 for name, (lo, hi) in ends.items()}
+    used = {name: float(scales[name]) for name in expected if name in scales}
+    assert "mel_scale" in used and len(used) > len(found) / 2
+    assert used == {name: pytest.approx(expected[name], rel=1e-5) for name in used}
+
+
+@with_runtime
+def test_a_user_of_onnxruntime_gets_the_same_model_from_the_files(folder: Path, tmp_path: Path) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_static
+
+    quantize_static(
+        folder / "model.onnx",
+        tmp_path / "mine.onnx",
+        None,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        calibration_cache_path=folder / "onnxruntime.json",
+    )
+    mine, ours = (onnx.load(path).graph for path in (tmp_path / "mine.onnx", folder / "model-int8.onnx"))
+    assert [node.op_type for node in mine.node] == [node.op_type for node in ours.node]
+    for a, b in zip(*(sorted(g.initializer, key=lambda c: str(c.name)) for g in (mine, ours)), strict=True):
+        np.testing.assert_array_equal(onnx.numpy_helper.to_array(a), onnx.numpy_helper.to_array(b))
+
+
+@with_runtime
+def test_synthetic_and_real_data_go_the_same_way(
+    model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manifest = str(save_noise(tmp_path, 2))
+    for number, calibration in enumerate(("synthetic", manifest)):
+        flags = ["--calibration", calibration, "--threads", "1", "--quiet", "--tensorrt-version", "101300"]
+        assert main(["--model", model, *flags, "--output", str(tmp_path / str(number))]) == 0
+        assert f"{calibration} calibration" in capsys.readouterr().out
+        found = table(tmp_path / str(number))
+        assert set(found) == set(table(folder)) and found != table(folder)
+        cache = (tmp_path / str(number) / "tensorrt.cache").read_text().splitlines()
+        assert cache[0] == "TRT-101300-EntropyCalibration2" and len(cache) == len(found) + 1
+        assert not (tmp_path / str(number) / "model-int8.onnx").exists()
+
+
+def test_without_the_extra_nothing_is_begun(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_calibration, "find_spec", lambda package: None)
+    assert main(["--model", model, "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "pip install -e '.[peers]'" in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
