@@ -235,10 +235,10 @@ def _title(plan: Plan, work: Work) -> str:
 
 
 def _show(plan: Plan, work: Work, results: Results, title: str) -> None:
-    from zeroq_asr.report.latency_table import latency_table, limit_line, memory_table, profile_table
+    from zeroq_asr.report.latency_table import latency_table, limit_line, memory_table, profile_table, scaling_lines
 
     print(title + "\n" + latency_table(results.rows, work.utterances, plan.manifest is not None), end="")
-    print(limit_line(results.limits))
+    print("\n".join([limit_line(results.limits), *scaling_lines(results.rows)]))
     print(memory_table(results.rows), end="")
     for line in results.missing:
         print(f"fell out, {line}")

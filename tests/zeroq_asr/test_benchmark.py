@@ -64,6 +64,7 @@ def test_our_tables_and_weight_bits_stand_side_by_side_with_their_layers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zeroq_asr.pipeline.benchmark, "installed_peers", tuple)
+    monkeypatch.setattr(zeroq_asr.pipeline.benchmark, "torch_engines", lambda *_: [])
     path, out = tmp_path / "small.nemo", tmp_path / "b.json"
     path.write_bytes(nemo_bytes())
     tables = tuple(dict.fromkeys((available_kernels()[0], "c")))

@@ -62,6 +62,21 @@ def limit_line(limits: Sequence[Row]) -> str:
     return f"limit, measured in every round: {', '.join(found)}"
 
 
+def scaling_lines(rows: Sequence[Row]) -> list[str]:
+    """Return for each further number of threads how much faster than with the first one every engine was."""
+    first, *others = dict.fromkeys(row["threads"] for row in rows)
+    base = {row["engine"]: row["median_ms"] for row in rows if row["threads"] == first}
+    lines = []
+    for threads in others:
+        gains = (
+            f"{row['engine']} {base[row['engine']] / row['median_ms']:.2f}"
+            for row in rows
+            if row["threads"] == threads and row["engine"] in base
+        )
+        lines.append(f"{threads} threads against {first}: {', '.join(gains)}")
+    return lines
+
+
 def memory_table(rows: Sequence[Row]) -> str:
     """Return what our engines hold in memory; nothing where no row tells it."""
     ours = {row["engine"]: row for row in rows if all(name in row for name in _MEMORY)}
