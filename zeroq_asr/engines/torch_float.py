@@ -65,14 +65,17 @@ def has_cuda() -> bool:
 def open_cuda(reference: str, inputs: str, precision: str, threads: int) -> Run:
     """Return the run of our float executor on the first GPU, as one CUDA graph per shape of input.
 
-    precision: a name in CUDA_PRECISIONS. Copying the input there and the logits back is part of the run.
+    precision: a name in CUDA_PRECISIONS. Copying the input there and the logits back is part of the run. Relative
+    positions are made on the processor, which cannot be recorded: models with attention run without a CUDA graph.
     """
     dtype, may_round = CUDA_PRECISIONS[precision]
     torch.set_float32_matmul_precision("high" if may_round else "highest")
-    torch.backends.cudnn.allow_tf32 = may_round
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = may_round, True
     graph, mels = _prepare(reference, inputs, threads)
     executor = FloatExecutor(prepare(graph), "cuda", dtype)
     (result,) = graph.outputs
+    if any(node.op == "positions" for node in graph.nodes):
+        return torch.inference_mode()(one_by_one(lambda mel: executor.run(mel)[result].cpu(), mels))
     with torch.inference_mode():
         shapes = {mel.shape: torch.zeros(mel.shape, device="cuda", dtype=dtype) for mel in mels}
         replays = {shape: _capture(lambda x: executor.run(x)[result], x) for shape, x in shapes.items()}
