@@ -1,33 +1,50 @@
-/* Many utterances, many workers (host only). Workers that wait for long are asleep. */
+/* Many utterances, many workers (host only).
+ *
+ * With fewer utterances than workers all share the steps of one utterance after the other. Each worker has a range of
+ * a step's units and takes from it in ever smaller pieces; one that has finished takes from the others' ranges. A step
+ * ends when its last unit is done, whoever did it: a worker that the system keeps from running holds up nothing but the
+ * piece that it has. Workers that wait for long are asleep. */
 #define _POSIX_C_SOURCE 200809L
 #include "threads.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-enum {
-    PAUSES = 1000, /* of a waiting worker before it falls asleep: ten to fifty microseconds */
-    NAPS = 64      /* times that it falls asleep at once after having paused in vain */
-};
+enum { PAUSES = 1000 }; /* of a waiting worker before it falls asleep: ten to fifty microseconds */
 
-/* What the workers of one zq_run_many share; the fields from `workers` to `status` are guarded by the mutex. */
+/* The units of one worker that are left: those from next to end - 1 of the step called `turn`. While that changes, turn
+ * is 0; so who has read an end and then finds turn and next as before has read the right one. */
+typedef struct {
+    uint64_t turn_and_next; /* turn * 2^32 + next; atomic */
+    int32_t end;            /* atomic */
+    char apart[64 - 12];    /* ranges are changed all the time: each has a cache line of its own */
+} zq_range;
+
+/* What the workers of one zq_run_many share. */
 typedef struct {
     const zq_program *program;
     const zq_kernels *kernels;
     const zq_utterance *utterances;
     int32_t count;
-    int is_split;         /* all workers share each utterance's steps */
-    char *values;         /* is_split: the arena of the utterance at work */
-    zq_state state;       /* is_split: its layout */
+    int32_t workers;
+    int32_t next;       /* whole utterances: the next one to take; atomic */
+    int32_t status;     /* the first failure; atomic */
+    /* shared steps */
+    char *values;       /* the arena of the utterance at work */
+    zq_state state;     /* its layout */
+    zq_range *ranges;   /* [workers] */
+    int32_t utterance, step;
+    int32_t left;       /* units of this step that are not done; atomic */
+    uint32_t turn;      /* the number of the step at work, from 1 on; atomic, 0 at the end */
+    int32_t sleepers;   /* atomic */
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    int32_t workers;      /* how many take part; 0 until all are started */
-    int32_t started;
-    int32_t next;         /* the next utterance to take */
-    zq_status status;     /* the first failure */
-    int32_t arrived;      /* at the barrier; atomic, as the next */
-    uint32_t round;       /* of the barrier; changed with the mutex held */
+    pthread_cond_t changed; /* the turn */
 } zq_pool;
+
+typedef struct {
+    zq_pool *pool;
+    int32_t number;
+} zq_worker;
 
 static uint64_t most_values_bytes(const zq_pool *pool)
 {
@@ -64,109 +81,143 @@ static void pause_briefly(void)
 #endif
 }
 
-/* Wait until every worker is here. Steps mostly end together, so that a worker that stays awake for a moment need not be
- * woken; but where the processors are busy with other programs, that only takes time from the worker waited for, and
- * the next *naps times it falls asleep at once. */
-static void barrier(zq_pool *pool, int32_t *naps)
-{
-    /* it can't change before this worker has come */
-    const uint32_t round = __atomic_load_n(&pool->round, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&pool->arrived, 1, __ATOMIC_ACQ_REL) == pool->workers) {
-        __atomic_store_n(&pool->arrived, 0, __ATOMIC_RELAXED);
-        pthread_mutex_lock(&pool->mutex);
-        __atomic_store_n(&pool->round, round + 1, __ATOMIC_RELEASE);
-        pthread_cond_broadcast(&pool->changed);
-        pthread_mutex_unlock(&pool->mutex);
-        return;
-    }
-    for (int32_t i = 0; i < PAUSES && *naps == 0; i++) {
-        if (__atomic_load_n(&pool->round, __ATOMIC_ACQUIRE) != round) return;
-        pause_briefly();
-    }
-    *naps = *naps > 0 ? *naps - 1 : NAPS;
-    pthread_mutex_lock(&pool->mutex);
-    while (__atomic_load_n(&pool->round, __ATOMIC_ACQUIRE) == round) pthread_cond_wait(&pool->changed, &pool->mutex);
-    pthread_mutex_unlock(&pool->mutex);
-}
-
 static void fail(zq_pool *pool, zq_status status)
 {
-    pthread_mutex_lock(&pool->mutex);
-    if (pool->status == ZQ_OK) pool->status = status;
-    pthread_mutex_unlock(&pool->mutex);
+    int32_t none = ZQ_OK;
+    __atomic_compare_exchange_n(&pool->status, &none, status, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-static const zq_utterance *take(zq_pool *pool)
-{
-    pthread_mutex_lock(&pool->mutex);
-    const zq_utterance *taken = pool->next < pool->count ? &pool->utterances[pool->next++] : NULL;
-    pthread_mutex_unlock(&pool->mutex);
-    return taken;
-}
+/* ---- whole utterances ---------------------------------------------------------------------------------------- */
 
-static void run_whole_utterances(zq_pool *pool)
+static void run_whole_utterances(zq_pool *pool, void *memory, uint64_t bytes)
 {
-    const uint64_t bytes = most_values_bytes(pool) + most_scratch_bytes(pool);
-    void *arena = allocate(bytes);
-    const zq_utterance *u;
-    if (!arena) {
-        fail(pool, ZQ_NO_MEMORY);
-        return;
-    }
-    while ((u = take(pool))) {
-        zq_status status = zq_run(pool->program, pool->kernels, u->frames, u->input, u->outputs, arena, bytes);
+    int32_t taken;
+    while ((taken = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED)) < pool->count) {
+        const zq_utterance *u = &pool->utterances[taken];
+        zq_status status = zq_run(pool->program, pool->kernels, u->frames, u->input, u->outputs, memory, bytes);
         if (status != ZQ_OK) fail(pool, status);
     }
-    free(arena);
 }
 
-static void run_parts_of_steps(zq_pool *pool, int32_t worker, void *scratch)
+/* ---- shared steps -------------------------------------------------------------------------------------------- */
+
+/* Make the step that comes after the present one ready and let everybody see it. Only who has done the last unit of
+ * the present one is here; nobody else changes anything meanwhile. */
+static void open_next_step(zq_pool *pool)
 {
-    int32_t naps = 0;
-    for (int32_t u = 0; u < pool->count; u++) {
-        const zq_utterance *utterance = &pool->utterances[u];
-        if (worker == 0)
-            zq_prepare(pool->program, utterance->frames, utterance->input, utterance->outputs, pool->values,
-                       &pool->state);
-        barrier(pool, &naps);
-        for (int32_t s = 0; s < pool->program->steps_count; s++) {
-            const int64_t units = zq_units(&pool->state, s);
-            zq_run_units(pool->kernels, &pool->state, s, (int32_t)(units * worker / pool->workers),
-                         (int32_t)(units * (worker + 1) / pool->workers), scratch);
-            barrier(pool, &naps);
+    uint32_t turn = __atomic_load_n(&pool->turn, __ATOMIC_RELAXED) + 1;
+    if (++pool->step == pool->program->steps_count) {
+        pool->step = 0;
+        if (++pool->utterance == pool->count) turn = 0;
+    }
+    if (turn && pool->step == 0) {
+        const zq_utterance *u = &pool->utterances[pool->utterance];
+        zq_prepare(pool->program, u->frames, u->input, u->outputs, pool->values, &pool->state);
+    }
+    if (turn) {
+        const int64_t units = zq_units(&pool->state, pool->step);
+        __atomic_store_n(&pool->left, (int32_t)units, __ATOMIC_RELAXED);
+        for (int32_t w = 0; w < pool->workers; w++) {
+            const uint64_t first = (uint64_t)(units * w / pool->workers);
+            const int64_t end = units * (w + 1) / pool->workers;
+            zq_range *range = &pool->ranges[w];
+            __atomic_store_n(&range->turn_and_next, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(&range->end, (int32_t)end, __ATOMIC_RELEASE);
+            __atomic_store_n(&range->turn_and_next, (uint64_t)turn << 32 | first, __ATOMIC_RELEASE);
         }
     }
+    __atomic_store_n(&pool->turn, turn, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST) > 0) {
+        pthread_mutex_lock(&pool->mutex);
+        pthread_cond_broadcast(&pool->changed);
+        pthread_mutex_unlock(&pool->mutex);
+    }
 }
+
+/* Wait until the turn is another one, and return it. Steps mostly end together, so that a worker that stays awake for a
+ * moment need not be woken. */
+static uint32_t wait_for_turn_after(zq_pool *pool, uint32_t turn)
+{
+    uint32_t now;
+    for (int32_t i = 0; i < PAUSES; i++) {
+        if ((now = __atomic_load_n(&pool->turn, __ATOMIC_ACQUIRE)) != turn) return now;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    __atomic_add_fetch(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
+    while ((now = __atomic_load_n(&pool->turn, __ATOMIC_SEQ_CST)) == turn)
+        pthread_cond_wait(&pool->changed, &pool->mutex);
+    __atomic_sub_fetch(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&pool->mutex);
+    return now;
+}
+
+/* Take half of what is left of a range: units *first .. + the result - 1. None (0) if nothing is left, or the range is
+ * another turn's already. */
+static int32_t take(zq_range *range, uint32_t turn, int32_t *first)
+{
+    uint64_t seen = __atomic_load_n(&range->turn_and_next, __ATOMIC_ACQUIRE);
+    for (;;) {
+        if (seen >> 32 != turn) return 0;
+        *first = (int32_t)(uint32_t)seen;
+        const int32_t left = __atomic_load_n(&range->end, __ATOMIC_ACQUIRE) - *first, n = left - left / 2;
+        if (left <= 0) return 0;
+        if (__atomic_compare_exchange_n(&range->turn_and_next, &seen, seen + (uint64_t)n, 0, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            return n;
+    }
+}
+
+static void run_parts_of_steps(zq_pool *pool, int32_t number, void *scratch)
+{
+    uint32_t turn = __atomic_load_n(&pool->turn, __ATOMIC_ACQUIRE);
+    while (turn) {
+        for (int32_t i = 0; i < pool->workers; i++) {
+            zq_range *range = &pool->ranges[(number + i) % pool->workers];
+            int32_t first, n;
+            while ((n = take(range, turn, &first)) > 0) {
+                zq_run_units(pool->kernels, &pool->state, pool->step, first, first + n, scratch);
+                if (__atomic_sub_fetch(&pool->left, n, __ATOMIC_ACQ_REL) == 0) open_next_step(pool);
+            }
+        }
+        turn = wait_for_turn_after(pool, turn);
+    }
+}
+
+/* ---- workers ------------------------------------------------------------------------------------------------- */
 
 static void *work(void *argument)
 {
-    zq_pool *pool = argument;
-    void *scratch = pool->is_split ? allocate(most_scratch_bytes(pool)) : NULL;
-    if (pool->is_split && !scratch) fail(pool, ZQ_NO_MEMORY);
-    pthread_mutex_lock(&pool->mutex);
-    const int32_t worker = pool->started++;
-    pthread_cond_broadcast(&pool->changed);
-    while (pool->workers == 0 || pool->started < pool->workers) pthread_cond_wait(&pool->changed, &pool->mutex);
-    const int is_sound = pool->status == ZQ_OK; /* all workers see the same: none starts before all have reported */
-    pthread_mutex_unlock(&pool->mutex);
-    if (is_sound && pool->is_split) run_parts_of_steps(pool, worker, scratch);
-    if (is_sound && !pool->is_split) run_whole_utterances(pool);
-    free(scratch);
+    zq_worker *worker = argument;
+    zq_pool *pool = worker->pool;
+    const uint64_t values = pool->ranges ? 0 : most_values_bytes(pool), bytes = values + most_scratch_bytes(pool);
+    void *memory = allocate(bytes);
+    if (!memory) {
+        if (worker->number == 0) fail(pool, ZQ_NO_MEMORY); /* the others are done without */
+        return NULL;
+    }
+    if (pool->ranges)
+        run_parts_of_steps(pool, worker->number, memory);
+    else
+        run_whole_utterances(pool, memory, bytes);
+    free(memory);
     return NULL;
 }
 
-/* The caller is one of the workers; a thread that cannot be started is done without. */
-static void run_workers(zq_pool *pool, int32_t threads)
+/* The caller is worker 0; a thread that cannot be started is done without. */
+static void run_workers(zq_pool *pool)
 {
-    pthread_t *ids = malloc((size_t)threads * sizeof *ids);
-    int32_t others = 0;
-    while (ids && others < threads - 1 && pthread_create(&ids[others], NULL, work, pool) == 0) others++;
-    pthread_mutex_lock(&pool->mutex);
-    pool->workers = others + 1;
-    pthread_cond_broadcast(&pool->changed);
-    pthread_mutex_unlock(&pool->mutex);
-    work(pool);
-    for (int32_t i = 0; i < others; i++) pthread_join(ids[i], NULL);
+    pthread_t *ids = malloc((size_t)pool->workers * sizeof *ids);
+    zq_worker *workers = malloc((size_t)pool->workers * sizeof *workers), alone = {pool, 0};
+    int32_t started = 1;
+    if (ids && workers)
+        for (; started < pool->workers; started++) {
+            workers[started] = (zq_worker){pool, started};
+            if (pthread_create(&ids[started], NULL, work, &workers[started]) != 0) break;
+        }
+    work(&alone);
+    for (int32_t i = 1; i < started; i++) pthread_join(ids[i], NULL);
+    free(workers);
     free(ids);
 }
 
@@ -177,13 +228,21 @@ zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, cons
     for (int32_t u = 0; u < count; u++)
         if (!zq_values_bytes(program, utterances[u].frames)) return ZQ_BAD_LENGTH;
     if (count < 1) return ZQ_OK;
-    pool.is_split = threads > count;
-    if (pool.is_split && !(pool.values = allocate(most_values_bytes(&pool)))) return ZQ_NO_MEMORY;
+    pool.workers = threads < 1 ? 1 : threads;
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.changed, NULL);
-    run_workers(&pool, threads < 1 ? 1 : threads);
+    if (threads > count) {
+        pool.values = allocate(most_values_bytes(&pool));
+        pool.ranges = calloc((size_t)threads, sizeof *pool.ranges);
+        if (!pool.values || !pool.ranges) pool.status = ZQ_NO_MEMORY;
+        pool.utterance = -1;
+        pool.step = program->steps_count - 1;
+        if (pool.status == ZQ_OK) open_next_step(&pool);
+    }
+    if (pool.status == ZQ_OK) run_workers(&pool);
+    free(pool.ranges);
+    free(pool.values);
     pthread_cond_destroy(&pool.changed);
     pthread_mutex_destroy(&pool.mutex);
-    free(pool.values);
-    return pool.status;
+    return (zq_status)pool.status;
 }
