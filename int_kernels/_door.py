@@ -13,8 +13,9 @@ MAX_THREADS = 256
 
 
 def integer_array(array: Any, dtype: type[np.signedinteger[Any]], axes: int, where: str) -> NDArray[Any]:
-    """A read-only, contiguous copy of `array` as `dtype`; every number must already be an integer that fits.
+    """`array` as `dtype`, contiguous and read-only; every number must already be an integer that fits.
 
+    A copy, unless `array` is all this already and so is all that it is a view of: large weights are held once then.
     Raises KernelError when the numbers are not integers, ShapeError for another count of axes, RangeError when one
     does not fit.
     """
@@ -26,9 +27,21 @@ def integer_array(array: Any, dtype: type[np.signedinteger[Any]], axes: int, whe
     info = np.iinfo(dtype)
     if given.size and given.dtype != dtype and (int(given.min()) < info.min or int(given.max()) > info.max):
         raise RangeError(f"{where}: needed numbers from {info.min} to {info.max}; came {given.min()} to {given.max()}")
+    if given.dtype == dtype and given.flags.c_contiguous and _is_frozen(given):
+        return given
     copy = np.array(given, dtype=dtype, order="C", copy=True)
     copy.setflags(write=False)
     return copy
+
+
+def _is_frozen(array: NDArray[Any]) -> bool:
+    """Nobody holds these numbers as something to write to: not through this array nor through what it is a view of."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return False
+        owner = owner.base
+    return owner is None or isinstance(owner, bytes)
 
 
 def require_threads(threads: int) -> None:

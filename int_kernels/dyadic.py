@@ -55,10 +55,14 @@ class Dyadic:
         """C, or 1 when one number serves the whole tensor."""
         return int(self.multiplier.size)
 
-    def per_channel(self, channels: int) -> Dyadic:
-        """The same numbers, written once per channel. Raises ShapeError when there are neither 1 nor `channels`."""
+    def require_channels(self, channels: int) -> None:
+        """Raises ShapeError unless there are 1 or `channels` numbers."""
         if self.channels not in (1, channels):
             raise ShapeError(f"Dyadic: needed 1 or {channels} multipliers (one per channel); came {self.channels}")
+
+    def per_channel(self, channels: int) -> Dyadic:
+        """The same numbers, written once per channel. Raises ShapeError when there are neither 1 nor `channels`."""
+        self.require_channels(channels)
         return Dyadic(np.broadcast_to(self.multiplier, channels), np.broadcast_to(self.shift, channels))
 
     def rescale(self, accumulator: NDArray[Any]) -> NDArray[np.int64]:

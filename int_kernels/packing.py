@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import IntType
 
+_CODES_AT_ONCE = 1 << 15  # what stays in the nearest caches; a multiple of 8
+
 
 def packed_size(count: int, code_type: IntType) -> int:
     """ceil(count * bits / 8), the bytes that `count` codes take."""
@@ -47,17 +49,38 @@ def unpack(packed: NDArray[np.uint8], code_type: IntType, count: int) -> NDArray
             f"unpack: needed uint8 [{packed_size(max(count, 0), code_type)}] for {count} codes of {code_type}; "
             f"came {packed.dtype} {list(packed.shape)}"
         )
-    stream = np.unpackbits(packed, bitorder="little")
-    used = count * code_type.bits
-    if stream[used:].any():
+    left = count * code_type.bits % 8
+    if left and packed[-1] >> left:
         raise RangeError(f"unpack: needed zero bits after the last of {count} codes; came others; the data is damaged")
-    bits = stream[:used].reshape(count, code_type.bits)
-    codes = np.zeros(count, dtype=np.int16)
-    for place in range(code_type.bits):
-        codes |= bits[:, place].astype(np.int16) << place
-    if code_type.signed:
-        codes -= (codes > code_type.hi).astype(np.int16) << code_type.bits
-    return codes.astype(code_type.storage)
+    codes = np.empty(count, code_type.storage)
+    size = _CODES_AT_ONCE // 8 * code_type.bits
+    for number, start in enumerate(range(0, count, _CODES_AT_ONCE)):
+        some = _unpack_eights(packed[number * size : (number + 1) * size], code_type)
+        codes[start : start + _CODES_AT_ONCE] = some[: count - start]
+    return codes
+
+
+def _unpack_eights(packed: NDArray[np.uint8], code_type: IntType) -> NDArray[Any]:
+    """The codes in uint8 [n], the last eight of them filled up with zeros.
+
+    Eight codes of b bits are b bytes. Read as one number of 64 bits they are spread over its bytes: its halves to
+    where the upper four and the lower four belong, then each half's halves, then theirs.
+    """
+    bits = code_type.bits
+    eights = -(-packed.size // bits)
+    padded = np.zeros(bits * eights + 8, np.uint8)
+    padded[: packed.size] = packed
+    words = np.array(np.ndarray((eights,), "<u8", padded, strides=(bits,)))
+    for fields, lane in ((4, 32), (2, 16), (1, 8)):
+        width = fields * bits
+        low = sum(((1 << width) - 1) << place for place in range(0, 64, 2 * lane))
+        high = (words & np.uint64(low << width)) << np.uint64(lane - width)
+        words &= np.uint64(low)
+        words |= high
+    codes = words.view(code_type.storage)
+    if code_type.signed and bits < 8:  # the bits above the sign are 0 so far
+        codes = (codes ^ -code_type.lo) + code_type.lo
+    return codes
 
 
 def _require_code(code_type: IntType, where: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from fractions import Fraction
 
 from int_kernels.program import Program
 
@@ -17,12 +17,13 @@ def plan_slots(program: Program) -> Mapping[str, int]:
     """
     last_use = {name: index for index, step in enumerate(program.steps) for name in (step.y, *step.inputs)}
     elsewhere = {program.input, *program.outputs}
+    unit = math.lcm(*(length.stride for length in program.lengths.values()))
     slots: dict[str, int] = {}
-    capacity: list[Fraction] = []
+    capacity: list[int] = []
     free: dict[bool, list[int]] = {False: [], True: []}
     for index, step in enumerate(program.steps):
         if step.y not in elsewhere:
-            size, choice = _size(program, step.y), free[_is_once(program, step.y)]
+            size, choice = _size(program, step.y, unit), free[_is_once(program, step.y)]
             if choice:
                 slot = min(choice, key=lambda candidate: abs(capacity[candidate] - size))
                 choice.remove(slot)
@@ -37,11 +38,14 @@ def plan_slots(program: Program) -> Mapping[str, int]:
     return slots
 
 
-def _size(program: Program, name: str) -> Fraction:
-    """Bytes per input frame of a long utterance; the bytes themselves for a value of length *once*."""
+def _size(program: Program, name: str, unit: int) -> int:
+    """Bytes per `unit` input frames of a long utterance; `unit` times the bytes for a value of length *once*.
+
+    unit: a multiple of every stride, so that this is a whole number.
+    """
     value, length = program.spec(name), program.lengths[name]
-    lengths_per_frame = Fraction(2 if length.kind == "positions" else 1, length.stride)
-    return value.channels * value.type.storage.itemsize * lengths_per_frame
+    lengths_per_unit = (2 if length.kind == "positions" else 1) * unit // length.stride
+    return value.channels * value.type.storage.itemsize * lengths_per_unit
 
 
 def _is_once(program: Program, name: str) -> bool:

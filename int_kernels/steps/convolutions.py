@@ -152,7 +152,7 @@ class Conv2d:
 
 def _convolution_clip(where: str, rescale: Dyadic | None, clip: Clip, channels: int) -> Clip:
     if rescale is not None:
-        rescale.per_channel(channels)
+        rescale.require_channels(channels)
     elif clip is not None:
         raise KernelError(f"{where}: needed no clip on a raw accumulator; came {clip!r}; give a rescale too")
     return checked_clip(where, clip)

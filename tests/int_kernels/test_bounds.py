@@ -17,6 +17,7 @@ from int_kernels import (
     ValueSpec,
     accumulator_bounds,
     compile_program,
+    product_bounds,
 )
 from int_kernels.int_type import INT32
 
@@ -36,6 +37,19 @@ def test_bounds_are_exact(weight: list[int], bias: int, x_type: IntType) -> None
         for xs in itertools.product(codes, repeat=len(weight))
     ]
     assert (lowest[0], highest[0]) == (min(sums), max(sums))
+
+
+@pytest.mark.parametrize(("shape", "x_type"), [((40, 33, 75), UINT8), ((3, 1 << 16, 2), INT8), ((7, 1, 1), INT8)])
+def test_bounds_of_many_taps(shape: tuple[int, int, int], x_type: IntType) -> None:
+    """Rows looked at in one go, in several, and one row larger than a go, all of them as wide sums say."""
+    weight = np.random.default_rng(0).choice(np.array([-128, -127, -1, 0, 1, 127], np.int8), shape)
+    weight[0], weight[1] = -128, 127
+    taps = weight.reshape(shape[0], -1).astype(np.int64)
+    lowest, highest = product_bounds(weight, x_type)
+    assert np.array_equal(lowest, np.minimum(taps * x_type.lo, taps * x_type.hi).sum(axis=1))
+    assert np.array_equal(highest, np.maximum(taps * x_type.lo, taps * x_type.hi).sum(axis=1))
+    wide = product_bounds(weight.astype(np.int16), x_type)
+    assert all(np.array_equal(a, b) for a, b in zip(wide, (lowest, highest), strict=True))
 
 
 def one_tap(weight: int, bias: int, x_type: IntType) -> Program:

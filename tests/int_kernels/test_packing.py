@@ -20,6 +20,13 @@ def test_every_code_at_every_place_comes_back(code_type: IntType) -> None:
         assert restored.dtype == code_type.storage and restored.tolist() == codes.tolist()
 
 
+@pytest.mark.parametrize("code_type", CODE_TYPES, ids=str)
+@pytest.mark.parametrize("count", [(1 << 15) - 1, 1 << 15, (1 << 15) + 1, (1 << 16) + 13])
+def test_long_streams_are_unpacked_in_parts(code_type: IntType, count: int) -> None:
+    codes = np.random.default_rng(count).integers(code_type.lo, code_type.hi + 1, count)
+    assert np.array_equal(unpack(pack(codes, code_type), code_type, count), codes)
+
+
 @given(data=st.data(), count=st.integers(0, 50))
 def test_the_stream_is_what_the_specification_says(data: st.DataObject, count: int) -> None:
     code_type = data.draw(st.sampled_from(CODE_TYPES))
