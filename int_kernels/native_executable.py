@@ -25,6 +25,8 @@ from int_kernels.errors import KernelError
 from int_kernels.native_layout import OPS as OPS
 from int_kernels.native_layout import Layout, ProgramStruct
 from int_kernels.program import Program
+from int_kernels.steps import Conv1d, Conv2d
+from int_kernels.steps.spent import take_weight
 
 FAILURES = {
     1: "the program's layout is unsound; this is a fault of int_kernels, please report it",
@@ -92,9 +94,13 @@ def load_library(path: Path) -> ctypes.CDLL:
 
 
 class NativeExecutable:
-    """A program laid out for the C executor; it holds the arrays that C reads."""
+    """A program laid out for the C executor; it holds the arrays that C reads.
 
-    def __init__(self, program: Program, library: Path | None = None) -> None:
+    spend: the program is used up. The weights that the inner loops read in an order of their own go step by step, so
+    that they are in memory once and not twice; whoever compiles or runs the program again gets a KernelError.
+    """
+
+    def __init__(self, program: Program, library: Path | None = None, spend: bool = False) -> None:
         path = library or library_path()
         if path is None:
             raise KernelError("backend 'native': it is not built; run `pip install -e .` with a C compiler at hand")
@@ -105,17 +111,22 @@ class NativeExecutable:
         faulty = c_int32()
         if self._library.zq_check(self._layout.program, faulty):
             raise KernelError(f"backend 'native', step {faulty.value}: {FAILURES[1]}")
-        self._packed = self._pack()
+        self._packed = self._pack(spend)
 
-    def _pack(self) -> list[NDArray[np.uint8]]:
-        """The weights in the order of the inner loops in use, one array per step that wants one."""
-        layout, packed = self._layout.program, list[NDArray[np.uint8]]()
-        for index in range(layout.steps_count):
-            size = self._library.zq_packed_bytes(layout, self._kernels, index)
+    def _pack(self, spend: bool) -> NDArray[np.uint8]:
+        """The weights in the order of the inner loops in use, one step after the other, each at a line of the cache."""
+        layout = self._layout.program
+        sizes = [self._library.zq_packed_bytes(layout, self._kernels, index) for index in range(layout.steps_count)]
+        packed = np.empty(sum(-(-size // 64) * 64 for size in sizes) + 63, np.uint8)
+        place = packed.ctypes.data + -packed.ctypes.data % 64
+        for index, (size, step) in enumerate(zip(sizes, self.program.steps, strict=True)):
             if size:
-                packed.append(np.empty(size, np.uint8))
-                self._library.zq_pack(layout, self._kernels, index, packed[-1].ctypes.data)
-                layout.steps[index].packed = packed[-1].ctypes.data
+                self._library.zq_pack(layout, self._kernels, index, place)
+                layout.steps[index].packed = place
+                place += -(-size // 64) * 64
+                if spend and isinstance(step, Conv1d | Conv2d):
+                    take_weight(step)
+                    self._layout.drop_weight(index, step)
         return packed
 
     @property
@@ -126,8 +137,13 @@ class NativeExecutable:
 
     @property
     def packed_bytes(self) -> int:
-        """Bytes of the weights in the order of the inner loops in use, beside the weights themselves."""
-        return sum(array.nbytes for array in self._packed)
+        """Bytes of the weights in the order of the inner loops in use."""
+        return self._packed.nbytes
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of all that the program reads and never writes: weights in the order in use, or as they are, tables."""
+        return self._packed.nbytes + self._layout.nbytes
 
     def memory_bytes(self, frames: int) -> int:
         """Bytes that one worker needs for an utterance of `frames`, the caller's input and outputs not counted."""

@@ -100,6 +100,7 @@ class Layout:
 
     def __init__(self, program: Program) -> None:
         self._arrays: list[NDArray[Any]] = []  # kept alive as long as the structs
+        self._weights: dict[str, NDArray[Any]] = {}  # by the step's y; these too
         self._index = {value.name: i for i, value in enumerate(program.values)}
         slots = plan_slots(program)
         places = {name: FIRST_OUTPUT_PLACE - i for i, name in enumerate(program.outputs)}
@@ -113,6 +114,21 @@ class Layout:
         steps = (StepStruct * len(program.steps))(*(self._step(step, program) for step in program.steps))
         slots_count = max(slots.values(), default=-1) + 1
         self.program = ProgramStruct(values, steps, len(values), len(steps), slots_count, len(program.outputs))
+
+    @property
+    def arrays(self) -> list[NDArray[Any]]:
+        """All that the structs point into."""
+        return [*self._arrays, *self._weights.values()]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of `arrays`; what two steps share counts once."""
+        return sum({array.ctypes.data: array.nbytes for array in self.arrays}.values())
+
+    def drop_weight(self, index: int, step: Step) -> None:
+        """Forget the weights of `step`, the program's step `index`, which is packed."""
+        del self._weights[step.y]
+        self.program.steps[index].weight = None
 
     def _step(self, step: Step, program: Program) -> StepStruct:
         y = program.spec(step.y)
@@ -156,12 +172,17 @@ class Layout:
             struct.rows, (struct.kernel_rows, struct.kernel) = step.height, step.kernel
             struct.stride_rows, struct.stride = step.stride
             struct.padding_rows, struct.padding = step.padding
-        self._point(struct, weight=step.weight, bias=step.bias)
+        self._weights[step.y] = weight = np.asarray(step.weight)  # refuses what another executable has used up
+        struct.weight = weight.ctypes.data_as(POINTER(c_int8))
+        self._point(struct, bias=step.bias)
         if step.rescale is not None:
             self._ratios(struct, (step.rescale,), len(step.bias))
 
     def _ratios(self, struct: StepStruct, ratios: tuple[Dyadic, ...], channels: int) -> None:
         """multiplier and shift [operands, channels]."""
+        if len(ratios) == 1 and ratios[0].channels == channels:
+            self._point(struct, multiplier=ratios[0].multiplier, shift=ratios[0].shift)
+            return
         each = [ratio.per_channel(channels) for ratio in ratios]
         self._point(
             struct,

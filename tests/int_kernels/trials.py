@@ -63,7 +63,7 @@ def _image(trial: Trial) -> bytes:
     steps = image.add(string_at(structs.steps, structs.steps_count * sizeof(StepStruct)))
     image.point(ProgramStruct.values.offset, values)
     image.point(ProgramStruct.steps.offset, steps)
-    arrays = {array.ctypes.data: array for array in layout._arrays}
+    arrays = {array.ctypes.data: array for array in layout.arrays}
     for index, (name, _) in itertools.product(range(structs.steps_count), POINTERS):
         address = cast(getattr(structs.steps[index], name), c_void_p).value
         if address is not None:
