@@ -22,6 +22,7 @@ FLOORS: dict[str, int] = {
     "eval": 0,
     "zeroq_asr.errors": 1,
     "zeroq_asr.files": 1,
+    "zeroq_asr.tensor_file": 1,
     "zeroq_asr.config": 1,
     "zeroq_asr.ir": 1,
     "zeroq_asr.quant": 2,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +29,7 @@ from zeroq_asr.ir.frontend_spec import FrontendSpec
 from zeroq_asr.ir.program import build_program
 from zeroq_asr.ir.types import Array, Graph, Node, Value
 from zeroq_asr.ir.verify import verify
+from zeroq_asr.tensor_file import TensorFile, open_tensors
 
 FORMAT = "zeroq-asr integer model"
 VERSION = 2
@@ -125,20 +125,24 @@ def load_model(path: str | Path) -> IntegerModel:
 
     Raises FileError: missing, damaged, of another format or version, or with a program that breaks a law.
     """
-    metadata, tensors = read_safetensors(path)
-    if _KEY not in metadata:
-        raise FileError(
-            f"{path}: needed a quantized model, came a safetensors file of another kind; "
-            "make one with `python -m zeroq_asr.quantize`"
-        )
+    with open_tensors(path) as file:
+        if _KEY not in file.metadata:
+            raise FileError(
+                f"{path}: needed a quantized model, came a safetensors file of another kind; "
+                "make one with `python -m zeroq_asr.quantize`"
+            )
+        return _load(path, file)
+
+
+def _load(path: str | Path, file: TensorFile) -> IntegerModel:
     try:
-        document = json.loads(metadata[_KEY])
+        document = json.loads(file.metadata[_KEY])
         if document["format"] != FORMAT or _whole(document["version"]) not in _READABLE:
             raise FileError(
                 f"needed format version 1 to {VERSION}, came {document['version']!r}; quantize the model again with "
                 "this version"
             )
-        model = _from_document(document, tensors)
+        model = _from_document(document, file)
         model.program  # noqa: B018 - building the program proves it, here at the door
         return model
     except (ZeroqError, KernelError) as error:
@@ -151,18 +155,11 @@ def load_model(path: str | Path) -> IntegerModel:
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, Array]]:
     """Return the metadata and the tensors of a safetensors file. Raises FileError."""
-    from safetensors import SafetensorError, safe_open
-
-    if not os.path.isfile(path):
-        raise FileError(f"{path}: no such file; check the path")
-    try:
-        with safe_open(os.fspath(path), framework="numpy") as stream:
-            return dict(stream.metadata() or {}), {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{path}: not a readable safetensors file ({error}); is it complete?") from error
+    with open_tensors(path) as file:
+        return dict(file.metadata), {name: file.read(name) for name in file.names}
 
 
-def _from_document(document: dict[str, Any], tensors: Mapping[str, Array]) -> IntegerModel:
+def _from_document(document: dict[str, Any], file: TensorFile) -> IntegerModel:
     body = document["graph"]
     values = {
         name: Value(_text(name), _whole(channels), IntType.from_name(_text(type)))
@@ -178,9 +175,9 @@ def _from_document(document: dict[str, Any], tensors: Mapping[str, Array]) -> In
         )
         for op, inputs, output, attrs, origin in body["nodes"]
     )
-    if set(body["constants"]) != set(tensors):
+    if set(body["constants"]) != set(file.names):
         raise FileError("the constants in the header and in the body differ")
-    constants = {name: _constant(name, spec, tensors[name]) for name, spec in body["constants"].items()}
+    constants = {name: _constant(name, spec, file.read(name)) for name, spec in body["constants"].items()}
     inputs, outputs = tuple(map(_text, body["inputs"])), tuple(map(_text, body["outputs"]))
     graph = Graph("integer", inputs, outputs, nodes, values, constants, frozenset({"no-scale"}))
     verify(graph)
@@ -215,7 +212,9 @@ def _constant(name: str, spec: Mapping[str, Any], stored: Array) -> Array:
     if type.bits < 8:
         if stored.dtype != np.uint8:
             raise FileError(f"constant {name!r}: needed packed codes in uint8, came {stored.dtype}")
-        return unpack(stored.astype(np.uint8, copy=False), type, count).reshape(shape)
+        codes = unpack(stored.astype(np.uint8, copy=False), type, count)
+        codes.flags.writeable = False  # so that nobody needs a copy of his own
+        return codes.reshape(shape)
     return _stored(name, type.name, shape, stored, type.storage)
 
 

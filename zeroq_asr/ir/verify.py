@@ -89,7 +89,7 @@ def _check_types(graph: Graph, node: Node) -> None:
                 kind == needed,
                 where,
                 f"constant {name!r} of the {graph.dialect} dialect",
-                str(graph.constants[name].dtype),
+                graph.constants[name].dtype,
             )
         else:
             require(name in graph.values, where, f"a value or constant named {name!r}", "none")
@@ -98,5 +98,5 @@ def _check_types(graph: Graph, node: Node) -> None:
                 is_float == (graph.dialect == "float"),
                 where,
                 f"{name!r} of the {graph.dialect} dialect",
-                str(graph.values[name].type),
+                graph.values[name].type,
             )

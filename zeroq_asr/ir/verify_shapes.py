@@ -53,11 +53,12 @@ def check_shapes(graph: Graph, node: Node, operands: tuple[str, ...], constants:
     where = f"node {node.output!r} ({node.op})"
     channels = [graph.values[name].channels for name in operands]
     out = graph.values[node.output].channels
-    require(out >= 1, where, "at least one channel", str(out))
+    require(out >= 1, where, "at least one channel", out)
     if graph.dialect == "integer":
         for role, array in constants.items():
             needed = _CONSTANT_DTYPES[role]
-            require(array.dtype == needed, where, f"{role} as {needed}", str(array.dtype))
+            if array.dtype != needed:  # not by `require`: numpy writes a dtype slowly, and most are right
+                raise GraphError(f"{where}: needed {role} as {needed}, came {array.dtype}")
     rows = out  # one number per output channel; of a conv2d: per feature map
     if node.op == "conv2d":
         rows = _check_conv2d(node, where, channels[0], out, constants["weight"].shape)
@@ -65,9 +66,9 @@ def check_shapes(graph: Graph, node: Node, operands: tuple[str, ...], constants:
         _check_conv1d(node, where, channels[0], out, constants["weight"].shape)
     elif node.op == "argmax":
         is_index = out == 1 and graph.values[node.output].type == IntType(32, signed=True)
-        require(is_index, where, "one int32 channel", str(out))
+        require(is_index, where, "one int32 channel", out)
     else:
-        require(all(count == out for count in channels), where, f"operands of {out} channels", str(channels))
+        require(all(count == out for count in channels), where, f"operands of {out} channels", channels)
     for role, array in constants.items():
         _check_constant(node, where, role, array.shape, rows, len(operands))
     _check_particulars(graph, node, where, operands, constants)
@@ -76,18 +77,18 @@ def check_shapes(graph: Graph, node: Node, operands: tuple[str, ...], constants:
 def _check_conv1d(node: Node, where: str, channels: int, out: int, shape: tuple[int, ...]) -> None:
     groups = node.integer("groups")
     fits = len(shape) == 3 and shape[0] == out and channels % groups == 0 and out % groups == 0
-    require(fits and shape[1] == channels // groups, where, f"a weight [{out}, {channels} / {groups}, K]", str(shape))
+    require(fits and shape[1] == channels // groups, where, f"a weight [{out}, {channels} / {groups}, K]", shape)
 
 
 def _check_conv2d(node: Node, where: str, channels: int, out: int, shape: tuple[int, ...]) -> int:
     """Return the number of feature maps that come out."""
     height, groups = node.integer("height"), node.integer("groups")
-    require(channels % height == 0, where, f"channels that {height} rows divide", str(channels))
+    require(channels % height == 0, where, f"channels that {height} rows divide", channels)
     maps = channels // height
     fits = len(shape) == 4 and maps % groups == 0 and shape[0] % groups == 0 and shape[1] == maps // groups
-    require(fits, where, f"a weight [O, {maps} / {groups}, KH, KT]", str(shape))
+    require(fits, where, f"a weight [O, {maps} / {groups}, KH, KT]", shape)
     rows = output_rows(node, shape[2])
-    require(rows >= 1, where, f"a kernel that fits into {height} rows", str(shape))
+    require(rows >= 1, where, f"a kernel that fits into {height} rows", shape)
     require(out == shape[0] * rows, where, f"{shape[0]} maps of {rows} rows as output", f"{out} channels")
     return shape[0]
 
@@ -101,10 +102,10 @@ def _check_constant(node: Node, where: str, role: str, shape: tuple[int, ...], r
     if (node.op, role) in _SHAPES:
         needed = _SHAPES[node.op, role](rows, operands, node)
         fits = len(shape) == len(needed) and all(n in (size, -1) for n, size in zip(needed, shape, strict=True))
-        require(fits, where, f"{role} {_text(needed)}", str(shape))
+        require(fits, where, f"{role} {_text(needed)}", shape)
     elif role in _PER_CHANNEL:
         one_for_all = node.op in ("mean", "attention") and shape == (1,)
-        require(shape == (rows,) or one_for_all, where, f"{role} [{rows}]", str(shape))
+        require(shape == (rows,) or one_for_all, where, f"{role} [{rows}]", shape)
 
 
 def _check_particulars(
@@ -115,7 +116,7 @@ def _check_particulars(
         heads = node.integer("heads")
         require(out % heads == 0, where, "heads that divide the channels", f"{heads} heads, {out} channels")
     elif node.op == "positions":
-        require(out % 2 == 0, where, "an even number of channels", str(out))
+        require(out % 2 == 0, where, "an even number of channels", out)
     elif node.op == "lookup":
         type = graph.values[operands[0]].type
         is_code = isinstance(type, IntType) and type.bits <= 8
@@ -159,7 +160,7 @@ def _text(shape: tuple[int, ...]) -> str:
     return "[" + ", ".join("N" if size < 0 else str(size) for size in shape) + "]"
 
 
-def require(condition: bool, where: str, needed: str, came: str) -> None:
-    """Raise GraphError unless `condition` holds."""
+def require(condition: bool, where: str, needed: str, came: object) -> None:
+    """Raise GraphError unless `condition` holds; only then is `came` written."""
     if not condition:
         raise GraphError(f"{where}: needed {needed}, came {came}")
