@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import signal
 import statistics
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.errors import EvalError
+from eval.machine import peak_memory_bytes
 
 Run = Callable[[], object]
 
@@ -206,18 +206,6 @@ def _serve(pipe: Connection, contestant: Contestant, core: int | None) -> None:
         pass
     except Exception as error:  # whatever an engine may throw is told in one line
         pipe.send((False, f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"))
-
-
-def peak_memory_bytes() -> int:
-    """Return the largest resident memory of this process so far.
-
-    Linux: VmHWM, because ru_maxrss of a started process begins with that of the process that started it.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return 1024 * int(line.split()[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts bytes
 
 
 def forget_peak_memory() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from zeroq_asr.errors import FileError
@@ -17,6 +16,8 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     parent folders are made. What is not a regular file (/dev/stdout, a pipe) is written to as it is. Raises FileError
     (folder not writable, disk full, `path` is a folder); the old file survives.
     """
+    import tempfile  # and with it archives and random numbers: not for those who only read
+
     target = Path(path)
     temporary: str | None = None
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zeroq_asr.cli import add_common_flags, run
 from zeroq_asr.config import OUTPUT_DIR, THREADS, QuantizeConfig
@@ -41,13 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: argparse.Namespace) -> int:
+    from eval.machine import peak_memory_bytes
     from zeroq_asr.files import write_atomically
+    from zeroq_asr.runtime.memory import keep_large_arrays_apart
     from zeroq_asr.runtime.transcriber import open_transcriber
 
+    keep_large_arrays_apart()
     model = open_transcriber(arguments.model or find_default_model(), arguments.backend, arguments.threads)
     if not arguments.quiet:
         print(f"model: {model.name} ({model.bits}, {model.backend})", file=sys.stderr)
     results: list[dict[str, object]] = []
+    longest = 0.0
     for name in arguments.files:
         try:
             (transcript,) = model.transcribe([name])
@@ -55,13 +59,25 @@ def _main(arguments: argparse.Namespace) -> int:
             print(f"error: {error}", file=sys.stderr)
             continue
         print(f"{name}\t{transcript.text}", flush=True)
+        longest = max(longest, transcript.seconds)
         results.append(
             {"file": name, "text": transcript.text, "seconds": transcript.seconds, "tokens": list(transcript.tokens)}
         )
+    memory = {"peak": peak_memory_bytes(), **model.memory_bytes(longest)} if results else {}
+    if memory and not arguments.quiet:
+        print(describe_memory(memory), file=sys.stderr)
     if arguments.json:
-        document = {"model": model.name, "bits": model.bits, "backend": model.backend, "results": results}
+        about = {"model": model.name, "bits": model.bits, "backend": model.backend}
+        document = {**about, "memory": memory, "results": results}
         write_atomically(arguments.json, (json.dumps(document, indent=2) + "\n").encode())
     return 0 if len(results) == len(arguments.files) else 2
+
+
+def describe_memory(memory: Mapping[str, int]) -> str:
+    """Return what was in use on one line: the process, and what its backend counts of it, in MB of 10^6 bytes."""
+    parts = {"model": "weights and tables", "utterance": "the longest file while it ran"}
+    counted = [f"{memory[key] / 1e6:.1f} MB {text}" for key, text in parts.items() if key in memory]
+    return f"memory: {memory['peak'] / 1e6:.1f} MB at most" + (f", of it {', '.join(counted)}" if counted else "")
 
 
 def find_default_model() -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,11 @@ def test_prints_path_tab_text(model: str, tmp_path: Path, capsys: pytest.Capture
     assert [row["file"] for row in document["results"]] == names
     assert document["results"][0]["seconds"] == pytest.approx(0.6)
     assert document["bits"] == "W8A8"
-    assert printed.err == f"model: model (W8A8, {BACKEND})\n"
+    first, second = printed.err.splitlines()
+    assert first == f"model: model (W8A8, {BACKEND})"
+    assert re.fullmatch(r"memory: \d+\.\d MB at most(, of it .* weights and tables, .* longest file .*)?", second)
+    assert set(document["memory"]) == ({"peak", "model", "utterance"} if BACKEND == "native" else {"peak"})
+    assert all(count > 0 for count in document["memory"].values())
 
 
 def test_a_bad_file_does_not_stop_the_others(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
 MAX_LEVEL = 1e4
 """Largest sample; full scale is 1. Beyond it the file holds something else than sound."""
 _FRAMES_AT_ONCE = 1 << 20
+_PLAIN_WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
 def read_audio(path: str | Path, sample_rate_hz: int) -> npt.NDArray[np.float32]:
@@ -28,8 +30,6 @@ def read_audio(path: str | Path, sample_rate_hz: int) -> npt.NDArray[np.float32]
     is converted by soxr's HQ filter, the one NeMo uses through librosa.
     Raises FileError: missing, a folder, not a sound file, cut short, empty, too long, NaN or infinite samples.
     """
-    import soundfile
-
     where = str(path)[:300]
     if not Path(path).is_file():
         reason = (
@@ -38,14 +38,7 @@ def read_audio(path: str | Path, sample_rate_hz: int) -> npt.NDArray[np.float32]
             else "needed a sound file, found a folder or a device"
         )
         raise FileError(f"{where}: {reason}")
-    try:
-        with soundfile.SoundFile(path) as sound:
-            mono, rate = _mono(sound, where), sound.samplerate
-    except (OSError, RuntimeError, ValueError, TypeError) as error:  # soundfile's own errors are RuntimeErrors
-        reason = " ".join(str(error).split())[-120:]
-        raise FileError(
-            f"{where}: needed a sound file (WAV, FLAC, OGG, MP3, ...), came something else ({reason})"
-        ) from error
+    mono, rate = _plain_wav(path) or _any_format(path, where)
     if not mono.size:
         raise FileError(f"{where}: needed sound, came a file without samples")
     if not np.isfinite(mono).all() or float(np.abs(mono).max()) > MAX_LEVEL:
@@ -57,6 +50,40 @@ def read_audio(path: str | Path, sample_rate_hz: int) -> npt.NDArray[np.float32]
     import soxr
 
     return np.asarray(soxr.resample(mono, rate, sample_rate_hz, quality="HQ"), dtype=np.float32)
+
+
+def _plain_wav(path: str | Path) -> tuple[npt.NDArray[np.float32], int] | None:
+    """Samples float32 [N] and rate of the most usual of sound files: 16 bits, one channel, nothing but the samples.
+
+    None for all others, and where a single byte of the header is not as it has to be: libsndfile judges those. It gives
+    the same numbers for these too, but takes a tenth of a second and 3 MB to be loaded.
+    """
+    try:
+        with open(path, "rb") as stream:
+            head, size = stream.read(_PLAIN_WAV.size), os.fstat(stream.fileno()).st_size
+            rate, samples = int.from_bytes(head[24:28], "little"), size - _PLAIN_WAV.size
+            if samples < 2 or samples % 2 or samples > 2 * MAX_SECONDS * rate or not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+                return None
+            format = (16, 1, 1, rate, 2 * rate, 2, 16)
+            if head != _PLAIN_WAV.pack(b"RIFF", size - 8, b"WAVE", b"fmt ", *format, b"data", samples):
+                return None
+            codes = np.fromfile(stream, "<i2")
+    except (OSError, ValueError, struct.error):
+        return None
+    return (codes.astype(np.float32) / np.float32(32768), rate) if 2 * codes.size == samples else None
+
+
+def _any_format(path: str | Path, where: str) -> tuple[npt.NDArray[np.float32], int]:
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as sound:
+            return _mono(sound, where), sound.samplerate
+    except (OSError, RuntimeError, ValueError, TypeError) as error:  # soundfile's own errors are RuntimeErrors
+        reason = " ".join(str(error).split())[-120:]
+        raise FileError(
+            f"{where}: needed a sound file (WAV, FLAC, OGG, MP3, ...), came something else ({reason})"
+        ) from error
 
 
 def _mono(sound: Any, where: str) -> npt.NDArray[np.float32]:

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from int_kernels import IntType, compile_program
+from int_kernels import Executable, IntType, Program, compile_program
+from int_kernels.native_executable import NativeExecutable
 from zeroq_asr.artifact import IntegerModel
 
 Backend = Literal["native", "reference"]
@@ -28,9 +29,29 @@ class IntegerExecutor:
     """
 
     def __init__(self, model: IntegerModel, backend: Backend = "native", threads: int = 1) -> None:
-        self.model = model
-        self._threads = threads
-        self.executable = compile_program(model.program, backend=backend)
+        self._take(compile_program(model.program, backend=backend), model.input_scale, threads)
+
+    @classmethod
+    def spending(cls, program: Program, input_scale: float, threads: int = 1) -> IntegerExecutor:
+        """Return the native executor of a program that is used up by it (see `NativeExecutable`).
+
+        Where nothing else holds the program's weights, they are in memory once, in the kernels' order.
+        """
+        executor = cls.__new__(cls)
+        executor._take(NativeExecutable(program, spend=True), input_scale, threads)
+        return executor
+
+    def _take(self, executable: Executable, input_scale: float, threads: int) -> None:
+        self.executable, self._input_scale, self._threads = executable, input_scale, threads
+
+    def memory_bytes(self, frames: int) -> dict[str, int]:
+        """Bytes of the `model` (weights and tables as the kernels read them) and of an `utterance` of so many frames.
+
+        Of the native executor alone; the reference counts nothing.
+        """
+        if not isinstance(self.executable, NativeExecutable):
+            return {}
+        return {"model": self.executable.constant_bytes, "utterance": self.executable.memory_bytes(frames)}
 
     def run(self, features: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.int32]]:
         """features: float32 [n_mels, T_i] each -> logits int32 [V + 1, T'_i] each, on one integer grid."""
@@ -43,7 +64,7 @@ class IntegerExecutor:
     def _run(
         self, features: Sequence[npt.NDArray[np.float32]]
     ) -> list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
-        type = self.model.graph.values[self.model.graph.inputs[0]].type
-        assert isinstance(type, IntType)
-        codes = [quantize_input(x, self.model.input_scale, type) for x in features]
+        program = self.executable.program
+        type = program.spec(program.input).type
+        codes = [quantize_input(x, self._input_scale, type) for x in features]
         return [(logits, tokens) for logits, tokens in self.executable.run(codes, threads=self._threads)]

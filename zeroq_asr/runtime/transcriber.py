@@ -97,6 +97,14 @@ class Transcriber:
             for row, length in zip(ids, seconds, strict=True)
         ]
 
+    def memory_bytes(self, seconds: float) -> dict[str, int]:
+        """Bytes of the `model` and of an `utterance` of so many seconds, where the backend counts them."""
+        from zeroq_asr.runtime.integer_executor import IntegerExecutor
+
+        if not isinstance(self.source, IntegerExecutor):
+            return {}
+        return self.source.memory_bytes(self.frontend.frames(round(seconds * self.frontend.sample_rate_hz)))
+
     def _wave(self, item: str | Path | Audio) -> Audio:
         if isinstance(item, np.ndarray):
             if item.ndim != 1 or item.dtype != np.float32:
@@ -168,8 +176,19 @@ def open_transcriber(reference: str, backend: Backend = "native", threads: int =
 
 def open_integer(path: str | Path, backend: Backend = "native", threads: int = THREADS) -> Transcriber:
     """Return the transcriber of a quantized file. Without torch, unless backend is "float". Raises FileError."""
+    name, size = Path(path).name, Path(path).stat().st_size
     model = load_model(path)
-    return integer_transcriber(model, Path(path).name, Path(path).stat().st_size, backend, threads)
+    if backend != "native":
+        return integer_transcriber(model, name, size, backend, threads)
+    from zeroq_asr.runtime.integer_executor import IntegerExecutor
+    from zeroq_asr.runtime.memory import give_back_freed
+
+    bits, frontend, vocabulary = bits_of(model), model.frontend, model.vocabulary
+    program, input_scale = model.program, model.input_scale
+    del model  # nothing but the program holds the weights now, and the executor uses it up
+    source = IntegerExecutor.spending(program, input_scale, threads)
+    give_back_freed()
+    return Transcriber(name, bits, backend, size, frontend, vocabulary, source)
 
 
 def integer_transcriber(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 from zeroq_asr.errors import FileError
+from zeroq_asr.runtime import audio
 from zeroq_asr.runtime.audio import read_audio
 
 
@@ -26,10 +28,10 @@ def tone(rate: int, seconds: float = 0.5, hz: float = 440.0) -> np.ndarray:
 def test_formats_rates_and_channels(tmp_path: Path, ending: str, subtype: str, rate: int, channels: int) -> None:
     path = tmp_path / f"tone.{ending}"
     soundfile.write(path, np.stack([tone(rate)] * channels, axis=1), rate, subtype=subtype)
-    audio = read_audio(path, 16000)
-    assert audio.dtype == np.float32 and audio.ndim == 1 and abs(audio.size - 8000) <= 1
+    heard = read_audio(path, 16000)
+    assert heard.dtype == np.float32 and heard.ndim == 1 and abs(heard.size - 8000) <= 1
     middle = slice(1000, 7000)
-    assert np.abs(audio[middle] - tone(16000)[:8000][middle]).max() < (0.1 if ending == "ogg" else 2e-3)
+    assert np.abs(heard[middle] - tone(16000)[:8000][middle]).max() < (0.1 if ending == "ogg" else 2e-3)
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
@@ -41,6 +43,46 @@ def test_long_files_come_in_blocks(tmp_path: Path) -> None:
     samples = np.arange(3 << 20, dtype=np.int64).astype(np.int16)
     soundfile.write(tmp_path / "long.wav", samples, 16000, subtype="PCM_16")
     assert np.array_equal(read_audio(tmp_path / "long.wav", 16000), (samples / 32768).astype(np.float32))
+
+
+def int16_wav(codes: np.ndarray, rate: int = 16000) -> bytes:
+    """The plainest of sound files, written by hand."""
+    body = codes.astype("<i2").tobytes()
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(body), b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    return head + b"data" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_plain_wav_is_what_libsndfile_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int) -> None:
+    """Every code there is, bit for bit, without loading the library."""
+    codes = np.arange(-32768, 32768)
+    path = tmp_path / "a.wav"
+    path.write_bytes(int16_wav(codes, rate))
+    expected, _ = soundfile.read(path, dtype="float32")
+    plain = audio._plain_wav(path)
+    assert plain is not None and plain[1] == rate and plain[0].dtype == np.float32
+    assert plain[0].tobytes() == expected.tobytes()
+    with_library = tmp_path / "b.wav"  # an odd chunk in front of the samples: not plain
+    content = int16_wav(codes, rate)
+    with_library.write_bytes(content[:36] + b"LIST\4\0\0\0INFO" + content[36:])
+    assert audio._plain_wav(with_library) is None
+    assert np.array_equal(read_audio(with_library, 16000), read_audio(path, 16000))
+    if rate == 16000:
+        monkeypatch.setitem(sys.modules, "soundfile", None)  # importing it would fail
+        assert np.array_equal(read_audio(path, 16000), expected)
+
+
+def test_plain_wav_leaves_the_rest_to_libsndfile(tmp_path: Path) -> None:
+    """One byte that differs, one that is missing or too many: the library judges."""
+    good, path = int16_wav(np.arange(10)), tmp_path / "a.wav"
+    changed = [good[:i] + bytes([good[i] ^ 1]) + good[i + 1 :] for i in (*range(24), *range(28, 44))]
+    for content in (*changed, good[:-1], good[:-2], good + b"\0", good + b"\0\0", int16_wav(np.zeros(0)), b""):
+        path.write_bytes(content)
+        assert audio._plain_wav(path) is None
+    for rate in (0, 1, 1 << 31, (1 << 32) - 1):
+        path.write_bytes(good[:24] + struct.pack("<I", rate) + good[28:])
+        assert audio._plain_wav(path) is None
+    assert audio._plain_wav(tmp_path) is None
 
 
 def wav(samples: np.ndarray, rate: int = 16000, channels: int = 1, data_bytes: int | None = None) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 
 from zeroq_asr.errors import ConfigError, FileError
 from zeroq_asr.ir.frontend_spec import FrontendSpec
-from zeroq_asr.runtime.frontend import analysis_window, log_mel, mel_filters
+from zeroq_asr.runtime.frontend import _filter_taps, analysis_window, log_mel, mel_filters
 
 SPEC = FrontendSpec()
 
@@ -47,6 +47,19 @@ def test_log_mel_is_its_formula(edge: str, power: float) -> None:
     spec = dataclasses.replace(SPEC, edge=edge, power=power, n_mels=10)
     audio = noise(1234)
     assert np.abs(log_mel(audio, spec) - naive(audio, spec)).max() < 1e-5
+
+
+@pytest.mark.parametrize("n_mels", [1, 64, 80, 400])
+def test_filters_without_their_zeros_are_the_filters(n_mels: int) -> None:
+    """Also those that lie between two bins, which 400 of them on 257 bins do."""
+    spec = dataclasses.replace(SPEC, n_mels=n_mels)
+    bins, weights, starts = _filter_taps(spec)
+    dense = np.zeros((n_mels, spec.n_fft // 2 + 1))
+    for row, start, end in zip(dense, starts, [*starts[1:], bins.size], strict=True):
+        assert end > start
+        row[bins[start:end]] = weights[start:end]
+    assert np.array_equal(dense, mel_filters(spec))
+    assert np.isfinite(log_mel(noise(16000), spec)).all()
 
 
 @pytest.mark.parametrize("samples", [320, 321, 479, 480, 16000, 16159, 16160])

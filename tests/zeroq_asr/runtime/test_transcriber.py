@@ -15,6 +15,7 @@ from toy_models import RATE, save_noise, save_toy, toy_float_model, toy_integer_
 from eval.ctc import decode
 from eval.manifest import read_manifest
 from eval.types import Utterance
+from int_kernels import available_backends
 from zeroq_asr.errors import ConfigError, FileError, ZeroqError
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.model_kind import find_model_kind
@@ -23,6 +24,7 @@ from zeroq_asr.runtime.transcriber import (
     bits_of,
     features_of,
     integer_transcriber,
+    open_integer,
     open_transcriber,
     read_utterance,
 )
@@ -47,6 +49,21 @@ def test_float_simulation_decodes_the_same_text() -> None:
     model = toy_integer_model()
     simulated = integer_transcriber(model, "toy", 1, "float", threads=1)
     assert spell(simulated, FEATURES) == spell(integer_transcriber(model, "toy", 1, "reference", threads=1), FEATURES)
+
+
+@pytest.mark.skipif("native" not in available_backends(), reason="the native backend is not built")
+@pytest.mark.parametrize("bits", [4, 8])
+def test_an_opened_file_holds_its_weights_once(tmp_path: Path, bits: int) -> None:
+    """The kernels' own order has taken their place, and the ids are those of a model that kept them."""
+    path = save_toy(tmp_path / "model", bits)
+    opened, model = open_integer(path, threads=1), toy_integer_model(bits)
+    assert isinstance(opened.source, IntegerExecutor)
+    kept = IntegerExecutor(model, "native")
+    assert all(np.array_equal(a, b) for a, b in zip(opened.source.tokens(FEATURES), kept.tokens(FEATURES), strict=True))
+    assert opened.memory_bytes(2.0)["model"] <= kept.memory_bytes(1)["model"]
+    assert opened.memory_bytes(2.0)["utterance"] == kept.memory_bytes(opened.frontend.frames(2 * RATE))["utterance"]
+    assert opened.source.executable.program.outputs == model.graph.outputs
+    assert integer_transcriber(model, "toy", 1, "reference").memory_bytes(2.0) == {}
 
 
 @pytest.mark.parametrize("bits", [4, 6, 8])
