@@ -117,7 +117,8 @@ class NativeExecutable:
         """The weights in the order of the inner loops in use, one step after the other, each at a line of the cache."""
         layout = self._layout.program
         sizes = [self._library.zq_packed_bytes(layout, self._kernels, index) for index in range(layout.steps_count)]
-        packed = np.empty(sum(-(-size // 64) * 64 for size in sizes) + 63, np.uint8)
+        lines = sum(-(-size // 64) for size in sizes)
+        packed = np.empty(64 * lines + 63 if lines else 0, np.uint8)
         place = packed.ctypes.data + -packed.ctypes.data % 64
         for index, (size, step) in enumerate(zip(sizes, self.program.steps, strict=True)):
             if size:
