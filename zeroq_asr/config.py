@@ -86,11 +86,12 @@ ANALYTIC = "analytic"
 DETERMINISTIC = ("real", ANALYTIC)
 """Calibrations that no seed changes."""
 RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile", "mse", "kl")
-METHODS = ("equalization", "clipping", "squant", "bias-correction")
-"""What may be done against the errors of weights, without data of its own; any of them go together."""
+METHODS = ("equalization", "clipping", "gptq", "squant", "bias-correction")
+"""What may be done against the errors of weights, without data of its own; any of them go together. What gptq rounds,
+squant leaves alone."""
 DEFAULT_METHODS = ("clipping", "bias-correction")
 CORRECTION_UTTERANCES = 32
-"""Bias correction looks at this many utterances of the calibration data, rounded up to whole batches."""
+"""Bias correction and gptq look at this many utterances of the calibration data, rounded up to whole batches."""
 
 
 @dataclass(frozen=True)

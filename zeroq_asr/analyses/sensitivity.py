@@ -18,7 +18,7 @@ from zeroq_asr.analyses.divergence import Mel, Posteriors, log_posteriors
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.ir.types import Graph
 from zeroq_asr.quant.qparams import QuantParams
-from zeroq_asr.quant.weights import quantize_conv
+from zeroq_asr.quant.weights import RoundedWeights, quantize_conv
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,17 @@ def find_layers(graph: Graph, qparams: Mapping[str, QuantParams]) -> tuple[Layer
     return tuple(layers)
 
 
-def round_weights(graph: Graph, qparams: Mapping[str, QuantParams], config: QuantizeConfig) -> dict[str, Any]:
-    """What the integer weights of every convolution stand for, float32, by the constant's name."""
-    rounded = {}
+def round_weights(
+    graph: Graph,
+    qparams: Mapping[str, QuantParams],
+    config: QuantizeConfig,
+    rounded: Mapping[str, RoundedWeights] | None = None,
+) -> dict[str, Any]:
+    """What the integer weights of every convolution stand for, float32, by the constant's name.
+
+    rounded: weights of convolutions, by the values they make, that are rounded already (`round_by_moments`).
+    """
+    result = {}
     for node in graph.nodes:
         if node.op in CONVOLUTIONS:
             weight = graph.constants[node.inputs[1]].astype(np.float32)
@@ -60,10 +68,12 @@ def round_weights(graph: Graph, qparams: Mapping[str, QuantParams], config: Quan
             scale = qparams[node.inputs[0]].scale
             per_tensor = config.granularity == "per-tensor"
             bits = config.bits_of(node.output)
-            conv = quantize_conv(node.output, weight, bias, scale, bits, per_tensor, config.methods)
+            conv = quantize_conv(
+                node.output, weight, bias, scale, bits, per_tensor, config.methods, (rounded or {}).get(node.output)
+            )
             along = conv.weight_scale.reshape(-1, *(1,) * (weight.ndim - 1))
-            rounded[node.inputs[1]] = (conv.weight * along).astype(np.float32)
-    return rounded
+            result[node.inputs[1]] = (conv.weight * along).astype(np.float32)
+    return result
 
 
 class Sensitivity:

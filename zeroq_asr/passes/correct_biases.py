@@ -30,6 +30,7 @@ from zeroq_asr.ir.types import Array, Graph, Node
 from zeroq_asr.ir.verify import verify
 from zeroq_asr.passes.rebuild import folded_constant, rebuild
 from zeroq_asr.quant.qparams import QuantParams
+from zeroq_asr.quant.weights import RoundedWeights
 
 ESTABLISHES = "biases-corrected"
 
@@ -37,19 +38,24 @@ Reals = npt.NDArray[np.float64]
 
 
 def correct_biases(
-    graph: Graph, qparams: Mapping[str, QuantParams], config: QuantizeConfig, means: Mapping[str, Reals]
+    graph: Graph,
+    qparams: Mapping[str, QuantParams],
+    config: QuantizeConfig,
+    means: Mapping[str, Reals],
+    rounded: Mapping[str, RoundedWeights] | None = None,
 ) -> Graph:
     """Return `graph` with other biases; a convolution without one gets one. All names of values stay.
 
     means: E[x], float64 [C] by name, of everything that a convolution reads (`measure_means`, `analytic_means`).
+    rounded: weights of convolutions, by the values they make, that are rounded already (`round_by_moments`).
     Raises GraphError (not finite).
     """
     layers = _layers(graph)
-    rounded = round_weights(graph, qparams, config)
+    weights = round_weights(graph, qparams, config, rounded)
     constants: dict[str, Array] = dict(graph.constants)
     corrected: dict[str, Node] = {}
     for node in layers:
-        lost = graph.constants[node.inputs[1]].astype(np.float64) - rounded[node.inputs[1]]
+        lost = graph.constants[node.inputs[1]].astype(np.float64) - weights[node.inputs[1]]
         corrected[node.output] = _shifted(node, _shift(node, lost, means[node.inputs[0]]), constants)
     nodes = [corrected.get(node.output, node) for node in graph.nodes]
     result = rebuild(graph, nodes, constants, ESTABLISHES)

@@ -30,15 +30,24 @@ from zeroq_asr.passes.lowering.convolutions import TOKENS, lower_accumulator, lo
 from zeroq_asr.passes.lowering.state import Lowering
 from zeroq_asr.passes.lowering.sums import emit_sum, lower_add, lower_add_bias, lower_product, lower_relu
 from zeroq_asr.quant.qparams import QuantParams
+from zeroq_asr.quant.weights import RoundedWeights
 
 
-def lower_to_integer(graph: Graph, qparams: Mapping[str, QuantParams], config: QuantizeConfig) -> Graph:
-    """Return the integer graph with outputs (logits, tokens). Raises GraphError, QuantizationError."""
+def lower_to_integer(
+    graph: Graph,
+    qparams: Mapping[str, QuantParams],
+    config: QuantizeConfig,
+    rounded: Mapping[str, RoundedWeights] | None = None,
+) -> Graph:
+    """Return the integer graph with outputs (logits, tokens). Raises GraphError, QuantizationError.
+
+    rounded: weights of convolutions, by the values they make, that are taken as they are (`round_by_moments`).
+    """
     if NO_BATCH_NORM not in graph.facts:
         raise GraphError("lower_to_integer: needed a graph without BatchNorms; run fold_batchnorm first")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise GraphError(f"lower_to_integer: needed one input and one output, came {graph.inputs} and {graph.outputs}")
-    state = Lowering(graph, find_roles(graph, config.nonlinear), qparams, config)
+    state = Lowering(graph, find_roles(graph, config.nonlinear), qparams, config, rounded or {})
     (source,) = graph.inputs
     state.values[source] = Value(source, state.channels(source), state.code(source).type)
     if not graph.nodes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from zeroq_asr.passes.correct_biases import correct_biases, measure_means
 from zeroq_asr.passes.equalize import equalize
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.passes.prepare import prepare
+from zeroq_asr.passes.round_by_moments import round_by_moments
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.ranges import RangeTable
 
@@ -55,11 +56,13 @@ class Quantized:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of a model's values: ranges; means where they are asked for; a batch to measure the SQNR on."""
+    """What is known of a model's values: ranges, and a batch to measure the SQNR on; means and the first batches where
+    they are asked for."""
 
     table: RangeTable
     means: Mapping[str, npt.NDArray[np.float64]]
     probe: Batch
+    first: Sequence[Batch] = ()
 
 
 def quantize_model(
@@ -91,8 +94,9 @@ def quantize_model(
         known = _from_data(executor, batches, source, config, ranges)
     qparams = assign_qparams(folded, known.table, config)
     correcting = "bias-correction" in config.methods
-    corrected = correct_biases(folded, qparams, config, known.means) if correcting else folded
-    graph = lower_to_integer(corrected, qparams, config)
+    rounded = round_by_moments(folded, qparams, config, known.first, device) if known.first else {}
+    corrected = correct_biases(folded, qparams, config, known.means, rounded) if correcting else folded
+    graph = lower_to_integer(corrected, qparams, config, rounded)
     if floats := find_floats(graph):
         raise QuantizationError(f"the lowered graph still holds real numbers: {', '.join(floats)}")
     facts = {
@@ -114,10 +118,11 @@ def _from_data(
     executor: FloatExecutor, batches: Iterable[Batch], source: str, config: QuantizeConfig, ranges: RangeTable | None
 ) -> _Known:
     correcting = "bias-correction" in config.methods
-    first, stream = front(iter(batches), CORRECTION_UTTERANCES if correcting else 1)
+    rounding = "gptq" in config.methods
+    first, stream = front(iter(batches), CORRECTION_UTTERANCES if correcting or rounding else 1)
     table = ranges if ranges is not None else calibrate(executor, stream, config, source)
     means = measure_means(executor.graph, first, str(executor.device)) if correcting else {}
-    return _Known(table, means, first[0][:_SQNR_UTTERANCES])
+    return _Known(table, means, first[0][:_SQNR_UTTERANCES], first if rounding else ())
 
 
 def _from_parameters(model: FloatModel, folded: Graph, config: QuantizeConfig) -> _Known:

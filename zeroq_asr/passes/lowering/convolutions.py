@@ -17,7 +17,7 @@ from zeroq_asr.errors import GraphError, QuantizationError
 from zeroq_asr.ir.types import Array, Attribute, Node, Value
 from zeroq_asr.passes.lowering.state import Lowering, Operand, clip_of
 from zeroq_asr.quant.fit_dyadic import fit_dyadic
-from zeroq_asr.quant.weights import quantize_conv
+from zeroq_asr.quant.weights import RoundedWeights, quantize_conv
 
 TOKENS = "tokens"
 
@@ -96,12 +96,15 @@ def _quantized(state: Lowering, node: Node) -> _Integers:
     """Return the integers of a convolution. Raises QuantizationError where its accumulator could leave int32."""
     code = state.code(node.inputs[0])
     weight = state.graph.constants[node.inputs[1]].astype(np.float32)
+    rounded = state.rounded.get(node.output)
     if code.channel_factors is not None:
-        weight = _scaled_columns(weight, code.channel_factors, node.integer("groups"))
+        groups = node.integer("groups")
+        weight = _scaled_columns(weight, code.channel_factors, groups)
+        rounded = _scaled_rows(rounded, code.channel_factors) if rounded and weight.shape[1] == 1 else None
     bias = state.graph.constants[node.inputs[2]].astype(np.float32) if len(node.inputs) > 2 else None
     per_tensor = state.config.granularity == "per-tensor"
     bits = state.config.bits_of(node.output)
-    conv = quantize_conv(node.output, weight, bias, code.scale, bits, per_tensor, state.config.methods)
+    conv = quantize_conv(node.output, weight, bias, code.scale, bits, per_tensor, state.config.methods, rounded)
     sums = conv.weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
     shifted = conv.bias.astype(np.int64) - code.offset * sums
     lo, hi = accumulator_bounds(conv.weight, shifted, code.type)
@@ -123,3 +126,8 @@ def _scaled_columns(
     columns = factors.reshape(groups, weight.shape[1])
     rows = columns.repeat(len(weight) // groups, axis=0)
     return (weight * rows.reshape(*rows.shape, *(1,) * (weight.ndim - 2))).astype(np.float32)
+
+
+def _scaled_rows(rounded: RoundedWeights, factors: npt.NDArray[np.float64]) -> RoundedWeights:
+    """The same for weights of a depthwise convolution that are rounded already: the factor goes into their scale."""
+    return RoundedWeights(rounded.codes, rounded.scale * factors.repeat(len(rounded.scale) // len(factors)))

@@ -14,6 +14,7 @@ from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Attribute, Graph, Node, Value
 from zeroq_asr.quant.qparams import QuantParams
+from zeroq_asr.quant.weights import RoundedWeights
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Operand:
 
 @dataclass
 class Lowering:
-    """What is given (the float graph, the role and the code of its values) and what has been made of it so far."""
+    """What is given (the float graph, the role and the code of its values, weights that are rounded already) and what
+    has been made of it so far."""
 
     graph: Graph
     roles: Mapping[str, Role]
     qparams: Mapping[str, QuantParams]
     config: QuantizeConfig
+    rounded: Mapping[str, RoundedWeights] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
