@@ -17,6 +17,7 @@ from int_kernels.peak import measure_peak
 from zeroq_asr.artifact import IntegerModel, load_model
 from zeroq_asr.engines import Mel, load_inputs, one_by_one
 from zeroq_asr.runtime.integer_executor import IntegerExecutor, quantize_input
+from zeroq_asr.runtime.memory import give_back_freed
 
 StepTimes = list[tuple[str, int]]
 """(the value a step makes, nanoseconds) of every step."""
@@ -30,19 +31,23 @@ def kernels_in_use() -> str:
 def open_native(path: str, inputs: str, kernels: str, threads: int) -> Opened:
     """Return the run of a quantized file; quantizing the input is part of it. Imports no torch.
 
-    Chooses `kernels` for the whole process. Facts: bytes of the weights as they lie in memory (`weights`, one byte each
-    for 2 to 8 bits, `packed` in the order of the inner loops beside it) and of a worker's values (`arena`).
+    Weights are in memory once, as in `transcribe`. Chooses `kernels` for the whole process. Facts, in bytes:
+    `model` (weights and tables as the kernels read them), `packed` (the part that is in an order of theirs) and
+    `values` (what a worker needs for the longest input).
     """
     os.environ["ZEROQ_KERNELS"] = kernels
     model = load_model(path)
-    executor = IntegerExecutor(model, threads=threads)
+    program, input_scale = model.program, model.input_scale
+    del model
+    executor = IntegerExecutor.spending(program, input_scale, threads)
+    give_back_freed()
     features = [list(mel) for mel in load_inputs(inputs)]
     executable = executor.executable
     assert isinstance(executable, NativeExecutable)
     facts = {
-        "weights": sum(array.nbytes for array in model.graph.constants.values()),
+        "model": executable.constant_bytes,
         "packed": executable.packed_bytes,
-        "arena": executable.memory_bytes(max(x.shape[1] for rows in features for x in rows)),
+        "values": executable.memory_bytes(max(x.shape[1] for rows in features for x in rows)),
     }
     return Opened(one_by_one(executor.run, features), facts)
 

@@ -31,7 +31,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "file MB": lambda row: f"{row['file_mb']:.1f}",
 }
 _OF_BATCHES, _OF_SPEECH = {"ms each"}, {"p50 ms", "p95 ms", "RTF"}
-_MEMORY = ("weights_mb", "packed_mb", "arena_mb")
+_MEMORY = ("model_mb", "packed_mb", "values_mb")
 
 
 def latency_table(rows: Sequence[Row], utterances: int = 1, is_speech: bool = False) -> str:
@@ -82,9 +82,14 @@ def memory_table(rows: Sequence[Row]) -> str:
     ours = {row["engine"]: row for row in rows if all(name in row for name in _MEMORY)}
     if not ours:
         return ""
-    headings = ("memory of", "bits", "file MB", "weights MB", "packed MB", "values MB")
+    headings = ("memory of", "bits", "file MB", "model MB", "packed MB", "values MB", "RSS - file MB")
     cells = [
-        (name, str(row["bits"]), f"{row['file_mb']:.1f}", *(f"{row[key]:.1f}" for key in _MEMORY))
+        (
+            name,
+            str(row["bits"]),
+            *(f"{row[key]:.1f}" for key in ("file_mb", *_MEMORY)),
+            f"{row['rss_mb'] - row['file_mb']:.1f}",
+        )
         for name, row in ours.items()
     ]
     return "\n".join(align([headings, *cells], left={0})) + "\n"

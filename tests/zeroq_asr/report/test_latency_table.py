@@ -27,8 +27,8 @@ def test_columns_follow_what_was_run() -> None:
 
 
 def test_memory_is_told_once_for_each_of_our_engines() -> None:
-    memory = {"weights_mb": 2.0, "packed_mb": 3.0, "arena_mb": 0.5, "bits": 4}
+    memory = {"model_mb": 2.0, "packed_mb": 3.0, "values_mb": 0.5, "bits": 4, "rss_mb": 41.0}
     rows = [row("zeroq-c", threads, 1.0, **memory) for threads in (1, 2)]
     assert memory_table([row("torch", 1, 1.0)]) == ""
     lines = memory_table([*rows, row("torch", 1, 1.0)]).splitlines()
-    assert len(lines) == 2 and lines[1].split() == ["zeroq-c", "4", "1.0", "2.0", "3.0", "0.5"]
+    assert len(lines) == 2 and lines[1].split() == ["zeroq-c", "4", "1.0", "2.0", "3.0", "0.5", "40.0"]
