@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from int_kernels._door import require_threads
 from int_kernels.errors import KernelError
+from int_kernels.native_known import FRAMES_AT_ONCE, MAX_BYTES, Known, KnownStruct, find_length_steps, known_bytes
 from int_kernels.native_layout import OPS as OPS
 from int_kernels.native_layout import Layout, ProgramStruct
 from int_kernels.program import Program
@@ -45,7 +46,13 @@ class _Kernels(Structure):
 
 
 class _State(Structure):
-    _fields_ = [("program", c_void_p), ("data", c_void_p), ("frames", c_void_p), ("pitch", c_void_p)]
+    _fields_ = [
+        ("program", c_void_p),
+        ("known", c_void_p),
+        ("data", POINTER(c_void_p)),
+        ("frames", POINTER(c_int32)),
+        ("pitch", POINTER(c_int32)),
+    ]
 
 
 def library_path() -> Path | None:
@@ -73,12 +80,14 @@ def load_library(path: Path) -> ctypes.CDLL:
     library.zq_run_many.argtypes = [
         POINTER(ProgramStruct),
         POINTER(_Kernels),
+        POINTER(KnownStruct),
         POINTER(_Utterance),
         c_int32,
         c_int32,
     ]
     library.zq_prepare.argtypes = [
         POINTER(ProgramStruct),
+        POINTER(KnownStruct),
         c_int32,
         c_void_p,
         POINTER(c_void_p),
@@ -112,6 +121,8 @@ class NativeExecutable:
         if self._library.zq_check(self._layout.program, faulty):
             raise KernelError(f"backend 'native', step {faulty.value}: {FAILURES[1]}")
         self._packed = self._pack(spend)
+        self._length_steps = find_length_steps(program)
+        self._known: Known | None = None
 
     def _pack(self, spend: bool) -> NDArray[np.uint8]:
         """The weights in the order of the inner loops in use, one step after the other, each at a line of the cache."""
@@ -162,7 +173,9 @@ class NativeExecutable:
             utterance.outputs = (c_void_p * len(outputs))(*(y.ctypes.data for y in outputs))
             utterance.frames = x.shape[1]
         layout = self._layout.program
-        status = self._library.zq_run_many(layout, self._kernels, utterances, len(checked), threads)
+        known = self._know(max((x.shape[1] for x in checked), default=0))
+        struct = known.struct if known else None
+        status = self._library.zq_run_many(layout, self._kernels, struct, utterances, len(checked), threads)
         if status:
             raise KernelError(f"backend 'native': {FAILURES[status]}")
         return results
@@ -173,20 +186,58 @@ class NativeExecutable:
         clock: nanoseconds now; `time.thread_time_ns` leaves other programs out.
         """
         x = self.program.check_input(x)
-        frames, layout, state = x.shape[1], self._layout.program, _State()
-        outputs = self._empty_outputs(frames)
-        pointers = (c_void_p * len(outputs))(*(y.ctypes.data for y in outputs))
-        arena = np.zeros(self.memory_bytes(frames), np.uint8)
-        scratch = arena.ctypes.data + self._library.zq_values_bytes(layout, frames)
-        status = self._library.zq_prepare(layout, frames, x.ctypes.data, pointers, arena.ctypes.data, state)
-        if status:
-            raise KernelError(f"backend 'native': {FAILURES[status]}")
-        times = []
+        times: list[tuple[str, str, int]] = []
+        known = self._know(x.shape[1])
+        state, scratch, _hold = self._prepare(x, known)
         for index, step in enumerate(self.program.steps):
             units, start = self._library.zq_units(state, index), clock()
             self._library.zq_run_units(self._kernels, state, index, 0, units, scratch)
             times.append((step.y, type(step).__name__, clock() - start))
         return times
+
+    def _prepare(self, x: NDArray[Any], known: Known | None) -> tuple[_State, int, object]:
+        """An utterance laid out to be run step by step, the address of a worker's scratch, and what must stay alive."""
+        frames, layout, state = x.shape[1], self._layout.program, _State()
+        outputs = self._empty_outputs(frames)
+        pointers = (c_void_p * len(outputs))(*(y.ctypes.data for y in outputs))
+        arena = np.zeros(self.memory_bytes(frames), np.uint8)
+        scratch = arena.ctypes.data + self._library.zq_values_bytes(layout, frames)
+        struct = known.struct if known else None
+        status = self._library.zq_prepare(layout, struct, frames, x.ctypes.data, pointers, arena.ctypes.data, state)
+        if status:
+            raise KernelError(f"backend 'native': {FAILURES[status]}")
+        return state, scratch, (x, known, outputs, pointers, arena)
+
+    def _know(self, frames: int) -> Known | None:
+        """What depends on the length alone, for at least `frames`; None where that is nothing, or too much."""
+        known = self._known
+        if not self._length_steps or frames == 0 or (known and known.frames >= frames):
+            return known
+        enough = min(-(-frames // FRAMES_AT_ONCE) * FRAMES_AT_ONCE, self.program.longest_input)
+        for length in (enough, frames):
+            if known_bytes(self.program, self._length_steps, length) <= MAX_BYTES:
+                self._known = self._compute_known(length)
+                return self._known
+        return None
+
+    def _compute_known(self, frames: int) -> Known:
+        spec = self.program.spec(self.program.input)
+        state, scratch, _hold = self._prepare(np.zeros((spec.channels, frames), spec.type.storage), None)
+        numbers = {value.name: index for index, value in enumerate(self.program.values)}
+        results = {}
+        for index in self._length_steps:
+            name = self.program.steps[index].y
+            self._library.zq_run_units(self._kernels, state, index, 0, self._library.zq_units(state, index), scratch)
+            results[name] = self._copy(state, numbers[name], name)
+        return Known(self.program, results, frames)
+
+    def _copy(self, state: _State, number: int, name: str) -> NDArray[Any]:
+        """A value [C, T] out of the arena."""
+        spec = self.program.spec(name)
+        frames, pitch = state.frames[number], state.pitch[number]
+        size = spec.channels * pitch * spec.type.storage.itemsize
+        rows = np.frombuffer((ctypes.c_char * size).from_address(state.data[number]), spec.type.storage)
+        return rows.reshape(spec.channels, pitch)[:, :frames].copy()
 
     def _empty_outputs(self, frames: int) -> tuple[NDArray[Any], ...]:
         specs = [self.program.spec(name) for name in self.program.outputs]

@@ -129,12 +129,25 @@ static char *align_pointer(void *pointer)
     return (char *)pointer + (-(uintptr_t)pointer & 63);
 }
 
-zq_status zq_prepare(const zq_program *program, int32_t T, const void *input, void *const *outputs, void *arena,
-                     zq_state *state)
+/* Position 0 is in the middle of 2 * frames - 1 columns, of many as of few. */
+static void place_known(zq_state *state, const zq_known *known)
+{
+    for (int32_t v = 0; v < state->program->values_count; v++) {
+        const zq_value *value = &state->program->values[v];
+        if (!known->data[v]) continue;
+        const int32_t skipped = (frames_of(value, known->frames) - state->frames[v]) / 2;
+        state->data[v] = (char *)known->data[v] + (size_t)skipped * zq_size(value->storage);
+        state->pitch[v] = known->pitch[v];
+    }
+}
+
+zq_status zq_prepare(const zq_program *program, const zq_known *known, int32_t T, const void *input,
+                     void *const *outputs, void *arena, zq_state *state)
 {
     char *free_bytes = align_pointer(arena);
     if (!is_length_possible(program, T)) return ZQ_BAD_LENGTH;
     state->program = program;
+    state->known = known;
     state->data = (void **)free_bytes;
     state->frames = (int32_t *)(state->data + program->values_count);
     state->pitch = state->frames + program->values_count;
@@ -150,6 +163,7 @@ zq_status zq_prepare(const zq_program *program, int32_t T, const void *input, vo
             if (program->values[v].place == slot) state->data[v] = free_bytes;
         free_bytes += slot_bytes(program, slot, T);
     }
+    if (known) place_known(state, known);
     return ZQ_OK;
 }
 
@@ -158,6 +172,7 @@ int32_t zq_units(const zq_state *state, int32_t index)
     const zq_step *step = &state->program->steps[index];
     const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
     const int32_t channels = state->program->values[step->y].channels;
+    if (state->known && state->known->data[step->y]) return 0;
     switch (loop_of(state->program, step)) {
     case ZQ_LOOP_DENSE:
         return tiles * step->groups * zq_rows_out(step) * zq_ceil_div(zq_maps_out(state->program, step), ZQ_CHUNK);
@@ -176,15 +191,21 @@ void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t inde
     kernels->run[loop_of(state->program, step)](state, step, first, last, align_pointer(scratch));
 }
 
-zq_status zq_run(const zq_program *program, const zq_kernels *kernels, int32_t T, const void *input,
-                 void *const *outputs, void *arena, uint64_t arena_bytes)
+zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
+                       const void *input, void *const *outputs, void *arena, uint64_t arena_bytes)
 {
     zq_state state;
     const uint64_t values = zq_values_bytes(program, T);
     if (!values) return ZQ_BAD_LENGTH;
     if (arena_bytes < values + zq_scratch_bytes(program, kernels, T)) return ZQ_SMALL_ARENA;
-    zq_status status = zq_prepare(program, T, input, outputs, arena, &state);
+    zq_status status = zq_prepare(program, known, T, input, outputs, arena, &state);
     for (int32_t step = 0; status == ZQ_OK && step < program->steps_count; step++)
         zq_run_units(kernels, &state, step, 0, zq_units(&state, step), (char *)arena + values);
     return status;
+}
+
+zq_status zq_run(const zq_program *program, const zq_kernels *kernels, int32_t T, const void *input,
+                 void *const *outputs, void *arena, uint64_t arena_bytes)
+{
+    return zq_run_known(program, kernels, NULL, T, input, outputs, arena, arena_bytes);
 }

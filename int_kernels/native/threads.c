@@ -24,6 +24,7 @@ typedef struct {
 typedef struct {
     const zq_program *program;
     const zq_kernels *kernels;
+    const zq_known *known;
     const zq_utterance *utterances;
     int32_t count;
     int32_t workers;
@@ -94,37 +95,45 @@ static void run_whole_utterances(zq_pool *pool, void *memory, uint64_t bytes)
     int32_t taken;
     while ((taken = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED)) < pool->count) {
         const zq_utterance *u = &pool->utterances[taken];
-        zq_status status = zq_run(pool->program, pool->kernels, u->frames, u->input, u->outputs, memory, bytes);
+        zq_status status = zq_run_known(pool->program, pool->kernels, pool->known, u->frames, u->input, u->outputs,
+                                        memory, bytes);
         if (status != ZQ_OK) fail(pool, status);
     }
 }
 
 /* ---- shared steps -------------------------------------------------------------------------------------------- */
 
-/* Make the step that comes after the present one ready and let everybody see it. Only who has done the last unit of
- * the present one is here; nobody else changes anything meanwhile. */
+/* Go on to the next step that has units. False where there is none. */
+static int find_next_step(zq_pool *pool)
+{
+    do {
+        if (++pool->step == pool->program->steps_count) {
+            pool->step = 0;
+            pool->utterance++;
+        }
+        if (pool->utterance == pool->count) return 0;
+        if (pool->step == 0) {
+            const zq_utterance *u = &pool->utterances[pool->utterance];
+            zq_prepare(pool->program, pool->known, u->frames, u->input, u->outputs, pool->values, &pool->state);
+        }
+    } while (zq_units(&pool->state, pool->step) == 0);
+    return 1;
+}
+
+/* Deal the units of the step that comes after the present one, and let everybody see it. Only who has done the last
+ * unit of the present one is here; nobody else changes anything meanwhile. */
 static void open_next_step(zq_pool *pool)
 {
-    uint32_t turn = __atomic_load_n(&pool->turn, __ATOMIC_RELAXED) + 1;
-    if (++pool->step == pool->program->steps_count) {
-        pool->step = 0;
-        if (++pool->utterance == pool->count) turn = 0;
-    }
-    if (turn && pool->step == 0) {
-        const zq_utterance *u = &pool->utterances[pool->utterance];
-        zq_prepare(pool->program, u->frames, u->input, u->outputs, pool->values, &pool->state);
-    }
-    if (turn) {
-        const int64_t units = zq_units(&pool->state, pool->step);
-        __atomic_store_n(&pool->left, (int32_t)units, __ATOMIC_RELAXED);
-        for (int32_t w = 0; w < pool->workers; w++) {
-            const uint64_t first = (uint64_t)(units * w / pool->workers);
-            const int64_t end = units * (w + 1) / pool->workers;
-            zq_range *range = &pool->ranges[w];
-            __atomic_store_n(&range->turn_and_next, 0, __ATOMIC_RELAXED);
-            __atomic_store_n(&range->end, (int32_t)end, __ATOMIC_RELEASE);
-            __atomic_store_n(&range->turn_and_next, (uint64_t)turn << 32 | first, __ATOMIC_RELEASE);
-        }
+    const uint32_t turn = find_next_step(pool) ? __atomic_load_n(&pool->turn, __ATOMIC_RELAXED) + 1 : 0;
+    const int64_t units = turn ? zq_units(&pool->state, pool->step) : 0;
+    __atomic_store_n(&pool->left, (int32_t)units, __ATOMIC_RELAXED);
+    for (int32_t w = 0; turn && w < pool->workers; w++) {
+        const uint64_t first = (uint64_t)(units * w / pool->workers);
+        const int64_t end = units * (w + 1) / pool->workers;
+        zq_range *range = &pool->ranges[w];
+        __atomic_store_n(&range->turn_and_next, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&range->end, (int32_t)end, __ATOMIC_RELEASE);
+        __atomic_store_n(&range->turn_and_next, (uint64_t)turn << 32 | first, __ATOMIC_RELEASE);
     }
     __atomic_store_n(&pool->turn, turn, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST) > 0) {
@@ -221,10 +230,10 @@ static void run_workers(zq_pool *pool)
     free(ids);
 }
 
-zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, const zq_utterance *utterances,
-                      int32_t count, int32_t threads)
+zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, const zq_known *known,
+                      const zq_utterance *utterances, int32_t count, int32_t threads)
 {
-    zq_pool pool = {.program = program, .kernels = kernels, .utterances = utterances, .count = count};
+    zq_pool pool = {.program = program, .kernels = kernels, .known = known, .utterances = utterances, .count = count};
     for (int32_t u = 0; u < count; u++)
         if (!zq_values_bytes(program, utterances[u].frames)) return ZQ_BAD_LENGTH;
     if (count < 1) return ZQ_OK;

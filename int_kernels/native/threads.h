@@ -12,8 +12,8 @@ typedef struct {
 
 /* Run every utterance; up to `threads` workers. With at least as many utterances as workers each worker takes
  * whole utterances, else all workers share the steps of one utterance after the other. The bytes are the same in
- * any case. */
-zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, const zq_utterance *utterances,
-                      int32_t count, int32_t threads);
+ * any case. known: of at least as many frames as the longest utterance, or NULL. */
+zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, const zq_known *known,
+                      const zq_utterance *utterances, int32_t count, int32_t threads);
 
 #endif

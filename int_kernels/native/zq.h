@@ -79,9 +79,18 @@ typedef struct {
     int32_t values_count, steps_count, slots_count, outputs_count;
 } zq_program;
 
+/* Values that depend on nothing but the length of the input (relative positions, what is made of them), computed for
+ * one length: those of a shorter one are in the middle of them. Steps that make them are skipped. */
+typedef struct {
+    void **data;    /* [values_count]; NULL: not known */
+    int32_t *pitch; /* [values_count] */
+    int32_t frames; /* of the input */
+} zq_known;
+
 /* One utterance while it runs: where each value lies, how long it is, how far apart its rows are. */
 typedef struct {
     const zq_program *program;
+    const zq_known *known; /* or NULL */
     void **data;     /* [values_count] */
     int32_t *frames; /* [values_count] */
     int32_t *pitch;  /* [values_count] numbers from one row to the next */
@@ -104,11 +113,11 @@ void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step,
 uint64_t zq_values_bytes(const zq_program *program, int32_t T);
 uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, int32_t T);
 
-/* Lay the values of an utterance into `arena` (at least zq_values_bytes). */
-zq_status zq_prepare(const zq_program *program, int32_t T, const void *input, void *const *outputs, void *arena,
-                     zq_state *state);
+/* Lay the values of an utterance into `arena` (at least zq_values_bytes). known: of at least T frames, or NULL. */
+zq_status zq_prepare(const zq_program *program, const zq_known *known, int32_t T, const void *input,
+                     void *const *outputs, void *arena, zq_state *state);
 
-/* A step is cut into units that may run in any order, on any worker, each once. */
+/* A step is cut into units that may run in any order, on any worker, each once; none, where y is known. */
 int32_t zq_units(const zq_state *state, int32_t step);
 void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t step, int32_t first, int32_t last,
                   void *scratch);
@@ -116,5 +125,7 @@ void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t step
 /* The whole program on one utterance, on the caller's thread. arena: zq_values_bytes + zq_scratch_bytes. */
 zq_status zq_run(const zq_program *program, const zq_kernels *kernels, int32_t T, const void *input,
                  void *const *outputs, void *arena, uint64_t arena_bytes);
+zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
+                       const void *input, void *const *outputs, void *arena, uint64_t arena_bytes);
 
 #endif
