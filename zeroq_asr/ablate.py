@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from zeroq_asr.cli import add_common_flags, progress, run
+from zeroq_asr.cli import add_common_flags, add_quantize_flags, chosen_config, progress, run
 from zeroq_asr.config import ABLATION_BITS, ABLATION_SEEDS, PRESET, PRESETS, THREADS, GenerateConfig, QuantizeConfig
 from zeroq_asr.errors import ConfigError
 
@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--bits", type=int, nargs="+", default=list(ABLATION_BITS), metavar="N", help="weight bits (default: 8 6)"
     )
     parser.add_argument("--act-bits", type=int, default=QuantizeConfig.act_bits, metavar="N", help="activation bits")
+    add_quantize_flags(parser)
     parser.add_argument("--preset", choices=PRESETS, default=PRESET, help="what is changed (default: %(default)s)")
     parser.add_argument("--batches", type=int, metavar="N", help="batches of each variant (default: the preset's)")
     parser.add_argument(
@@ -48,7 +49,8 @@ def _main(arguments: argparse.Namespace) -> int:
     generate = GenerateConfig.of_preset(arguments.preset)
     if arguments.batches is not None:
         generate = replace(generate, batches=arguments.batches)
-    configs = tuple(QuantizeConfig(bits=bits, act_bits=arguments.act_bits) for bits in dict.fromkeys(arguments.bits))
+    usual = chosen_config(arguments, QuantizeConfig(act_bits=arguments.act_bits))
+    configs = tuple(replace(usual, bits=bits) for bits in dict.fromkeys(arguments.bits))
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.files import write_atomically
     from zeroq_asr.pipeline.ablation import Ablation, AblationPlan, ablation_sheet, standard_variants

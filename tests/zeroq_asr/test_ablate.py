@@ -47,6 +47,6 @@ def test_the_command_prints_a_markdown_table(
     assert real["range_error"] == 0 and real["loss"] is None
     assert preset["loss"] < start["loss"]
     assert preset["range_error"] != start["range_error"]
-    analytic = rows["no synthesis: ranges from parameters alone"]
+    analytic = rows["no data: ranges and means from parameters"]
     assert analytic["seeds"] == 1 and analytic["loss"] is None and analytic["range_error"] > 0
     assert rows["random, U[-3, 3]"]["range_error"] > real["range_error"]

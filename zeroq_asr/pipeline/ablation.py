@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from eval.compare import compare
 from eval.wer import score
-from zeroq_asr.analyses.divergence import log_posteriors, measure_divergence
-from zeroq_asr.artifact import IntegerModel
-from zeroq_asr.calibrate.analytic import analytic_ranges
-from zeroq_asr.calibrate.run import calibrate
-from zeroq_asr.config import GENERATE_THREADS, SEED, GenerateConfig, QuantizeConfig
-from zeroq_asr.passes.assign_qparams import assign_qparams
-from zeroq_asr.passes.lower_to_integer import lower_to_integer
-from zeroq_asr.passes.prepare import prepare
+from zeroq_asr.analyses.divergence import measure_divergence
+from zeroq_asr.config import ANALYTIC, DETERMINISTIC, GENERATE_THREADS, SEED, GenerateConfig, QuantizeConfig
 from zeroq_asr.pipeline.calibration import random_batches
-from zeroq_asr.pipeline.evaluate import TestSet, split_into_blocks
-from zeroq_asr.pipeline.quantize import Batch
-from zeroq_asr.quant.qparams import QuantParams
+from zeroq_asr.pipeline.evaluate import TestSet
+from zeroq_asr.pipeline.feature_shelf import FeatureShelf
+from zeroq_asr.pipeline.quantize import Batch, Quantized, quantize_model
 from zeroq_asr.quant.ranges import RangeTable
 from zeroq_asr.report.sheet import Sheet
-from zeroq_asr.runtime.transcriber import (
-    Features,
-    Transcriber,
-    features_of,
-    float_transcriber,
-    integer_transcriber,
-    read_utterance,
-)
+from zeroq_asr.runtime.transcriber import float_transcriber, integer_transcriber
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
@@ -61,7 +48,8 @@ class Variant:
 
 @dataclass(frozen=True)
 class AblationPlan:
-    """What is compared: `variants` of `generate`, each with every seed and every configuration of `configs`."""
+    """What is compared: `variants` of `generate`, each with every seed and every configuration of `configs`, which
+    differ in the bits of weights only."""
 
     generate: GenerateConfig
     variants: tuple[Variant, ...]
@@ -97,37 +85,37 @@ def standard_variants(config: GenerateConfig) -> tuple[Variant, ...]:
         Variant("real speech", "real"),
         Variant(f"preset {config.preset}"),
         *(variant for variant in changed if replace(config, **variant.changes) != config),
-        Variant("no synthesis: ranges from parameters alone", "analytic"),
+        Variant("no data: ranges and means from parameters", ANALYTIC),
         Variant("random, U[-3, 3]", "random"),
     )
 
 
 class Ablation:
-    """Measures the variants of a plan on one float model. real: the speech that ranges are compared with."""
+    """Measures the variants of a plan on one float model. real: the speech that ranges are compared with.
+
+    Features are kept as far as `FeatureShelf` does.
+    """
 
     def __init__(self, model: FloatModel, plan: AblationPlan, real: TestSet, test_set: TestSet) -> None:
-        from zeroq_asr.runtime.float_executor import FloatExecutor
-
-        self._model, self._plan, self._set = model, plan, test_set
-        self._real = [mel[None] for mel in self._features(real)]
-        self._speech = self._features(test_set)
-        self._reference = self._texts(float_transcriber(model, "float", 0, plan.threads))
-        self._executor = FloatExecutor(prepare(model.graph))
-        self._ranges = calibrate(self._executor, self._real, plan.configs[0], "real").ranges
-        self._probe = self._speech[:: max(1, len(self._speech) // _PROBES)][:_PROBES]
-        self._posteriors = [log_posteriors(self._executor, mel) for mel in self._probe]
+        self._model, self._plan, self._real, self._set = model, plan, real, test_set
+        self._shelf = FeatureShelf()
+        self._references = [utterance.text for utterance in test_set.utterances]
+        self._float = self._shelf.transcribe(float_transcriber(model, "float", 0, plan.threads), test_set)
+        every = self._shelf.stream(test_set, model.frontend)
+        self._probe = list(islice(every, 0, None, max(1, len(self._references) // _PROBES)))[:_PROBES]
+        self._speech = self._quantize(Variant("real speech", "real"), 0)[0][0].table
 
     @property
     def float_wer(self) -> float:
         """Word error rate of the float model, in percent."""
-        return score([u.text for u in self._set.utterances], self._reference, SEED).wer
+        return score(self._references, self._float, SEED).wer
 
     def count_steps(self) -> int:
         """How often `run` will tell of a step."""
         return sum(len(self._seeds(variant)) for variant in self._plan.variants)
 
     def run(self, on_step: OnStep) -> list[Row]:
-        """One row for each variant. Raises what synthesis, calibration and lowering raise.
+        """One row for each variant. Raises what synthesis and `quantize_model` raise.
 
         loss: sum over the BatchNorms at the end; range_error: mean |log2(alpha / alpha on real speech)| over the stored
         values, alpha the largest magnitude that is kept; tighter, looser: values with that beyond 1/2; divergence: what
@@ -145,44 +133,44 @@ class Ablation:
         return rows
 
     def _seeds(self, variant: Variant) -> tuple[int, ...]:
-        return self._plan.seeds[:1] if variant.data in ("real", "analytic") else self._plan.seeds
+        return self._plan.seeds[:1] if variant.data in DETERMINISTIC else self._plan.seeds
 
     def _measure(self, variant: Variant, seed: int) -> Row:
-        config, loss = self._plan.configs[0], None
-        if variant.data == "analytic":
-            table = analytic_ranges(self._model.graph, self._executor.graph, config)
-        else:
-            batches, loss = self._data(variant, seed)
-            table = calibrate(self._executor, batches, config, variant.data)
-        codes = assign_qparams(self._executor.graph, table, config)
-        divergence = measure_divergence(self._executor, codes, self._probe, self._posteriors)
-        row: Row = {"loss": loss, **self._compare_ranges(table), "divergence": divergence}
-        references = [utterance.text for utterance in self._set.utterances]
-        for config in self._plan.configs:  # (weight bits do not change the codes)
-            texts = self._texts(self._lowered(codes, config))
-            pair = compare(references, self._reference, texts, SEED)
+        from zeroq_asr.runtime.float_executor import FloatExecutor
+
+        made, loss = self._quantize(variant, seed)
+        divergence = measure_divergence(FloatExecutor(made[0].graph), made[0].qparams, self._probe)
+        row: Row = {"loss": loss, **self._compare_ranges(made[0].table), "divergence": divergence}
+        for config, quantized in zip(self._plan.configs, made, strict=True):
+            transcriber = integer_transcriber(quantized.model, "integer", 0, threads=self._plan.threads)
+            texts = self._shelf.transcribe(transcriber, self._set)
+            pair = compare(self._references, self._float, texts, SEED)
             bits = f"W{config.bits}A{config.act_bits}"
-            row[f"{bits} difference"] = score(references, texts, SEED).wer - self.float_wer
+            row[f"{bits} difference"] = score(self._references, texts, SEED).wer - self.float_wer
             row[f"{bits} same"] = pair.identical
         return row
 
-    def _lowered(self, codes: Mapping[str, QuantParams], config: QuantizeConfig) -> Transcriber:
-        """The integer program, ready to transcribe."""
-        folded, model = self._executor.graph, self._model
-        graph = lower_to_integer(folded, codes, config)
-        program = IntegerModel(graph, codes[folded.inputs[0]].scale, model.frontend, model.vocabulary, {})
-        return integer_transcriber(program, "integer", 0, threads=self._plan.threads)
+    def _quantize(self, variant: Variant, seed: int) -> tuple[list[Quantized], float | None]:
+        """One integer model for each configuration, as `quantize` makes it, and the loss of synthesis if there was."""
+        batches, loss = self._data(variant, seed)
+        made: list[Quantized] = []
+        for config in self._plan.configs:  # (they differ in the bits of weights only: one set of ranges does for all)
+            ranges = made[0].table if made else None
+            made.append(quantize_model(self._model, batches(), variant.data, config, ranges=ranges))
+        return made, loss
 
-    def _data(self, variant: Variant, seed: int) -> tuple[list[Batch], float | None]:
+    def _data(self, variant: Variant, seed: int) -> tuple[Callable[[], Iterable[Batch]], float | None]:
+        if variant.data == ANALYTIC:
+            return tuple, None
         if variant.data == "real":
-            return self._real, None
+            return lambda: (mel[None] for mel in self._shelf.stream(self._real, self._model.frontend)), None
         if variant.data == "random":
-            return list(random_batches(self._model.frontend.n_mels, seed)), None
-        config = replace(self._plan.generate, **variant.changes, seed=seed)
-        return make_batches(self._model, config)
+            return lambda: random_batches(self._model.frontend.n_mels, seed), None
+        made, loss = make_batches(self._model, replace(self._plan.generate, **variant.changes, seed=seed))
+        return lambda: made, loss
 
     def _compare_ranges(self, table: RangeTable) -> Row:
-        far = np.array([_bound(table, name) - np.log2(max(abs(r.lo), abs(r.hi))) for name, r in self._ranges.items()])
+        far = np.array([_bound(table, name) - _bound(self._speech, name) for name in self._speech.ranges])
         return {
             "range_error": float(np.abs(far).mean()),
             "tighter": int((far < -_FAR).sum()),
@@ -190,20 +178,8 @@ class Ablation:
             "values": int(far.size),
         }
 
-    def _features(self, test_set: TestSet) -> list[Features]:
-        spec = self._model.frontend
-        return [features_of(read_utterance(u, spec.sample_rate_hz), spec, u.audio_path) for u in test_set.utterances]
 
-    def _texts(self, transcriber: Transcriber) -> list[str]:
-        texts = [""] * len(self._speech)
-        for block in split_into_blocks(self._set.utterances):
-            found = transcriber.transcribe_features([self._speech[i] for i in block], [0.0] * len(block))
-            for i, transcript in zip(block, found, strict=True):
-                texts[i] = transcript.text
-        return texts
-
-
-def make_batches(model: FloatModel, config: GenerateConfig) -> tuple[list[npt.NDArray[np.float32]], float]:
+def make_batches(model: FloatModel, config: GenerateConfig) -> tuple[list[Batch], float]:
     """The batches that `config` gives and their mean final loss over the BatchNorms (priors left out)."""
     from synth.optimize import run
     from zeroq_asr.pipeline.generate import batch_maker, synthesis_settings

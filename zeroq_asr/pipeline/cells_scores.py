@@ -32,7 +32,7 @@ from zeroq_asr.pipeline.cells import (
     data_digest,
     library_versions,
 )
-from zeroq_asr.pipeline.evaluate import TestSet, split_into_blocks
+from zeroq_asr.pipeline.evaluate import TestSet
 from zeroq_asr.pipeline.feature_shelf import FeatureShelf
 from zeroq_asr.runtime.transcriber import Transcriber, float_transcriber, open_integer
 
@@ -166,7 +166,7 @@ class Bench:
 
     def _compute(self, program: Program, test_set: TestSet, on_step: OnStep) -> Json:
         transcriber, facts = self._opened(program, on_step)
-        return {**score_texts(test_set, self._transcribe(transcriber, test_set)), **facts}
+        return {**score_texts(test_set, self._shelf.transcribe(transcriber, test_set)), **facts}
 
     def _opened(self, program: Program, on_step: OnStep) -> tuple[Transcriber, Json]:
         """The program, ready; the last one is kept, because its next test set comes next."""
@@ -215,9 +215,7 @@ class Bench:
             return (), {}
         if program.calibration == "random":
             return random_batches(self._model.frontend.n_mels, program.seed), {"seed": program.seed}
-        real, spec = self._settings.real, self._model.frontend
-        blocks = enumerate(split_into_blocks(real.utterances))
-        return (mel[None] for number, block in blocks for mel in self._shelf.block(real, number, block, spec)), {}
+        return (mel[None] for mel in self._shelf.stream(self._settings.real, self._model.frontend)), {}
 
     def synthetic(self, seed: int, on_step: OnStep) -> SyntheticData:
         """The synthetic data of this model and seed: made once, batch by batch, resumed where a run was killed."""
@@ -237,15 +235,6 @@ class Bench:
             for _ in range(made.batches_found):
                 on_step(f"{self._model.name}: synthetic data, seed {seed}")
         return made.data
-
-    def _transcribe(self, transcriber: Transcriber, test_set: TestSet) -> list[str]:
-        texts = [""] * len(test_set.utterances)
-        for number, block in enumerate(split_into_blocks(test_set.utterances)):
-            features = self._shelf.block(test_set, number, block, transcriber.frontend)
-            lengths = [test_set.utterances[i].duration_s for i in block]
-            for i, transcript in zip(block, transcriber.transcribe_features(features, lengths), strict=True):
-                texts[i] = transcript.text
-        return texts
 
 
 def _costs(graph: Graph) -> Json:

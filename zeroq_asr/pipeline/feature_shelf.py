@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from zeroq_asr.pipeline.evaluate import TestSet
+from zeroq_asr.pipeline.evaluate import TestSet, split_into_blocks
 from zeroq_asr.runtime.transcriber import features_of, read_utterance
 
 if TYPE_CHECKING:
     from zeroq_asr.ir.frontend_spec import FrontendSpec
-    from zeroq_asr.runtime.transcriber import Features
+    from zeroq_asr.runtime.transcriber import Features, Transcriber
 
 _FEATURE_BYTES = 256 << 20
 """Features are kept up to this many bytes; what does not fit is computed anew for every program."""
@@ -37,3 +37,18 @@ class FeatureShelf:
             self._left -= size
             self._kept[key] = (test_set, features)
         return features
+
+    def transcribe(self, transcriber: Transcriber, test_set: TestSet) -> list[str]:
+        """The texts of a set, in its order; about half a minute of speech at a time. Raises FileError."""
+        texts = [""] * len(test_set.utterances)
+        for number, block in enumerate(split_into_blocks(test_set.utterances)):
+            features = self.block(test_set, number, block, transcriber.frontend)
+            lengths = [test_set.utterances[i].duration_s for i in block]
+            for i, transcript in zip(block, transcriber.transcribe_features(features, lengths), strict=True):
+                texts[i] = transcript.text
+        return texts
+
+    def stream(self, test_set: TestSet, spec: FrontendSpec) -> Iterator[Features]:
+        """The features [n_mels, T] of every utterance, shortest first. Raises FileError."""
+        for number, block in enumerate(split_into_blocks(test_set.utterances)):
+            yield from self.block(test_set, number, block, spec)
