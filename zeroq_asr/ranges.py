@@ -11,22 +11,22 @@ from pathlib import Path
 
 from zeroq_asr.cli import add_common_flags, run
 from zeroq_asr.config import (
+    ANALYTIC,
     DEVICE,
     OUTPUT_DIR,
     PRESET,
     PRESETS,
-    RANGE_METHODS,
     SEED,
     TENSORRT_VERSION,
     THREADS,
     QuantizeConfig,
 )
+from zeroq_asr.errors import ConfigError
 from zeroq_asr.quantize import synthesis_progress
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this verb."""
-    defaults = QuantizeConfig()
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.ranges", description=__doc__)
     add_common_flags(parser, "model", "data")
     parser.add_argument(
@@ -41,19 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
         default=PRESET,
         help="how synthetic data is made if it has to be (default: %(default)s)",
     )
-    parser.add_argument(
-        "--ranges",
-        choices=RANGE_METHODS,
-        default=defaults.range_method,
-        help="how clipping ranges are chosen (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--percentile",
-        type=float,
-        default=defaults.percentile,
-        metavar="P",
-        help="of |x|, for --ranges percentile (default: %(default)s)",
-    )
+    usual = QuantizeConfig()
+    add_common_flags(parser, "ranges", "percentile", ranges=usual.range_method, percentile=usual.percentile)
     parser.add_argument("--int8", action="store_true", help="also let ONNX Runtime write its int8 form (QDQ)")
     parser.add_argument(
         "--tensorrt-version",
@@ -73,6 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: argparse.Namespace) -> int:
     config = QuantizeConfig(range_method=arguments.ranges, percentile=arguments.percentile)
+    if arguments.calibration == ANALYTIC:
+        raise ConfigError(
+            "--calibration: needed synthetic, random or a manifest, came analytic; it knows only what our "
+            "integer programs store, other programs store more"
+        )
+    if not arguments.tensorrt_version.isdecimal():
+        raise ConfigError(f"--tensorrt-version: needed digits such as 8601, came {arguments.tensorrt_version!r}")
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.engines.onnx_calibration import require_onnxruntime
     from zeroq_asr.pipeline.calibration import calibration_data

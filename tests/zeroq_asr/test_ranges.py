@@ -118,3 +118,22 @@ def test_without_the_extra_nothing_is_begun(
     error = capsys.readouterr().err
     assert "pip install -e '.[peers]'" in error and len(error.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (["--calibration", "analytic"], "analytic"),
+        (["--tensorrt-version", "8.6"], "digits"),
+        (["--percentile", "3"], "--percentile"),
+        (["--calibration", "random", "--data", "x"], "--data"),
+    ],
+)
+@with_runtime
+def test_bad_flags_are_refused_in_one_line(
+    flags: list[str], word: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--model", model, *flags, "--output", str(tmp_path / "out"), "--quiet"]) == 2
+    error = capsys.readouterr().err
+    assert word in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
