@@ -22,24 +22,41 @@ static uint64_t kernel_bytes(const zq_step *step)
     return FRONT + 4 * groups_of(step);
 }
 
-/* Packed: [C_out] shifted bias, then [C_out][stride][FRONT + 4 * groups]. Kernels that are mostly zeros between the
+/* What one output channel starts from and ends with, each to be loaded into all lanes. half and shift are those of
+ * zq_rescale_high, or 0 where some channel of the step has a shift below 33. */
+typedef struct {
+    int32_t bias, multiplier, half, shift;
+} channel_numbers;
+
+static int has_high_shifts(const zq_step *step, int32_t channels)
+{
+    for (int32_t o = 0; o < channels; o++)
+        if (!step->multiplier || step->shift[o] < 33) return 0;
+    return 1;
+}
+
+/* Packed: [C_out] channel_numbers, then [C_out][stride][FRONT + 4 * groups]. Kernels that are mostly zeros between the
  * taps stay with the portable loops. */
 uint64_t zq_avx512vnni_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     const uint64_t bytes = (uint64_t)step->stride * kernel_bytes(step);
     if (bytes > 64 + 8 * (uint64_t)step->kernel) return 0;
-    return (uint64_t)program->values[step->y].channels * (4 + bytes);
+    return (uint64_t)program->values[step->y].channels * (sizeof(channel_numbers) + bytes);
 }
 
 void zq_avx512vnni_pack_depthwise(const zq_program *program, const zq_step *step, void *packed)
 {
     const int32_t channels = program->values[step->y].channels;
     const size_t size = (size_t)kernel_bytes(step), stride = (size_t)step->stride;
-    int32_t *bias = packed;
-    int8_t *kernels = (int8_t *)(bias + channels);
+    const int is_high = has_high_shifts(step, channels);
+    channel_numbers *numbers = packed;
+    int8_t *kernels = (int8_t *)(numbers + channels);
     memset(kernels, 0, (size_t)channels * stride * size);
     for (int32_t o = 0; o < channels; o++, kernels += stride * size) {
-        bias[o] = zq_shifted_bias(step, program->values[step->x[0]].storage, o, (size_t)step->kernel);
+        numbers[o].bias = zq_shifted_bias(step, program->values[step->x[0]].storage, o, (size_t)step->kernel);
+        numbers[o].multiplier = is_high ? step->multiplier[o] : 0;
+        numbers[o].half = is_high ? (int32_t)1 << (step->shift[o] - 33) : 0;
+        numbers[o].shift = is_high ? step->shift[o] - 32 : 0;
         for (int32_t k = 0; k < step->kernel; k++) {
             const size_t place = (size_t)k * (size_t)step->dilation;
             kernels[place % stride * size + FRONT + place / stride] =
@@ -57,7 +74,7 @@ static size_t phase_bytes(const zq_step *step, int32_t frames_y)
 uint64_t zq_avx512vnni_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     if (!zq_avx512vnni_depthwise_bytes(program, step)) return 0;
-    return (uint64_t)step->stride * phase_bytes(step, frames_y);
+    return 2 * (uint64_t)step->stride * phase_bytes(step, frames_y);
 }
 
 /* phases[p][i] = x[i * stride + p - padding] + flip, where outside 0 .. frames - 1 x counts as 0. */
@@ -69,6 +86,10 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
         const __m512i flips = _mm512_set1_epi8((char)flip);
         for (int32_t i = 0; i < size; i += 64) {
             const int32_t time = i - step->padding; /* of the first byte */
+            if (time >= 0 && time <= frames - 64) { /* mostly */
+                _mm512_storeu_si512(phases + i, _mm512_xor_si512(_mm512_loadu_si512(x + time), flips));
+                continue;
+            }
             const __mmask64 mask = zq_first_bytes(frames - time) & ~zq_first_bytes(-time);
             _mm512_storeu_si512(phases + i, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x + time), flips));
         }
@@ -133,28 +154,138 @@ typedef void tiles_function(const zq_state *, const zq_step *, int32_t, int32_t,
                             const uint8_t *, size_t);
 static tiles_function *const tiles_at_once[TILES] = {tiles_1, tiles_2, tiles_3, tiles_4};
 
-void zq_avx512vnni_depthwise(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
+/* The rows of one call. Two of them lie in the scratch: the next one is laid out before the present one is filtered,
+ * because what was just stored in one piece and is read across two has to reach the cache first. */
+typedef struct {
+    const zq_state *state;
+    const zq_step *step;
+    uint8_t *phases;
+    size_t length;    /* of a phase */
+    int32_t channels; /* of y that share a row */
+    int32_t last;     /* of y to work on, + 1 */
+} rows;
+
+static uint8_t *row_of(const rows *r, int32_t o)
+{
+    return r->phases + (size_t)(o / r->channels % 2) * (size_t)r->step->stride * r->length;
+}
+
+ZQ_TARGET static void lay_out_row(const rows *r, int32_t o)
+{
+    const int32_t x = r->step->x[0];
+    const uint8_t flip = r->state->program->values[x].storage == ZQ_INT8 ? 128 : 0;
+    lay_out((const uint8_t *)zq_row(r->state, x, o / r->channels), r->state->frames[x], r->step, flip, r->length,
+            row_of(r, o));
+}
+
+/* The row of output channel o, after that of o - 1; the one behind is on its way then. */
+ZQ_TARGET static const uint8_t *next_row(const rows *r, int32_t o)
+{
+    if (o + 1 < r->last && (o + 1) / r->channels != o / r->channels) lay_out_row(r, o + 1);
+    return row_of(r, o);
+}
+
+/* A pair of tiles that wait to be rescaled, and where their codes go. */
+#define EACH_ACCUMULATOR(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define DECLARE(i) __m512i acc##i, old##i = _mm512_setzero_si512();
+#define START_ACC(i) acc##i = start;
+#define KEEP(i) old##i = acc##i;
+#define GROUP                                                                                                  \
+    {                                                                                                          \
+        const __m512i w0 = zq_four_weights(kernel), w1 = zq_four_weights(kernel - 1);                          \
+        const __m512i w2 = zq_four_weights(kernel - 2), w3 = zq_four_weights(kernel - 3);                      \
+        const __m512i near = _mm512_loadu_si512(row), far = _mm512_loadu_si512(row + 64);                      \
+        zq_dot(&acc0, near, w0), zq_dot(&acc1, near, w1), zq_dot(&acc2, near, w2), zq_dot(&acc3, near, w3);    \
+        zq_dot(&acc4, far, w0), zq_dot(&acc5, far, w1), zq_dot(&acc6, far, w2), zq_dot(&acc7, far, w3);        \
+        kernel += 4, row += 4;                                                                                 \
+    }
+#define RESCALE(i) old##i = rescale_packed(numbers, old##i);
+#define GROUP_AND_RESCALE(i) GROUP RESCALE(i)
+#define STORE_PAIR                                                         \
+    {                                                                      \
+        const __m512i one[4] = {old0, old1, old2, old3};                   \
+        const __m512i two[4] = {old4, old5, old6, old7};                   \
+        zq_store_codes(step, storage, one, 1, y, left);                    \
+        zq_store_codes(step, storage, two, 1, y + 64, left - 64);          \
+    }
+
+/* zq_rescale_high by a channel's packed numbers. */
+ZQ_TARGET_INLINE __m512i rescale_packed(const channel_numbers *numbers, __m512i acc)
+{
+    const __m512i multiplier = _mm512_set1_epi32(numbers->multiplier);
+    const __m512i even = _mm512_mul_epi32(acc, multiplier);
+    const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), multiplier);
+    const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
+    return _mm512_srav_epi32(_mm512_add_epi32(high, _mm512_set1_epi32(numbers->half)),
+                             _mm512_set1_epi32(numbers->shift));
+}
+
+/* Channels first .. r->last - 1 of a stride of 1, kernels of at least 8 groups, to codes with high shifts, two tiles at
+ * a time. Each pair is rescaled while the products of the next one run: rescaling on its own would leave the
+ * multipliers idle, because the processor does not look far enough ahead to start the next pair meanwhile. */
+ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const channel_numbers *channels,
+                                   const int8_t *kernels, size_t size, int32_t pairs)
+{
+    const zq_step *step = r->step;
+    const int32_t frames = r->state->frames[step->y], storage = r->state->program->values[step->y].storage;
+    const size_t groups = (size_t)groups_of(step);
+    const channel_numbers *numbers = NULL; /* of the pair that waits */
+    char *y = NULL;
+    int32_t left = 0; /* frames from its first one on */
+    EACH_ACCUMULATOR(DECLARE)
+    for (int32_t o = first; o < r->last; o++) {
+        const uint8_t *phases = next_row(r, o);
+        for (int32_t pair = 0; pair < pairs; pair++) {
+            const int8_t *kernel = kernels + (size_t)o * size + FRONT;
+            const uint8_t *row = phases + 128 * pair;
+            const __m512i start = _mm512_set1_epi32(channels[o].bias);
+            size_t j = 0;
+            EACH_ACCUMULATOR(START_ACC)
+            if (numbers) {
+                EACH_ACCUMULATOR(GROUP_AND_RESCALE)
+                STORE_PAIR
+                j = 8;
+            }
+            for (; j < groups; j++) GROUP
+            EACH_ACCUMULATOR(KEEP)
+            numbers = channels + o;
+            y = zq_row(r->state, step->y, o) + 128 * pair;
+            left = frames - 128 * pair;
+        }
+    }
+    if (!numbers) return;
+    EACH_ACCUMULATOR(RESCALE)
+    STORE_PAIR
+}
+
+ZQ_TARGET void zq_avx512vnni_depthwise(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
+                                       void *scratch)
 {
     if (!step->packed) {
         zq_conv1d_depthwise(state, step, first, last, scratch);
         return;
     }
-    const zq_value *x = &state->program->values[step->x[0]], *y = &state->program->values[step->y];
+    const zq_value *y = &state->program->values[step->y];
     const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
-    const int32_t rows = y->channels / step->groups; /* output channels that share an input channel */
     const size_t length = phase_bytes(step, state->frames[step->y]);
     const size_t size = (size_t)kernel_bytes(step) * (size_t)step->stride;
-    const int32_t *bias = step->packed;
-    const int8_t *kernels = (const int8_t *)(bias + y->channels);
-    int32_t laid_out = -1;
+    const channel_numbers *channels = step->packed;
+    const int8_t *kernels = (const int8_t *)(channels + y->channels);
+    const rows r = {state, step, scratch, length, y->channels / step->groups, last};
+    const int is_paired = step->stride == 1 && groups_of(step) >= 8 && zq_size(y->storage) == 1 &&
+                          has_high_shifts(step, y->channels);
+    const int32_t paired = is_paired ? tiles / 2 * 2 : 0;
+    if (paired) {
+        lay_out_row(&r, first);
+        filter_pairs(&r, first, channels, kernels, size, paired / 2);
+    }
+    if (paired == tiles) return;
+    lay_out_row(&r, first);
     for (int32_t o = first; o < last; o++) {
-        if (o / rows != laid_out)
-            lay_out((const uint8_t *)zq_row(state, step->x[0], o / rows), state->frames[step->x[0]], step,
-                    x->storage == ZQ_INT8 ? 128 : 0, length, scratch);
-        laid_out = o / rows;
-        for (int32_t tile = 0; tile < tiles; tile += TILES)
-            tiles_at_once[zq_min(TILES, tiles - tile) - 1](state, step, o, tile * ZQ_TILE, bias[o],
-                                                           kernels + (size_t)o * size, scratch, length);
+        const uint8_t *phases = next_row(&r, o);
+        for (int32_t tile = paired; tile < tiles; tile += TILES)
+            tiles_at_once[zq_min(TILES, tiles - tile) - 1](state, step, o, tile * ZQ_TILE, channels[o].bias,
+                                                           kernels + (size_t)o * size, phases, length);
     }
 }
 
