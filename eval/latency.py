@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.errors import EvalError
-from eval.machine import peak_memory_bytes
+from eval.memory import peak_memory_bytes
 
 Run = Callable[[], object]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,17 +36,6 @@ def describe_machine(packages: Iterable[str] = ()) -> dict[str, Any]:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def peak_memory_bytes() -> int:
-    """Return the largest resident memory of this process so far.
-
-    Linux: VmHWM, because ru_maxrss of a started process begins with that of the process that started it.
-    """
-    hwm = _lines("/proc/self/status").get("VmHWM")
-    if hwm is not None:
-        return 1024 * int(hwm.split()[0])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts bytes
 
 
 def load() -> float:

@@ -124,18 +124,15 @@ class NativeExecutable:
         self._length_steps = find_length_steps(program)
         self._known: Known | None = None
 
-    def _pack(self, spend: bool) -> NDArray[np.uint8]:
-        """The weights in the order of the inner loops in use, one step after the other, each at a line of the cache."""
-        layout = self._layout.program
-        sizes = [self._library.zq_packed_bytes(layout, self._kernels, index) for index in range(layout.steps_count)]
-        lines = sum(-(-size // 64) for size in sizes)
-        packed = np.empty(64 * lines + 63 if lines else 0, np.uint8)
-        place = packed.ctypes.data + -packed.ctypes.data % 64
-        for index, (size, step) in enumerate(zip(sizes, self.program.steps, strict=True)):
+    def _pack(self, spend: bool) -> list[NDArray[np.uint8]]:
+        """The weights in the order of the inner loops in use, one array per step that wants one."""
+        layout, packed = self._layout.program, list[NDArray[np.uint8]]()
+        for index, step in enumerate(self.program.steps):
+            size = self._library.zq_packed_bytes(layout, self._kernels, index)
             if size:
-                self._library.zq_pack(layout, self._kernels, index, place)
-                layout.steps[index].packed = place
-                place += -(-size // 64) * 64
+                packed.append(np.empty(size, np.uint8))
+                self._library.zq_pack(layout, self._kernels, index, packed[-1].ctypes.data)
+                layout.steps[index].packed = packed[-1].ctypes.data
                 if spend and isinstance(step, Conv1d | Conv2d):
                     take_weight(step)
                     self._layout.drop_weight(index, step)
@@ -150,12 +147,12 @@ class NativeExecutable:
     @property
     def packed_bytes(self) -> int:
         """Bytes of the weights in the order of the inner loops in use."""
-        return self._packed.nbytes
+        return sum(array.nbytes for array in self._packed)
 
     @property
     def constant_bytes(self) -> int:
         """Bytes of all that the program reads and never writes: weights in the order in use, or as they are, tables."""
-        return self._packed.nbytes + self._layout.nbytes
+        return self.packed_bytes + self._layout.nbytes
 
     def memory_bytes(self, frames: int) -> int:
         """Bytes that one worker needs for an utterance of `frames`, the caller's input and outputs not counted."""

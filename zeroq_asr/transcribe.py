@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    from eval.machine import peak_memory_bytes
+    from eval.memory import peak_memory_bytes
     from zeroq_asr.files import write_atomically
     from zeroq_asr.runtime.memory import keep_large_arrays_apart
     from zeroq_asr.runtime.transcriber import open_transcriber

@@ -103,7 +103,12 @@ def require_int64(
 
 def type_range(channels: int, int_type: IntType) -> Bounds:
     """lo and hi of the type, for every channel."""
-    return np.full(channels, int_type.lo, np.int64), np.full(channels, int_type.hi, np.int64)
+    return same_range(channels, int_type.lo, int_type.hi)
+
+
+def same_range(channels: int, lo: int, hi: int) -> Bounds:
+    """One range for every channel, read-only; a single number in memory, as most of a program's ranges are such."""
+    return np.broadcast_to(np.int64(lo), channels), np.broadcast_to(np.int64(hi), channels)
 
 
 def clip_range(where: str, clip: Clip, y: ValueSpec) -> Bounds:
@@ -111,4 +116,4 @@ def clip_range(where: str, clip: Clip, y: ValueSpec) -> Bounds:
     lo, hi = clip if clip is not None else (y.type.lo, y.type.hi)
     if lo < y.type.lo or hi > y.type.hi:
         raise RangeError(f"{where} clip: needed a part of {y.type}, {y.type.lo} to {y.type.hi}; came {lo} to {hi}")
-    return np.full(y.channels, lo, np.int64), np.full(y.channels, hi, np.int64)
+    return same_range(y.channels, lo, hi)

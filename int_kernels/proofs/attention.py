@@ -18,6 +18,7 @@ from int_kernels.proofs._known import (
     require_int64,
     require_narrow,
     require_same_length,
+    same_range,
 )
 from int_kernels.steps import Attention, Positions
 
@@ -30,8 +31,7 @@ def prove_positions(step: Positions, known: Known) -> tuple[Length, Bounds]:
         raise KernelError(f"{where}: needed int8 for sinusoids; '{y.name}' is {y.type}")
     require_frames(where, step.x, known.lengths[step.x])
     known.limit_frames(step.x, step.most_frames)
-    ones = np.ones(y.channels, np.int64)
-    return known.lengths[step.x].positions, (-INT8.hi * ones, INT8.hi * ones)
+    return known.lengths[step.x].positions, same_range(y.channels, -INT8.hi, INT8.hi)
 
 
 def prove_attention(step: Attention, known: Known) -> tuple[Length, Bounds]:

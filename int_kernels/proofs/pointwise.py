@@ -17,6 +17,7 @@ from int_kernels.proofs._known import (
     require_int64,
     require_narrow,
     require_same_length,
+    same_range,
 )
 from int_kernels.steps import Activation, Lookup, Multiply, Sum
 
@@ -71,7 +72,7 @@ def prove_lookup(step: Lookup, known: Known) -> tuple[Length, Bounds]:
         raise RangeError(
             f"{where} table: needed entries within {y.type}, {y.type.lo} to {y.type.hi}; came {lo} to {hi}"
         )
-    return known.lengths[step.x], (np.full(y.channels, lo, np.int64), np.full(y.channels, hi, np.int64))
+    return known.lengths[step.x], same_range(y.channels, lo, hi)
 
 
 def prove_activation(step: Activation, known: Known) -> tuple[Length, Bounds]:

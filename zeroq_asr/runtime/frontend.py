@@ -21,7 +21,7 @@ from zeroq_asr.ir.frontend_spec import FrontendSpec
 
 DEVIATION_GUARD = 1e-5
 # Blocks that keep an utterance's working memory small and near.
-_FRAMES_AT_ONCE = 64
+_FRAMES_AT_ONCE = 32
 _SAMPLES_AT_ONCE = 1 << 14
 
 Float32 = npt.NDArray[np.float32]
@@ -47,8 +47,7 @@ def log_mel(audio: npt.NDArray[np.float32], spec: FrontendSpec) -> Float32:
         raise FileError(
             f"audio: needed finite samples, came {int((~np.isfinite(signal)).sum()):,} NaN or infinite ones"
         )
-    padded = _emphasized_and_padded(signal, spec)
-    features = _log_energies(padded, spec.frames(signal.size), spec)
+    features = _log_energies(_emphasized_and_padded(signal, spec), spec.frames(signal.size), spec)
     return _normalized(features, spec.normalize).astype(np.float32)
 
 
@@ -98,13 +97,15 @@ def _filter_taps(spec: FrontendSpec) -> tuple[npt.NDArray[np.intp], Float64, npt
 
 
 def _normalized(features: Float64, normalize: str) -> Float64:
+    """`features` itself, normalised in place."""
     if normalize == "none":
         return features
     axis = 1 if normalize == "per_feature" else None
-    centred = features - features.mean(axis=axis, keepdims=True)
+    features -= features.mean(axis=axis, keepdims=True)
     count = features.shape[1] if normalize == "per_feature" else features.size
-    deviation = np.sqrt((centred**2).sum(axis=axis, keepdims=True) / max(count - 1, 1))
-    return np.asarray(centred / (deviation + DEVIATION_GUARD), dtype=np.float64)
+    deviation = np.sqrt((features**2).sum(axis=axis, keepdims=True) / max(count - 1, 1))
+    features /= deviation + DEVIATION_GUARD
+    return features
 
 
 @lru_cache(maxsize=8)
