@@ -12,7 +12,7 @@ from nemo_files import nemo_bytes
 from small_bench import small_bench
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy import toy_graph, toy_mel
-from toy_models import save_noise
+from toy_models import save_noise, toy_float_model
 
 from zeroq_asr.analyses.code_errors import measure_codes
 from zeroq_asr.analyses.sensitivity import Sensitivity, find_layers
@@ -24,8 +24,10 @@ from zeroq_asr.ir.types import Graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.passes.prepare import prepare
+from zeroq_asr.pipeline.quantize import quantize_model
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.runtime.float_executor import FloatExecutor
+from zeroq_asr.runtime.transcriber import integer_transcriber
 
 MELS = [toy_mel(seed, 1, 80)[0] for seed in range(2)]
 
@@ -80,6 +82,22 @@ def test_errors_of_codes_agree_with_the_other_measure() -> None:
         assert 1 - error.cosine**2 <= noise * 1.01
     # codes of the input: 2 utterances of 6 x 80
     assert found["mel"].counts.sum() == 2 * 6 * 80
+
+
+def test_rounding_everything_is_what_the_integer_program_does() -> None:
+    """Methods of every kind included: the analysis takes apart the program that `quantize` writes."""
+    config = QuantizeConfig(bits=3, methods=("equalization", "clipping", "bias-correction"))
+    made = quantize_model(toy_float_model(), [toy_mel(1, 4, 200)], "noise", config)
+    found = Sensitivity(made.graph, made.qparams, config, MELS, made.corrected, made.rounded)
+    uncorrected = Sensitivity(made.graph, made.qparams, config, MELS)
+    transcriber = integer_transcriber(made.model, "toy", 0)
+    (everything, other) = (sensitivity.everything() for sensitivity in (found, uncorrected))
+    assert everything.kl != other.kl
+    for mine, theirs in zip(everything.tokens, transcriber.source.tokens(MELS), strict=True):
+        assert np.mean(mine == theirs) > 0.97
+    first = found.layers[0]
+    assert found.only(first).kl != uncorrected.only(first).kl
+    assert 0 < found.all_but(first).kl != everything.kl
 
 
 # ---- the command line ---------------------------------------------------------------------------------------------

@@ -79,17 +79,27 @@ def round_weights(
 class Sensitivity:
     """Runs the float graph with chosen layers rounded, on the same utterances, and compares with the float model.
 
-    mels: features float32 [n_mels, T]. Rounding is simulated in float; the order of sums is the only difference to the
-    integer program.
+    graph: the prepared float graph. mels: features float32 [n_mels, T]. corrected, rounded: the same graph with biases
+    for rounded weights (`correct_biases`), and weights that are rounded already (`round_by_moments`), if there are any;
+    a layer's bias is the corrected one where its weights are rounded. Rounding is simulated in float; the order of sums
+    is the only difference to the integer program.
     """
 
     def __init__(
-        self, graph: Graph, qparams: Mapping[str, QuantParams], config: QuantizeConfig, mels: Sequence[Mel]
+        self,
+        graph: Graph,
+        qparams: Mapping[str, QuantParams],
+        config: QuantizeConfig,
+        mels: Sequence[Mel],
+        corrected: Graph | None = None,
+        rounded: Mapping[str, RoundedWeights] | None = None,
     ) -> None:
         self._graph, self._qparams, self._mels = graph, dict(qparams), tuple(mels)
-        self._weights = round_weights(graph, qparams, config)
+        integer = graph if corrected is None else corrected
+        self._integer = {node.output: node for node in integer.nodes}
+        self._constants = {**integer.constants, **round_weights(integer, qparams, config, rounded)}
         self.layers = find_layers(graph, qparams)
-        self._reference = self._run({}, ())
+        self._reference = self._run((), ())
 
     def real(self) -> Answer:
         """The float model."""
@@ -97,25 +107,27 @@ class Sensitivity:
 
     def everything(self) -> Answer:
         """All weights and all stored values rounded."""
-        return self._answer(self._run(self._weights, self._qparams))
+        return self._answer(self._run(self.layers, self._qparams))
 
     def only(self, layer: Layer) -> Answer:
         """This layer's weights and what it reads rounded, the rest real."""
-        weights = {} if layer.weight is None else {layer.weight: self._weights[layer.weight]}
-        return self._answer(self._run(weights, layer.reads))
+        return self._answer(self._run((layer,), layer.reads))
 
     def all_but(self, layer: Layer) -> Answer:
         """This layer's weights and what it reads real, the rest rounded."""
-        weights = {name: array for name, array in self._weights.items() if name != layer.weight}
-        return self._answer(self._run(weights, self._qparams.keys() - set(layer.reads)))
+        others = [other for other in self.layers if other != layer]
+        return self._answer(self._run(others, self._qparams.keys() - set(layer.reads)))
 
-    def _run(self, weights: Mapping[str, Any], values: Collection[str]) -> list[Posteriors]:
+    def _run(self, layers: Collection[Layer], values: Collection[str]) -> list[Posteriors]:
         from zeroq_asr.runtime.float_executor import FloatExecutor
 
         graph = self._graph
-        if weights:
-            graph = graph.with_nodes(graph.nodes, graph.values, {**graph.constants, **weights})
-        executor = FloatExecutor(graph)
+        nodes, constants = {node.output: node for node in graph.nodes}, dict(graph.constants)
+        for layer in layers:
+            if layer.weight is not None:
+                nodes[layer.name] = self._integer[layer.name]
+                constants.update((name, self._constants[name]) for name in nodes[layer.name].inputs[1:])
+        executor = FloatExecutor(graph.with_nodes(nodes.values(), graph.values, constants))
         chosen = {name: self._qparams[name] for name in self._qparams if name in values}
         return [log_posteriors(executor, mel, chosen) for mel in self._mels]
 

@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Any
 from zeroq_asr.analyses.code_errors import CodeError, measure_codes
 from zeroq_asr.analyses.code_values import CONVOLUTIONS
 from zeroq_asr.analyses.sensitivity import Answer, Layer, Sensitivity
-from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import PROBES
-from zeroq_asr.passes.assign_qparams import assign_qparams
-from zeroq_asr.passes.lower_to_integer import lower_to_integer
-from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.pipeline.cells import CellStore, Json
 from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, Program
 from zeroq_asr.pipeline.evaluate import TestSet
 from zeroq_asr.pipeline.feature_shelf import FeatureShelf
+from zeroq_asr.pipeline.quantize import quantize_model
 from zeroq_asr.report.page import Section, page, plots
 from zeroq_asr.report.sheet import Sheet
 from zeroq_asr.report.svg_plot import Axis, Point, Series, plot
@@ -71,14 +68,11 @@ def analyze(
     bench = Bench(store, model, settings, FeatureShelf())
     batches, _ = bench.calibration_data(program, on_step)
     use_device(settings.device, settings.threads)
-    graph = prepare(model.graph)
-    executor = FloatExecutor(graph)
-    table = calibrate(executor, batches, program.config, program.calibration)
-    qparams = assign_qparams(graph, table, program.config)
+    made = quantize_model(model, batches, program.calibration, program.config, device=settings.device)
+    graph, qparams = made.graph, made.qparams
     mels = FeatureShelf().block(probes, 0, range(len(probes.utterances)), model.frontend)
-    lowered = lower_to_integer(graph, qparams, program.config)
-    codes = measure_codes(executor, lowered, qparams, mels, settings.threads)
-    sensitivity = Sensitivity(graph, qparams, program.config, mels)
+    codes = measure_codes(FloatExecutor(graph), made.model.graph, qparams, mels, settings.threads)
+    sensitivity = Sensitivity(graph, qparams, program.config, mels, made.corrected, made.rounded)
     judge = _Judge(model, probes, sensitivity.real())
     whole = {"float": judge.row(sensitivity.real()), "integer": judge.row(sensitivity.everything())}
     rows = []
@@ -88,7 +82,7 @@ def analyze(
         rows.append({"depth": depth, **_row(layer, cell, whole["integer"], codes, graph.constants)})
         on_step(f"{model.name}: {layer.name}")
     rows.sort(key=lambda row: (-row["kl_only"], row["depth"]))
-    return Analysis(model.name, program.bits, tuple(rows), whole, codes, table)
+    return Analysis(model.name, program.bits, tuple(rows), whole, codes, made.table)
 
 
 def spread(test_set: TestSet, count: int = PROBES) -> TestSet:

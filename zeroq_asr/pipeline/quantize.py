@@ -28,6 +28,7 @@ from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.passes.round_by_moments import round_by_moments
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.ranges import RangeTable
+from zeroq_asr.quant.weights import RoundedWeights
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
@@ -44,7 +45,8 @@ _NOISE_FRAMES = 500
 class Quantized:
     """The integer model, the ranges it was made with, and the SQNR of every stored value in dB.
 
-    graph: the float graph it was lowered from, its biases not yet corrected. qparams: the code of every stored value.
+    graph: the float graph it was lowered from. qparams: the code of every stored value. corrected: the graph with the
+    program's biases. rounded: weights that the data rounded, by the values that their convolutions make.
     """
 
     model: IntegerModel
@@ -52,6 +54,8 @@ class Quantized:
     sqnr: dict[str, float]
     graph: Graph
     qparams: Mapping[str, QuantParams]
+    corrected: Graph
+    rounded: Mapping[str, RoundedWeights]
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def quantize_model(
     scale = qparams[folded.inputs[0]].scale
     model = IntegerModel(graph, scale, float_model.frontend, float_model.vocabulary, facts)
     sqnr = measure_sqnr(executor, graph, qparams, known.probe)
-    return Quantized(model, known.table, sqnr, folded, qparams)
+    return Quantized(model, known.table, sqnr, folded, qparams, corrected, rounded)
 
 
 def _from_data(
@@ -126,6 +130,8 @@ def _from_data(
 
 
 def _from_parameters(model: FloatModel, folded: Graph, config: QuantizeConfig) -> _Known:
+    if "gptq" in config.methods:
+        raise QuantizationError("calibration (analytic): gptq needed data to round by, there is none; leave one away")
     shape = (_SQNR_UTTERANCES, model.frontend.n_mels, _NOISE_FRAMES)
     probe = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
     return _Known(analytic_ranges(model.graph, folded, config), analytic_means(model.graph, folded), probe)

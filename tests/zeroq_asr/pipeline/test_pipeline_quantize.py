@@ -52,6 +52,8 @@ def test_analytic_means_correct_the_biases() -> None:
 def test_no_data_is_refused_elsewhere() -> None:
     with pytest.raises(QuantizationError, match="at least one batch"):
         quantize_model(toy_float_model(), (), "random", QuantizeConfig())
+    with pytest.raises(QuantizationError, match="gptq needed data"):
+        quantize_model(toy_float_model(), (), "analytic", QuantizeConfig(methods=("gptq",)))
 
 
 @pytest.mark.parametrize("method", RANGE_METHODS)
