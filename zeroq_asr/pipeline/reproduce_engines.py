@@ -20,7 +20,7 @@ from zeroq_asr.engines.onnx_runtime import quantize_onnx
 from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.pipeline.cells import Json, code_digest
 from zeroq_asr.pipeline.cells_scores import Bench, Program, score_texts
-from zeroq_asr.pipeline.evaluate import TestSet, split_into_blocks
+from zeroq_asr.pipeline.evaluate import TestSet
 from zeroq_asr.pipeline.feature_shelf import FeatureShelf
 from zeroq_asr.pipeline.ranges import measure_ranges, save_float
 from zeroq_asr.pipeline.reproduce import OnStep, Part, Study
@@ -105,12 +105,8 @@ class EngineBench:
     def _compute(self, form: Form, test_set: TestSet, on_step: OnStep) -> Json:
         if self._open is None or self._open[0] != form:
             self._open = (form, self._transcriber(form, on_step))
-        transcriber, texts = self._open[1], [""] * len(test_set.utterances)
-        for number, block in enumerate(split_into_blocks(test_set.utterances)):
-            features = self._shelf.block(test_set, number, block, transcriber.frontend)
-            seconds = [test_set.utterances[i].duration_s for i in block]
-            for i, transcript in zip(block, transcriber.transcribe_features(features, seconds), strict=True):
-                texts[i] = transcript.text
+        transcriber = self._open[1]
+        texts = self._shelf.transcribe(transcriber, test_set)
         return {**score_texts(test_set, texts), "size_bytes": transcriber.size_bytes}
 
     def _transcriber(self, form: Form, on_step: OnStep) -> Transcriber:
