@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from eval.errors import ScoreError
 from eval.text import normalise
@@ -66,16 +67,52 @@ def compare_runs(
     first, texts = [normalise(t) for t in first], [[normalise(t) for t in run] for run in runs]
     baseline = edit_counts(references, first)
     more = np.stack([edit_counts(references, run).errors for run in texts]) - baseline.errors  # [runs, N]
-    sums = resample_sums(np.concatenate([more, baseline.reference_length[None]]).T, seed, resamples)
-    drawn = np.random.default_rng([seed, len(runs)]).integers(0, len(runs), (resamples, len(runs)))
+    return _over_runs(more, baseline.reference_length, [first] * len(runs), texts, seed, resamples)
+
+
+def compare_methods(
+    references: Sequence[str],
+    first: Sequence[Sequence[str]],
+    second: Sequence[Sequence[str]],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """difference = mean over runs of WER(second run) - WER(first run), in points: two methods with the same seeds.
+
+    Otherwise as `compare_runs`: a resample draws utterances and runs, the same for both methods. Raises ScoreError for
+    lists of different or zero length.
+    """
+    if not first or len(first) != len(second):
+        raise ScoreError(f"compare_methods: needed as many runs of both, came {len(first)} and {len(second)}")
+    if any(len(run) != len(references) for run in (*first, *second)):
+        raise ScoreError(f"compare_methods: needed {len(references)} texts from every run, came others")
+    references = [normalise(t) for t in references]
+    one, other = ([[normalise(t) for t in run] for run in runs] for runs in (first, second))
+    counts = [edit_counts(references, run) for run in one]
+    more = np.stack([edit_counts(references, run).errors - c.errors for run, c in zip(other, counts, strict=True)])
+    return _over_runs(more, counts[0].reference_length, one, other, seed, resamples)
+
+
+def _over_runs(
+    more: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    first: Sequence[Sequence[str]],
+    second: Sequence[Sequence[str]],
+    seed: int,
+    resamples: int,
+) -> Comparison:
+    """more: errors of `second` beyond those of `first`, [runs, N]. lengths: words of the references, [N]."""
+    runs = len(more)
+    sums = resample_sums(np.concatenate([more, lengths[None]]).T, seed, resamples)
+    drawn = np.random.default_rng([seed, runs]).integers(0, runs, (resamples, runs))
     mean = np.take_along_axis(sums[:, :-1], drawn, axis=1).mean(axis=1)
     low, high = interval(100.0 * mean / np.maximum(sums[:, -1], 1))
-    words = max(int(baseline.reference_length.sum()), 1)
+    same = [[x == y for x, y in zip(a, b, strict=True)] for a, b in zip(first, second, strict=True)]
     return Comparison(
-        difference=100.0 * float(more.sum()) / len(runs) / words,
+        difference=100.0 * float(more.sum()) / runs / max(int(lengths.sum()), 1),
         low=low,
         high=high,
-        identical=100.0 * float(np.mean([[x == y for x, y in zip(first, run, strict=True)] for run in texts])),
+        identical=100.0 * float(np.mean(same)),
         better=int((more.sum(axis=0) < 0).sum()),
         worse=int((more.sum(axis=0) > 0).sum()),
         resamples=resamples,

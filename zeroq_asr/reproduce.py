@@ -1,8 +1,9 @@
 """`python -m zeroq_asr.reproduce`: the paper's tables and figures on this machine, as one web page and as files.
 
 table1: WER, size and bit operations. table2: synthetic against random against real calibration data. figure2: latency
-against size. figure3: spectrograms with the text read in them. layers: which layer hurts. onnxruntime: what our ranges
-are worth to ONNX Runtime's int8 models. A killed run goes on where it stopped."""
+against size. figure3: spectrograms with the text read in them. layers: which layer hurts. pareto: bits for each layer
+against the same bits everywhere. onnxruntime: what our ranges are worth to ONNX Runtime's int8 models. A killed run
+goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from zeroq_asr.pipeline.evaluate import TestSet
     from zeroq_asr.pipeline.reproduce import OnStep, Part, Study
 
-WHAT = ("table1", "table2", "figure2", "figure3", "layers", "onnxruntime")
+WHAT = ("table1", "table2", "figure2", "figure3", "layers", "pareto", "onnxruntime")
 PUBLISHED = ("stt_en_quartznet15x5", "stt_en_jasper10x5dr", "stt_en_conformer_ctc_large")
 """NGC names of the paper's models, in --librispeech's default."""
 
@@ -109,6 +110,7 @@ def _parts() -> dict[str, Callable[[Study, OnStep], Part]]:
     from zeroq_asr.pipeline.reproduce import layers, table1, table2
     from zeroq_asr.pipeline.reproduce_engines import onnxruntime
     from zeroq_asr.pipeline.reproduce_figures import figure2, figure3
+    from zeroq_asr.pipeline.reproduce_pareto import pareto
 
     return {
         "table1": table1,
@@ -116,6 +118,7 @@ def _parts() -> dict[str, Callable[[Study, OnStep], Part]]:
         "figure2": figure2,
         "figure3": figure3,
         "layers": layers,
+        "pareto": pareto,
         "onnxruntime": onnxruntime,
     }
 
@@ -135,9 +138,11 @@ def _count_steps(study: Study, wanted: Sequence[str]) -> int:
     from zeroq_asr.pipeline.reproduce import count_layers, count_table1, count_table2
     from zeroq_asr.pipeline.reproduce_engines import count_onnxruntime
     from zeroq_asr.pipeline.reproduce_paper import PAPER_ROWS
+    from zeroq_asr.pipeline.reproduce_pareto import count_pareto
 
     steps = len(study.sizes) * study.rounds if "figure2" in wanted else 0
     steps += count_layers(study) if "layers" in wanted else 0
+    steps += count_pareto(study, "table1" in wanted or "table2" in wanted) if "pareto" in wanted else 0
     steps += count_onnxruntime(study, "table2" not in wanted) if "onnxruntime" in wanted else 0
     if "table2" in wanted:
         return steps + count_table2(study) + (len({row.size for row in PAPER_ROWS}) if "table1" in wanted else 0)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from eval.compare import compare, compare_runs
+from eval.compare import compare, compare_methods, compare_runs
 from eval.errors import ScoreError
 from eval.wer import score
 
@@ -99,3 +99,21 @@ def test_runs_of_other_lengths_are_refused() -> None:
         compare_runs(REFERENCES, REFERENCES, [WORSE, WORSE[:3]])
     with pytest.raises(ScoreError, match="at least one run"):
         compare_runs(REFERENCES, REFERENCES, [])
+
+
+def test_two_methods_are_compared_seed_by_seed() -> None:
+    references = ["a b c d", "e f g h"] * 20
+    good, bad = list(references), ["a b c x", "e f g h"] * 20
+    worse = compare_methods(references, [good, bad], [bad, bad])
+    assert worse.difference == pytest.approx(100 * 20 / 160 / 2)  # one of two runs loses a word in eight
+    assert worse.low >= 0 and worse.identical == 75.0 and (worse.better, worse.worse) == (0, 20)
+    assert compare_methods(references, [bad], [good]).high < 0
+    same = compare_methods(references, [good, bad], [good, bad])
+    assert (same.difference, same.low, same.high, same.identical) == (0.0, 0.0, 0.0, 100.0)
+    assert compare_methods(references, [good] * 2, [good, bad]) == compare_runs(references, good, [good, bad])
+
+
+@pytest.mark.parametrize(("first", "second"), [([], []), ([["a"]], [["a"], ["a"]]), ([["a"]], [["a", "b"]])])
+def test_methods_with_other_numbers_of_runs_are_refused(first: list[list[str]], second: list[list[str]]) -> None:
+    with pytest.raises(ScoreError, match="compare_methods"):
+        compare_methods(["a"], first, second)

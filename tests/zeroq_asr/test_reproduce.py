@@ -31,8 +31,13 @@ def small() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figure 2 without a race, full sizes without their weights."""
-    from zeroq_asr.pipeline import reproduce_figures
+    """Figure 2 without a race, full sizes without their weights, few kinds of mixed models."""
+    from zeroq_asr.pipeline import reproduce_figures, reproduce_pareto
+
+    kind = reproduce_pareto._Kind
+    small = {"PARETO_BITS": (4,), "_WHOLE": 4, "_UNIFORM": (kind(4),), "_MIXED": (kind(4, "bytes"),)}
+    for name, value in small.items():
+        monkeypatch.setattr(reproduce_pareto, name, value)
 
     def timings(study: object, size: str, on_step: object) -> dict[str, object]:
         rows = [
@@ -107,11 +112,15 @@ def test_librispeech_goes_the_same_way(model: str, tmp_path: Path, capsys: pytes
     for heading in ("Table 1", "Table 2", "Figure 2", "Figure 3", "Which layer hurts", "QuartzNet-15x5", "dev-clean"):
         assert heading in printed and heading in page
     assert "a &lt;cpu&gt;" in page and "a <cpu>" not in page
-    assert page.count("<svg") == 7 and page.count("data:image/png;base64,") == 3
+    assert page.count("<svg") == 12 and page.count("data:image/png;base64,") == 3
     assert not re.search(r'(?:src|href)="(?!data:)', page)
     assert {path.name for path in out.iterdir()} == {
         *(f"{n}.{e}" for n in ("table1", "table1-paper", "table2", "table2-details") for e in ("md", "csv", "json")),
-        *(f"{n}.{e}" for n in ("figure2", "figure3", "layers", "values") for e in ("md", "csv", "json")),
+        *(
+            f"{n}.{e}"
+            for n in ("figure2", "figure3", "layers", "values", "pareto", "pareto-pairs")
+            for e in ("md", "csv", "json")
+        ),
         *(f"onnxruntime.{e}" for e in ("md", "csv", "json") if "onnxruntime" in installed_peers()),
         "figure2.svg",
         "figure3.png",

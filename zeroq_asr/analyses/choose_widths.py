@@ -11,19 +11,29 @@ Solved to optimality by HiGHS through `scipy.optimize.milp`; the budgets are the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ctypes
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroq_asr.errors import QuantizationError
 
+if TYPE_CHECKING:
+    from scipy.optimize import LinearConstraint
+
 _SCALE = 1e6
 """The largest loss after scaling: HiGHS stops at an absolute gap of 1e-6, which scipy does not let us change."""
 _TOLERANCE = 1e-6
-"""What HiGHS takes for zero in a constraint, which is in units of its largest cost here."""
+"""What HiGHS takes for a whole number: a share of the largest cost may be missing in a sum."""
 _ROUNDS = 20
+_WHOLE = 1 << 24
+"""Largest whole number given to HiGHS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +76,43 @@ def _solve(losses: npt.NDArray[np.float64], limits: Sequence[Limit], allowed: Se
     one_each = np.kron(np.eye(layers), np.ones(widths))
     constraints = [LinearConstraint(one_each, 1, 1)]
     for limit, most in zip(limits, allowed, strict=True):
-        unit = max(1, int(limit.costs.max()))
-        constraints.append(LinearConstraint(limit.costs.reshape(1, -1) / unit, -np.inf, most / unit))
-    answer = milp(
-        (losses * (_SCALE / largest if largest > 0 else 1.0)).ravel(),
-        integrality=np.ones(losses.size),
-        bounds=Bounds(0, 1),
-        constraints=constraints,
-        options={"mip_rel_gap": 0.0},
-    )
+        constraints.append(_constraint(limit.costs, most))
+    with _silence():
+        answer = milp(
+            (losses * (_SCALE / largest if largest > 0 else 1.0)).ravel(),
+            integrality=np.ones(losses.size),
+            bounds=Bounds(0, 1),
+            constraints=constraints,
+            options={"mip_rel_gap": 0.0},
+        )
     if answer.x is None:
         raise QuantizationError(f"choice of bits: no choice stays within the budget ({answer.message})")
     return tuple(int(column) for column in answer.x.reshape(layers, widths).argmax(axis=1))
+
+
+def _constraint(costs: npt.NDArray[np.int64], most: int) -> LinearConstraint:
+    """costs x <= most in small whole numbers: fewer sums come close to the limit. In shares of the largest, if not."""
+    from scipy.optimize import LinearConstraint
+
+    largest = max(1, int(costs.max()))
+    unit = max(1, int(np.gcd.reduce(costs, axis=None)))
+    if largest // unit > _WHOLE:
+        unit = largest
+    return LinearConstraint(costs.reshape(1, -1) / unit, -np.inf, most / unit)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing reaches the standard output inside, from C either: HiGHS leaves a line of debugging there."""
+    libc = ctypes.CDLL(None)
+    sys.stdout.flush()
+    libc.fflush(None)
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        libc.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

@@ -22,7 +22,9 @@ from zeroq_asr.analyses.sensitivity import round_weights
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.passes.correct_biases import correct_biases
+from zeroq_asr.passes.round_by_moments import round_by_moments
 from zeroq_asr.quant.qparams import QuantParams
+from zeroq_asr.quant.weights import RoundedWeights
 
 Batch = npt.NDArray[np.float32]
 Reals = npt.NDArray[np.float64]
@@ -32,7 +34,8 @@ class WeightWidths:
     """Runs a prepared float graph with some layers' weights rounded, each to its own width.
 
     config: its methods and granularity are used, its bits are not. probes: what the divergence is measured on, each
-    float32 [B, n_mels, T] without padding. means: of what layers read, for bias correction (`measure_means`).
+    float32 [B, n_mels, T] without padding. means: of what layers read, for bias correction (`measure_means`). data:
+    batches that gptq looks at.
     """
 
     def __init__(
@@ -42,10 +45,11 @@ class WeightWidths:
         config: QuantizeConfig,
         probes: Sequence[Batch],
         means: Mapping[str, Reals],
+        data: Sequence[Batch] = (),
         device: str = "cpu",
     ) -> None:
         self._graph, self._qparams, self._config, self._device = graph, qparams, config, device
-        self._probes, self._means = tuple(probes), means
+        self._probes, self._means, self._data = tuple(probes), means, tuple(data)
         self._rounded: dict[int, tuple[Graph, Mapping[str, Any]]] = {}
         self.layers = tuple(node.output for node in graph.nodes if node.op in CONVOLUTIONS)
         self._reference = self._run(graph)
@@ -79,10 +83,14 @@ class WeightWidths:
         """The graph with the biases for `width` bits everywhere, and what its rounded weights stand for."""
         if width not in self._rounded:
             config = replace(self._config, bits=width, layer_bits=())
-            graph = self._graph
+            graph, qparams = self._graph, self._qparams
+            rounded: Mapping[str, RoundedWeights] = {}
+            if "gptq" in config.methods:
+                rounded = round_by_moments(graph, qparams, config, self._data, self._device)
+            weights = round_weights(graph, qparams, config, rounded)
             if "bias-correction" in config.methods:
-                graph = correct_biases(graph, self._qparams, config, self._means)
-            self._rounded[width] = (graph, round_weights(graph, self._qparams, config))
+                graph = correct_biases(graph, qparams, config, self._means, rounded)
+            self._rounded[width] = (graph, weights)
         return self._rounded[width]
 
     def _node(self, graph: Graph, layer: str) -> Node:

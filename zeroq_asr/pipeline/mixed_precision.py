@@ -95,7 +95,7 @@ class Probe:
         graph = self.base.graph
         means = measure_means(graph, self.first, device) if "bias-correction" in config.methods else {}
         probes, _ = front(iter(self.first), WIDTH_PROBES)
-        self._widths = WeightWidths(graph, self.base.qparams, config, probes, means, device)
+        self._widths = WeightWidths(graph, self.base.qparams, config, probes, means, self.first, device)
 
     def measure(self, on_step: OnStep) -> WidthTable:
         """Every layer alone at every width; `on_step` hears of each."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from itertools import product
 
 import numpy as np
 import pytest
+import scipy.optimize
 
 from zeroq_asr.analyses.choose_widths import Limit, choose_widths
 from zeroq_asr.errors import QuantizationError
@@ -66,3 +69,23 @@ def test_what_cannot_be_is_said() -> None:
     losses[0, 0] = np.nan
     with pytest.raises(QuantizationError, match="not finite"):
         choose_widths(losses, [])
+
+
+def test_the_solver_writes_nothing_to_the_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """HiGHS leaves a line of debugging there now and then, through C's buffer and below Python's."""
+    solve = scipy.optimize.milp
+
+    def noisy(*arguments: object, **options: object) -> object:
+        ctypes.CDLL(None).puts(b"from C")
+        os.write(1, b"from below\n")
+        return solve(*arguments, **options)
+
+    monkeypatch.setattr(scipy.optimize, "milp", noisy)
+    print("before")
+    losses, sizes, _ = problem(0)
+    choose_widths(losses, [Limit(sizes, int(sizes[:, 1].sum()))])
+    print("after")
+    ctypes.CDLL(None).fflush(None)
+    assert capfd.readouterr().out == "before\nafter\n"
