@@ -100,10 +100,10 @@ def prepare(plan: Plan, folder: Path, on_step: OnStep, peers: bool = True) -> tu
         try:
             engines += _apart(plan, _prepare_peer, folder, plan.model, peer, on_step)
         except BrokenProcessPool:
-            on_step(f"nothing for {peer}: its preparation died; is there enough memory?")
+            on_step(f"without {peer}, whose preparation died; is there enough memory?")
     float_mb = max(engine.size_bytes for engine in engines) / _MB
     if plan.low_memory and float_mb > LOW_MEMORY_FLOAT_MB:
-        on_step(f"nothing in float32: {float_mb:.0f} MB of weights are more than {LOW_MEMORY_FLOAT_MB} MB")
+        on_step(f"without float32 engines: {float_mb:.0f} MB of weights are more than {LOW_MEMORY_FLOAT_MB} MB")
         engines = [engine for engine in engines if engine.limit]
     return engines, work
 
