@@ -7,7 +7,8 @@ Result:
 
 H = E[x x^T] is that of the float model: what a rounded model would feed the layer follows the synthetic data instead of
 speech (as with bias correction). With bias correction to come, H is the covariance: it makes up for what the mean
-loses. Every convolution is rounded, linear layers and feature maps too.
+loses. Every convolution of at most MOST_BITS bits is rounded, linear layers and feature maps too; beyond, rounding
+costs next to nothing, and the nearest code will do.
 
 Memory: the autocorrelations of as many layers as fit into MOMENT_BYTES at a time, each such group with a run of its
 own over the data, and one layer's H of at most MOST_COLUMNS columns.
@@ -30,6 +31,7 @@ from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.second_order import round_second_order
 from zeroq_asr.quant.weights import RoundedWeights, weight_scales
 
+MOST_BITS = 7
 MOMENT_BYTES = 1 << 30
 MOST_COLUMNS = 2048
 """Taps of one output channel that are optimised together; a layer with more is cut into blocks of input channels."""
@@ -45,7 +47,7 @@ def round_by_moments(
     batches: Sequence[npt.NDArray[np.float32]],
     device: str = "cpu",
 ) -> dict[str, RoundedWeights]:
-    """Return the rounded weights of every convolution, by the name of the value it makes.
+    """Return the rounded weights of convolutions, by the names of the values they make.
 
     batches: each float32 [B, n_mels, T] without padding. Raises QuantizationError (no data, numbers not finite).
     """
@@ -53,7 +55,7 @@ def round_by_moments(
         raise QuantizationError("gptq: needed at least one batch of data, came none")
     readers: dict[Place, list[Node]] = {}
     for node in graph.nodes:
-        if node.op in CONVOLUTIONS:
+        if node.op in CONVOLUTIONS and config.bits_of(node.output) <= MOST_BITS:
             readers.setdefault((node.inputs[0], _window(graph, node)), []).append(node)
     result = {}
     for places in _groups(list(readers)):

@@ -85,12 +85,12 @@ def _damped(h: Reals) -> Reals:
 
 def _searched(parts: Sequence[_Part], scale: Reals, top: int, per_tensor: bool) -> Reals:
     """Step 1: the ratio of RATIOS that errs least, the first of equals."""
-    errors = np.zeros((len(RATIOS), *scale.shape))
+    errors = np.empty((len(RATIOS), *scale.shape))
+    weight, h = parts[0].weight, parts[0].h  # (of a wide layer's many blocks one is enough to tell)
     for number, ratio in enumerate(RATIOS):
         s = (scale * ratio)[:, :, None]
-        for part in parts:
-            lost = part.weight - s * round_half_up(part.weight / s).clip(-top, top)
-            errors[number] += ((lost @ part.h) * lost).sum(axis=2)
+        lost = weight - s * round_half_up(weight / s).clip(-top, top)
+        errors[number] = ((lost @ h) * lost).sum(axis=2)
     if per_tensor:
         errors = np.broadcast_to(errors.sum(axis=(1, 2), keepdims=True), errors.shape)
     best: Reals = scale * np.array(RATIOS)[errors.argmin(axis=0)]

@@ -78,13 +78,15 @@ def test_the_program_holds_these_codes(graph: Graph) -> None:
         assert np.abs(weights.codes).max() <= 3
 
 
-def test_layers_have_their_own_bits() -> None:
+def test_layers_have_their_own_bits_and_those_of_8_are_left_alone() -> None:
     graph = GRAPHS["quartznet"]
-    first, second = [node.output for node in graph.nodes if node.op == "conv1d"][:2]
-    config = QuantizeConfig(bits=2, methods=("gptq",), layer_bits=((first, 8),))
+    first, second, third = [node.output for node in graph.nodes if node.op == "conv1d"][:3]
+    config = QuantizeConfig(bits=2, methods=("gptq",), layer_bits=((first, 7), (third, 8)))
     rounded = round_by_moments(graph, codes_of(graph), config, BATCHES)
-    assert np.abs(rounded[first].codes).max() > 100
+    assert np.abs(rounded[first].codes).max() > 50
     assert np.abs(rounded[second].codes).max() == 1
+    assert third not in rounded
+    assert round_by_moments(graph, codes_of(graph), QuantizeConfig(methods=("gptq",)), BATCHES) == {}
 
 
 def test_little_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
