@@ -104,7 +104,8 @@ def _point(row: Row, x: float) -> Point:
     spread = row["wer_deviation"] or 0.0
     title = f"{row['kind']}, {row['bits']}: WER {row['wer']:.2f} %, {row['size_bytes']:,} bytes"
     bars = (row["wer"] - spread, row["wer"] + spread) if spread else (None, None)
-    return Point(x, row["wer"], row["bits"], title, *bars)
+    label = "" if row["within"] else row["bits"]  # (a mixed point lies above or below the uniform one of its budget)
+    return Point(x, row["wer"], label, title, *bars)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
