@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -81,12 +81,14 @@ def quantize_model(
     """Turn a float model into an integer program calibrated on `batches`.
 
     source: a word for the data ("synthetic", "random", a manifest), kept in the file with `provenance`. "analytic": no
-    data; ranges, and means for bias correction, follow from the parameters, and the SQNR is that of normal noise.
-    ranges: what an earlier call measured on the same data (`Quantized.table`); they do not depend on the bits of
-    weights, nothing is measured again. Raises QuantizationError, GraphError, UnsupportedModelError.
+    data; ranges, and means for bias correction, follow from the parameters, gptq is left away, and the SQNR is that of
+    normal noise. ranges: what an earlier call measured on the same data (`Quantized.table`); they do not depend on the
+    bits of weights, nothing is measured again. Raises QuantizationError, GraphError, UnsupportedModelError.
     """
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
+    if source == ANALYTIC:
+        config = replace(config, methods=tuple(method for method in config.methods if method != "gptq"))
     folded = prepare(float_model.graph)
     _check_layers(folded, config)
     if "equalization" in config.methods:
@@ -130,8 +132,6 @@ def _from_data(
 
 
 def _from_parameters(model: FloatModel, folded: Graph, config: QuantizeConfig) -> _Known:
-    if "gptq" in config.methods:
-        raise QuantizationError("calibration (analytic): gptq needed data to round by, there is none; leave one away")
     shape = (_SQNR_UTTERANCES, model.frontend.n_mels, _NOISE_FRAMES)
     probe = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
     return _Known(analytic_ranges(model.graph, folded, config), analytic_means(model.graph, folded), probe)

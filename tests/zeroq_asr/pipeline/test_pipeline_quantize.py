@@ -52,8 +52,12 @@ def test_analytic_means_correct_the_biases() -> None:
 def test_no_data_is_refused_elsewhere() -> None:
     with pytest.raises(QuantizationError, match="at least one batch"):
         quantize_model(toy_float_model(), (), "random", QuantizeConfig())
-    with pytest.raises(QuantizationError, match="gptq needed data"):
-        quantize_model(toy_float_model(), (), "analytic", QuantizeConfig(methods=("gptq",)))
+
+
+def test_without_data_weights_are_rounded_to_the_nearest() -> None:
+    made = quantize_model(toy_float_model(), (), "analytic", QuantizeConfig(bits=4, methods=("gptq",)))
+    assert made.rounded == {}
+    assert made.model.provenance["settings"]["methods"] == ()
 
 
 @pytest.mark.parametrize("method", RANGE_METHODS)
