@@ -131,6 +131,17 @@ def test_librispeech_goes_the_same_way(model: str, tmp_path: Path, capsys: pytes
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+def test_ranges_and_methods_are_chosen_by_flags(model: str, tmp_path: Path) -> None:
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    manifest = str(save_noise(noise, 2))
+    flags = ("--manifest", manifest, "--real", manifest, "--ranges", "mse", "--methods", "none", "--methods", "squant")
+    out = run("table2", model, tmp_path, *flags, "--quiet")
+    rows = json.loads((out / "table2.json").read_text())["results"]
+    bits = [f"W{bits}A8 + mse + {methods}" for bits in (8, 4) for methods in ("plain", "squant")]
+    assert [row["bits"] for row in rows] == bits
+
+
 def test_the_language_model_writes_below_the_spectrograms(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
