@@ -115,31 +115,102 @@ ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t pitch, 
     }
 }
 
+/* The next tap of a conv1d: map after map, each over time. Behind the last map there are zeros. */
+ZQ_TARGET_INLINE __m512i next_tap(const zq_step *step, const char **x, size_t pitch, int32_t frames, int32_t *start,
+                                  int32_t *k, int32_t *maps, __m512i flip)
+{
+    if (*maps == 0) return flip;
+    const __m512i tap = gather_tap(*x, frames, *start, step->stride, flip);
+    *start += step->dilation;
+    if (++*k == step->kernel) {
+        *start -= step->kernel * step->dilation;
+        *k = 0;
+        *x += pitch;
+        --*maps;
+    }
+    return tap;
+}
+
+/* conv1d */
+ZQ_TARGET static void gather_taps(const zq_step *step, const char *x, size_t pitch, int32_t frames, int32_t maps,
+                                  int32_t start, __m512i flip, uint8_t *columns)
+{
+    int32_t k = 0;
+    for (; maps > 0; columns += 256) {
+        __m512i tap[4];
+        tap[0] = next_tap(step, &x, pitch, frames, &start, &k, &maps, flip);
+        tap[1] = next_tap(step, &x, pitch, frames, &start, &k, &maps, flip);
+        tap[2] = next_tap(step, &x, pitch, frames, &start, &k, &maps, flip);
+        tap[3] = next_tap(step, &x, pitch, frames, &start, &k, &maps, flip);
+        interleave(tap, columns);
+    }
+}
+
+enum { AHEAD = 4 }; /* maps */
+
+/* The rows that a kernel sees of a map lie too far from those of the next map for the processor to foresee them. */
+ZQ_TARGET_INLINE void prefetch_row(const char *x, int32_t stride)
+{
+    for (int32_t i = 0; i <= stride; i++) _mm_prefetch(x + 64 * i, _MM_HINT_T0);
+}
+
+/* Where a conv2d's next tap is: map after map, each row after row, each over time. */
+typedef struct {
+    const char *x;       /* row 0 of the map */
+    size_t pitch;        /* bytes from row to row */
+    int32_t maps, i, k;  /* maps left, row and place in the kernel */
+    int32_t top, start;  /* row and frame of the kernel's corner */
+    int32_t frames;
+} map_place;
+
+/* Behind the last map there are zeros. */
+ZQ_TARGET_INLINE __m512i next_map_tap(const zq_step *step, map_place *p, __m512i flip)
+{
+    const int32_t row = p->top + p->i, start = p->start + p->k * step->dilation;
+    __m512i tap = flip;
+    if (p->maps > 0 && row >= 0 && row < step->rows) {
+        const char *x = p->x + (size_t)row * p->pitch;
+        if (p->k == 0 && p->maps > AHEAD)
+            prefetch_row(x + (size_t)(AHEAD * step->rows) * p->pitch + start, step->stride);
+        tap = gather_tap(x, p->frames, start, step->stride, flip);
+    }
+    if (++p->k == step->kernel) {
+        p->k = 0;
+        if (++p->i == step->kernel_rows) {
+            p->i = 0;
+            p->maps--;
+            p->x += (size_t)step->rows * p->pitch;
+        }
+    }
+    return tap;
+}
+
+ZQ_TARGET static void gather_maps(const zq_step *step, map_place place, __m512i flip, uint8_t *columns)
+{
+    for (; place.maps > 0; columns += 256) {
+        __m512i tap[4];
+        tap[0] = next_map_tap(step, &place, flip);
+        tap[1] = next_map_tap(step, &place, flip);
+        tap[2] = next_map_tap(step, &place, flip);
+        tap[3] = next_map_tap(step, &place, flip);
+        interleave(tap, columns);
+    }
+}
+
 ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, uint8_t *columns)
 {
-    const zq_value *x = &state->program->values[step->x[0]];
-    const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
-    const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
-    const __m512i flip = x->storage == ZQ_INT8 ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
-    if (step->op == ZQ_CONV1D && step->kernel == 1 && step->stride == 1 && step->padding == 0) {
-        gather_rows(zq_row(state, step->x[0], first), frames, state->pitch[step->x[0]], maps, unit->t0, flip, columns);
-        return;
-    }
-    const int32_t quads = (int32_t)quads_of(state->program, step);
-    int32_t c = 0, i = 0, k = 0; /* map, its row in the kernel, time */
-    for (int32_t quad = 0; quad < quads; quad++, columns += 256) {
-        __m512i tap[4] = {flip, flip, flip, flip};
-        for (int32_t j = 0; j < 4 && c < maps; j++) {
-            const int32_t start = unit->t0 * step->stride + k * step->dilation - step->padding, row = top + i;
-            if (row >= 0 && row < step->rows)
-                tap[j] = gather_tap(zq_row(state, step->x[0], first + c * step->rows + row), frames, start,
-                                    step->stride, flip);
-            i += ++k == step->kernel;
-            k = k == step->kernel ? 0 : k;
-            c += i == step->kernel_rows;
-            i = i == step->kernel_rows ? 0 : i;
-        }
-        interleave(tap, columns);
+    const zq_value *value = &state->program->values[step->x[0]];
+    const int32_t frames = state->frames[step->x[0]], pitch = state->pitch[step->x[0]];
+    const int32_t maps = zq_maps_in(state->program, step), start = unit->t0 * step->stride - step->padding;
+    const char *x = zq_row(state, step->x[0], unit->group * maps * step->rows);
+    const __m512i flip = value->storage == ZQ_INT8 ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
+    if (step->op == ZQ_CONV2D) {
+        const int32_t top = unit->row * step->stride_rows - step->padding_rows;
+        gather_maps(step, (map_place){x, (size_t)pitch, maps, 0, 0, top, start, frames}, flip, columns);
+    } else if (step->kernel > 1 || step->stride > 1 || step->padding > 0) {
+        gather_taps(step, x, (size_t)pitch, frames, maps, start, flip, columns);
+    } else {
+        gather_rows(x, frames, pitch, maps, unit->t0, flip, columns);
     }
 }
 
