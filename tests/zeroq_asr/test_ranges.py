@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,30 @@ def test_a_user_of_onnxruntime_gets_the_same_model_from_the_files(folder: Path, 
     assert [node.op_type for node in mine.node] == [node.op_type for node in ours.node]
     for a, b in zip(*(sorted(g.initializer, key=lambda c: str(c.name)) for g in (mine, ours)), strict=True):
         np.testing.assert_array_equal(onnx.numpy_helper.to_array(a), onnx.numpy_helper.to_array(b))
+
+
+@with_runtime
+def test_the_tensorrt_cache_has_the_scales_of_symmetric_codes(folder: Path, tmp_path: Path) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_static
+
+    quantize_static(
+        folder / "model.onnx",
+        tmp_path / "signed.onnx",
+        None,
+        activation_type=QuantType.QInt8,
+        extra_options={"ActivationSymmetric": True},
+        calibration_cache_path=folder / "onnxruntime.json",
+    )
+    constants = onnx.load(tmp_path / "signed.onnx").graph.initializer
+    found = {c.name: onnx.numpy_helper.to_array(c) for c in constants if c.name.endswith("_scale")}
+    # (what a ReLU reads gets the ReLU's range from the runtime: the two become one)
+    relus = {node.input[0] for node in onnx.load(folder / "model.onnx").graph.node if node.op_type == "Relu"}
+    lines = (folder / "tensorrt.cache").read_text().splitlines()[1:]
+    cached = {name: bytes.fromhex(scale) for name, scale in (line.split(": ") for line in lines) if name not in relus}
+    assert len(cached) > 5
+    for name, scale in cached.items():
+        assert found[f"{name}_scale"] == pytest.approx(struct.unpack("!f", scale)[0], rel=1e-6), name
 
 
 @with_runtime
