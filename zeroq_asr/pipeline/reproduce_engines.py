@@ -242,7 +242,7 @@ def engine_sheet(rows: Sequence[Row]) -> Sheet:
 _OTHERS = ("its min-max", "vs float [95 %]", "same text %")
 _NOTES = (
     "int8: QDQ, unsigned activations, weights per output channel, every operation that ONNX Runtime quantizes. Our "
-    "ranges: as `quantize` measures them; min-max: ONNX Runtime's own calibration on the same data. float32 beside our "
+    "ranges: as quantize measures them; min-max: ONNX Runtime's own calibration on the same data. float32 beside our "
     "float model: the texts that are the same.",
     "WER: mean over the runs (seeds) ± their standard deviation. vs float: paired difference to our float model in "
     "points, with the 95 % interval of a bootstrap over utterances and runs; * excludes zero.",
