@@ -23,6 +23,9 @@ zq_scratch_size zq_avx512vnni_dense_scratch, zq_avx512vnni_depthwise_scratch, zq
 zq_kernel zq_avx512vnni_dense, zq_avx512vnni_depthwise, zq_avx512vnni_sum, zq_avx512vnni_attention;
 zq_kernel zq_avx512vnni_activation, zq_avx512vnni_layer_norm;
 
+/* The inputs of one unit of a dense convolution, ready to be multiplied (avx512vnni_gather.c). */
+void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, uint8_t *columns);
+
 /* bias[o] - 128 * sum(weight) for signed activations, else bias[o]; modulo 2^32. */
 static inline int32_t zq_shifted_bias(const zq_step *step, int32_t storage, int32_t o, size_t taps)
 {
