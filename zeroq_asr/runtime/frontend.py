@@ -22,7 +22,6 @@ from zeroq_asr.ir.frontend_spec import FrontendSpec
 DEVIATION_GUARD = 1e-5
 # Blocks that keep an utterance's working memory small and near.
 _FRAMES_AT_ONCE = 32
-_SAMPLES_AT_ONCE = 1 << 14
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -47,39 +46,44 @@ def log_mel(audio: npt.NDArray[np.float32], spec: FrontendSpec) -> Float32:
         raise FileError(
             f"audio: needed finite samples, came {int((~np.isfinite(signal)).sum()):,} NaN or infinite ones"
         )
-    features = _log_energies(_emphasized_and_padded(signal, spec), spec.frames(signal.size), spec)
-    return _normalized(features, spec.normalize).astype(np.float32)
+    return _normalized(_log_energies(signal, spec), spec.normalize).astype(np.float32)
 
 
-def _emphasized_and_padded(signal: npt.NDArray[Any], spec: FrontendSpec) -> Float64:
-    half, size = spec.n_fft // 2, signal.size
-    if spec.edge != "zeros" and size <= half:
-        raise FileError(f"audio: needed more than {half} samples to reflect its ends, came {size}")
-    padded = np.zeros(size + 2 * half)
-    emphasized = padded[half : half + size]
-    emphasized[:] = signal
-    for start in range(1, size, _SAMPLES_AT_ONCE):
-        before = signal[start - 1 : min(start + _SAMPLES_AT_ONCE, size) - 1]
-        emphasized[start : start + _SAMPLES_AT_ONCE] -= spec.preemphasis * before.astype(np.float64)
-    if spec.edge != "zeros":
-        padded[:half] = emphasized[half:0:-1]
-        padded[half + size :] = emphasized[-2 : -half - 2 : -1]
-    return padded
+def _emphasized(signal: npt.NDArray[Any], start: int, end: int, spec: FrontendSpec) -> Float64:
+    """x'[start:end], float64, as it is continued beyond the ends of the signal by less than its length."""
+    first, last = max(start, 0), min(end, signal.size)
+    block = np.zeros(end - start)
+    inside = block[first - start : last - start]
+    inside[:] = signal[first:last]
+    after = max(first, 1)  # the first sample has none before it
+    inside[after - first :] -= spec.preemphasis * signal[after - 1 : last - 1].astype(np.float64)
+    if spec.edge != "zeros" and start < 0:
+        block[:-start] = _emphasized(signal, 1, 1 - start, spec)[::-1]
+    if spec.edge != "zeros" and end > signal.size:
+        mirror = 2 * signal.size - 1
+        block[signal.size - start :] = _emphasized(signal, mirror - end, signal.size - 1, spec)[::-1]
+    return block
 
 
-def _log_energies(padded: Float64, frames: int, spec: FrontendSpec) -> Float64:
+def _log_energies(signal: npt.NDArray[Any], spec: FrontendSpec) -> Float64:
+    half, hop, frames = spec.n_fft // 2, spec.hop_samples, spec.frames(signal.size)
+    if spec.edge != "zeros" and signal.size <= half:
+        raise FileError(f"audio: needed more than {half} samples to reflect its ends, came {signal.size}")
     window = np.zeros(spec.n_fft)
     left = (spec.n_fft - spec.window_samples) // 2
     window[left : left + spec.window_samples] = analysis_window(spec)
     bins, weights, starts = _filter_taps(spec)
-    segments = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_samples][:frames]
-    result = np.empty((spec.n_mels, len(segments)))
-    for start in range(0, len(segments), _FRAMES_AT_ONCE):
-        spectrum = np.fft.rfft(segments[start : start + _FRAMES_AT_ONCE] * window, axis=1)
+    result = np.empty((spec.n_mels, frames))
+    for first in range(0, frames, _FRAMES_AT_ONCE):
+        count = min(_FRAMES_AT_ONCE, frames - first)
+        begin = first * hop - half
+        block = _emphasized(signal, begin, begin + (count - 1) * hop + spec.n_fft, spec)
+        segments = np.lib.stride_tricks.sliding_window_view(block, spec.n_fft)[::hop]
+        spectrum = np.fft.rfft(segments * window, axis=1)
         energies = spectrum.real**2 + spectrum.imag**2
         if spec.power != 2.0:
             energies **= spec.power / 2
-        result[:, start : start + len(energies)] = np.add.reduceat(energies[:, bins] * weights, starts, axis=1).T
+        result[:, first : first + count] = np.add.reduceat(energies[:, bins] * weights, starts, axis=1).T
     result = result + spec.log_guard if spec.guard == "add" else np.maximum(result, spec.log_guard)
     return np.log(result, out=result)
 

@@ -85,6 +85,7 @@ class Transcriber:
                 where = f"waveform {number}" if isinstance(item, np.ndarray) else item
                 features.append(features_of(wave, self.frontend, where))
                 seconds.append(wave.size / self.frontend.sample_rate_hz)
+                del wave
             transcripts += self.transcribe_features(features, seconds)
         return transcripts
 
