@@ -1,8 +1,8 @@
 """The compiled executor: loading it, running programs on it, its status codes as exceptions.
 
 setup.py compiles native/*.c into the shared object `_native` beside this file. It is loaded with ctypes, which releases
-the interpreter's lock while C runs. ZEROQ_KERNELS names the table of inner loops ("c", "avx2", "avx512vnni", on AArch64
-"neon", "neon-dotprod"); unset, the best one for the processor is taken.
+the interpreter's lock while C runs. ZEROQ_KERNELS names the table of inner loops ("c", "avx2", "avxvnni",
+"avx512vl-vnni", "avx512vnni", on AArch64 "neon", "neon-dotprod"); unset, the best one for the processor is taken.
 """
 
 from __future__ import annotations

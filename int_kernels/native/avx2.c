@@ -1,81 +1,14 @@
-/* The convolutions for AVX2. VPMADDWD adds two 16-bit products in each 32-bit lane; as codes and weights have at most
- * 9 bits with their sign, the pair fits and the result is exact (the byte form, VPMADDUBSW, would saturate).
+/* The table for AVX2, and its convolutions over time and of whole maps.
  *
  * Weights are read as they are and widened on the way, so nothing is packed. */
-#include "kernels.h"
+#include "avx2.h"
 
 #ifdef ZQ_X86_TABLES
-#include <immintrin.h>
-
-#define ZQ_TARGET __attribute__((target("avx2")))
-#define ZQ_TARGET_INLINE static inline __attribute__((always_inline)) ZQ_TARGET
 
 enum { ROWS = 4, FRAMES = 16 }; /* output channels and frames at once in the dense loop */
 enum { FRONT = 2 };             /* zeros before each kernel of a depthwise convolution */
 
 zq_kernel zq_avx2_dense, zq_avx2_depthwise;
-
-/* Two weights in every lane. */
-ZQ_TARGET_INLINE __m256i two_weights(const int16_t *weight)
-{
-    int32_t two;
-    memcpy(&two, weight, 4);
-    return _mm256_set1_epi32(two);
-}
-
-ZQ_TARGET_INLINE __m256i load(const int16_t *numbers)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)numbers);
-}
-
-/* The same, into a register for sure: gcc would read memory again for every use. */
-ZQ_TARGET_INLINE __m256i load_once(const int16_t *numbers)
-{
-    __m256i vector = load(numbers);
-    __asm__("" : "+x"(vector));
-    return vector;
-}
-
-ZQ_TARGET_INLINE void store(int32_t *numbers, __m256i vector)
-{
-    _mm256_storeu_si256((__m256i *)(void *)numbers, vector);
-}
-
-ZQ_TARGET_INLINE __m256i add_products(__m256i acc, __m256i x, __m256i weights)
-{
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(x, weights));
-}
-
-/* rescale and saturate a tile; shifts of 33 or more need only the high halves of the products (SPEC 2). */
-ZQ_TARGET_INLINE void rescale(const zq_step *step, int32_t o, int32_t *acc)
-{
-    if (!step->multiplier || step->shift[o] < 33) {
-        zq_rescale_tile(step, o, acc);
-        return;
-    }
-    const __m256i multiplier = _mm256_set1_epi32(step->multiplier[o]);
-    const __m256i half = _mm256_set1_epi32((int32_t)1 << (step->shift[o] - 33));
-    const __m256i lo = _mm256_set1_epi32(step->clip_lo), hi = _mm256_set1_epi32(step->clip_hi);
-    const __m128i shift = _mm_cvtsi32_si128(step->shift[o] - 32);
-    for (int32_t t = 0; t < ZQ_TILE; t += 8) {
-        const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(acc + t));
-        const __m256i even = _mm256_mul_epi32(v, multiplier);
-        const __m256i odd = _mm256_mul_epi32(_mm256_srli_epi64(v, 32), multiplier);
-        const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
-        const __m256i rounded = _mm256_sra_epi32(_mm256_add_epi32(high, half), shift);
-        store(acc + t, _mm256_min_epi32(_mm256_max_epi32(rounded, lo), hi));
-    }
-}
-
-/* A row of the tile at t0, of output map o, from its accumulators without bias to memory. */
-ZQ_TARGET_INLINE void finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
-                                 int32_t *acc)
-{
-    const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
-    for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += step->bias[o];
-    rescale(step, o, acc);
-    zq_store(zq_row(state, step->y, channel), state->program->values[step->y].storage, t0, n, acc);
-}
 
 /* ---- dense: columns[64 / 16][taps / 2][16 frames][2 taps], frames in the order that unpacking makes ---- */
 
@@ -109,7 +42,7 @@ ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const z
         if (i == taps - 1 && i % 2 == 0) memset(tap[1], 0, sizeof tap[1]);
         if (i % 2 == 0 && i < taps - 1) continue;
         for (int32_t part = 0; part < ZQ_TILE / FRAMES; part++) {
-            const __m256i a = load(tap[0] + FRAMES * part), b = load(tap[1] + FRAMES * part);
+            const __m256i a = zq_load_vector(tap[0] + FRAMES * part), b = zq_load_vector(tap[1] + FRAMES * part);
             int16_t *out = columns + ((size_t)part * pairs + (size_t)i / 2) * 2 * FRAMES;
             _mm256_storeu_si256((__m256i *)(void *)out, _mm256_unpacklo_epi16(a, b));
             _mm256_storeu_si256((__m256i *)(void *)(out + 16), _mm256_unpackhi_epi16(a, b));
@@ -117,24 +50,24 @@ ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const z
     }
 }
 
-/* acc[r][0..15], plain order: the accumulators of four rows. */
-ZQ_TARGET static void block(const int16_t *columns, const int16_t *weight, size_t pairs, int32_t *acc)
+ZQ_TARGET void zq_avx2_block(const int16_t *columns, const int16_t *weight, size_t weight_pitch, size_t pairs,
+                             int32_t *acc, size_t acc_pitch)
 {
-    const int16_t *w0 = weight, *w1 = w0 + 2 * pairs, *w2 = w1 + 2 * pairs, *w3 = w2 + 2 * pairs;
+    const int16_t *w0 = weight, *w1 = w0 + weight_pitch, *w2 = w1 + weight_pitch, *w3 = w2 + weight_pitch;
     __m256i a0 = _mm256_setzero_si256(), b0 = a0, a1 = a0, b1 = a0, a2 = a0, b2 = a0, a3 = a0, b3 = a0;
     for (size_t i = 0; i < 2 * pairs; i += 2, columns += 2 * FRAMES) {
-        const __m256i xa = load_once(columns), xb = load_once(columns + 16);
-        const __m256i v0 = two_weights(w0 + i), v1 = two_weights(w1 + i);
-        const __m256i v2 = two_weights(w2 + i), v3 = two_weights(w3 + i);
-        a0 = add_products(a0, xa, v0), b0 = add_products(b0, xb, v0);
-        a1 = add_products(a1, xa, v1), b1 = add_products(b1, xb, v1);
-        a2 = add_products(a2, xa, v2), b2 = add_products(b2, xb, v2);
-        a3 = add_products(a3, xa, v3), b3 = add_products(b3, xb, v3);
+        const __m256i xa = zq_load_once(columns), xb = zq_load_once(columns + 16);
+        const __m256i v0 = zq_two_weights(w0 + i), v1 = zq_two_weights(w1 + i);
+        const __m256i v2 = zq_two_weights(w2 + i), v3 = zq_two_weights(w3 + i);
+        a0 = zq_add_products(a0, xa, v0), b0 = zq_add_products(b0, xb, v0);
+        a1 = zq_add_products(a1, xa, v1), b1 = zq_add_products(b1, xb, v1);
+        a2 = zq_add_products(a2, xa, v2), b2 = zq_add_products(b2, xb, v2);
+        a3 = zq_add_products(a3, xa, v3), b3 = zq_add_products(b3, xb, v3);
     }
     const __m256i a[ROWS] = {a0, a1, a2, a3}, b[ROWS] = {b0, b1, b2, b3};
-    for (int32_t r = 0; r < ROWS; r++) {
-        store(acc + r * ZQ_TILE, _mm256_permute2x128_si256(a[r], b[r], 0x20));
-        store(acc + r * ZQ_TILE + 8, _mm256_permute2x128_si256(a[r], b[r], 0x31));
+    for (size_t r = 0; r < ROWS; r++) {
+        zq_store_vector(acc + r * acc_pitch, _mm256_permute2x128_si256(a[r], b[r], 0x20));
+        zq_store_vector(acc + r * acc_pitch + 8, _mm256_permute2x128_si256(a[r], b[r], 0x31));
     }
 }
 
@@ -164,10 +97,10 @@ ZQ_TARGET void zq_avx2_dense(const zq_state *state, const zq_step *step, int32_t
         widen(step, o, count, taps, pairs, weight);
         for (int32_t part = 0; part < ZQ_TILE / FRAMES; part++)
             for (int32_t r = 0; r < count; r += ROWS)
-                block(columns + (size_t)part * pairs * 2 * FRAMES, weight + (size_t)r * 2 * pairs, pairs,
-                      acc + r * ZQ_TILE + part * FRAMES);
+                zq_avx2_block(columns + (size_t)part * pairs * 2 * FRAMES, weight + (size_t)r * 2 * pairs, 2 * pairs,
+                              pairs, acc + r * ZQ_TILE + part * FRAMES, ZQ_TILE);
         for (int32_t r = 0; r < count; r++)
-            finish_row(state, step, o + r, (o + r) * rows + u.row, u.t0, acc + r * ZQ_TILE);
+            zq_avx2_finish(state, step, o + r, (o + r) * rows + u.row, u.t0, acc + r * ZQ_TILE);
     }
 }
 
@@ -229,19 +162,20 @@ ZQ_TARGET static void tile(const zq_step *step, const int16_t *kernel, const int
     for (int32_t phase = 0; phase < step->stride; phase++, row += length, kernel += FRONT + 2 * groups) {
         for (size_t j = 0; j < groups; j++) {
             const int16_t *x = row + 2 * j;
-            const __m256i w0 = two_weights(kernel + FRONT + 2 * j), w1 = two_weights(kernel + FRONT + 2 * j - 1);
-            const __m256i xa = load_once(x), xb = load_once(x + 16), xc = load_once(x + 32), xd = load_once(x + 48);
-            a0 = add_products(a0, xa, w0), b0 = add_products(b0, xb, w0);
-            c0 = add_products(c0, xc, w0), d0 = add_products(d0, xd, w0);
-            a1 = add_products(a1, xa, w1), b1 = add_products(b1, xb, w1);
-            c1 = add_products(c1, xc, w1), d1 = add_products(d1, xd, w1);
+            const __m256i w0 = zq_two_weights(kernel + FRONT + 2 * j), w1 = zq_two_weights(kernel + FRONT + 2 * j - 1);
+            const __m256i xa = zq_load_once(x), xb = zq_load_once(x + 16);
+            const __m256i xc = zq_load_once(x + 32), xd = zq_load_once(x + 48);
+            a0 = zq_add_products(a0, xa, w0), b0 = zq_add_products(b0, xb, w0);
+            c0 = zq_add_products(c0, xc, w0), d0 = zq_add_products(d0, xd, w0);
+            a1 = zq_add_products(a1, xa, w1), b1 = zq_add_products(b1, xb, w1);
+            c1 = zq_add_products(c1, xc, w1), d1 = zq_add_products(d1, xd, w1);
         }
     }
     const __m256i even[4] = {a0, b0, c0, d0}, odd[4] = {a1, b1, c1, d1};
     for (int32_t v = 0; v < 4; v++) {
         const __m256i low = _mm256_unpacklo_epi32(even[v], odd[v]), high = _mm256_unpackhi_epi32(even[v], odd[v]);
-        store(acc + 16 * v, _mm256_permute2x128_si256(low, high, 0x20));
-        store(acc + 16 * v + 8, _mm256_permute2x128_si256(low, high, 0x31));
+        zq_store_vector(acc + 16 * v, _mm256_permute2x128_si256(low, high, 0x20));
+        zq_store_vector(acc + 16 * v + 8, _mm256_permute2x128_si256(low, high, 0x31));
     }
 }
 
@@ -267,28 +201,17 @@ ZQ_TARGET void zq_avx2_depthwise(const zq_state *state, const zq_step *step, int
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             int32_t acc[ZQ_TILE];
             tile(step, kernels, phases + t0, length, acc);
-            finish_row(state, step, o, o, t0, acc);
+            zq_avx2_finish(state, step, o, o, t0, acc);
         }
     }
 }
 
 const zq_kernels zq_avx2 = {
     .name = "avx2",
-    .run = {[ZQ_LOOP_DENSE] = zq_avx2_dense,
-            [ZQ_LOOP_DEPTHWISE] = zq_avx2_depthwise,
-            [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise,
-            [ZQ_LOOP_SUM] = zq_sum,
-            [ZQ_LOOP_MULTIPLY] = zq_multiply,
-            [ZQ_LOOP_MEAN] = zq_mean,
-            [ZQ_LOOP_LOOKUP] = zq_lookup,
-            [ZQ_LOOP_ACTIVATION] = zq_activation,
-            [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,
-            [ZQ_LOOP_ARGMAX] = zq_argmax,
-            [ZQ_LOOP_POSITIONS] = zq_positions,
-            [ZQ_LOOP_ATTENTION] = zq_attention},
+    .run = {ZQ_AVX2_LOOPS, [ZQ_LOOP_DENSE] = zq_avx2_dense, [ZQ_LOOP_DEPTHWISE] = zq_avx2_depthwise},
     .packed_bytes = {[ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
     .pack = {[ZQ_LOOP_ACTIVATION] = zq_pack_activation},
-    .scratch_bytes = {[ZQ_LOOP_DENSE] = dense_scratch, [ZQ_LOOP_DEPTHWISE] = depthwise_scratch},
+    .scratch_bytes = {ZQ_AVX2_SCRATCH, [ZQ_LOOP_DENSE] = dense_scratch, [ZQ_LOOP_DEPTHWISE] = depthwise_scratch},
 };
 
 #endif

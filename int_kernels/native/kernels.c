@@ -29,6 +29,14 @@ static int has_avx512vnni(void)
 }
 #endif
 
+#ifdef ZQ_AVXVNNI_TABLES
+static int has_avxvnni(void)
+{
+    uint32_t a, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+#endif
+
 #ifdef ZQ_DOTPROD_TABLE
 #if defined(__ARM_FEATURE_DOTPROD)
 static int has_dotprod(void)
@@ -52,18 +60,7 @@ static int has_dotprod(void)
 
 static const zq_kernels portable = {
     .name = "c",
-    .run = {[ZQ_LOOP_DENSE] = zq_conv_dense,
-            [ZQ_LOOP_DEPTHWISE] = zq_conv1d_depthwise,
-            [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise,
-            [ZQ_LOOP_SUM] = zq_sum,
-            [ZQ_LOOP_MULTIPLY] = zq_multiply,
-            [ZQ_LOOP_MEAN] = zq_mean,
-            [ZQ_LOOP_LOOKUP] = zq_lookup,
-            [ZQ_LOOP_ACTIVATION] = zq_activation,
-            [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,
-            [ZQ_LOOP_ARGMAX] = zq_argmax,
-            [ZQ_LOOP_POSITIONS] = zq_positions,
-            [ZQ_LOOP_ATTENTION] = zq_attention},
+    .run = {ZQ_PORTABLE_LOOPS, [ZQ_LOOP_DENSE] = zq_conv_dense, [ZQ_LOOP_DEPTHWISE] = zq_conv1d_depthwise},
     .packed_bytes = {[ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
     .pack = {[ZQ_LOOP_ACTIVATION] = zq_pack_activation},
 };
@@ -72,6 +69,10 @@ const zq_kernels *zq_kernels_at(int32_t index)
 {
 #ifdef ZQ_X86_TABLES
     if (has_avx512vnni() && index-- == 0) return &zq_avx512vnni;
+#ifdef ZQ_AVXVNNI_TABLES
+    if (has_avxvnni() && index-- == 0) return &zq_avxvnni;
+    if (has_avx512vnni() && index-- == 0) return &zq_avx512vl_vnni;
+#endif
     if (has_avx2() && index-- == 0) return &zq_avx2;
 #endif
 #ifdef ZQ_DOTPROD_TABLE

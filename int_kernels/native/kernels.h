@@ -33,6 +33,10 @@
 #if defined(__x86_64__) && defined(__SSE2__) && ZQ_TILE == 64 && \
     ((defined(__clang__) && __clang_major__ >= 8) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9))
 #define ZQ_X86_TABLES
+/* The prefix of AVX for VPDPBUSD came later. */
+#if (defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11)
+#define ZQ_AVXVNNI_TABLES
+#endif
 #endif
 /* The same for AArch64; SDOT, which not every such processor has, wants a compiler that takes it for one function. */
 #if defined(__aarch64__) && defined(__ARM_NEON) && !defined(__ARM_BIG_ENDIAN) && ZQ_TILE == 64 && defined(__GNUC__)
@@ -86,8 +90,23 @@ zq_kernel zq_activation, zq_layer_norm, zq_argmax, zq_positions, zq_attention;
 zq_packed_size zq_activation_bytes; /* a table of the function, for every table of loops */
 zq_packer zq_pack_activation;
 zq_scratch_size zq_dense_scratch, zq_depthwise_scratch, zq_attention_scratch; /* of the portable loops */
+
+/* Entries of a table: the loops that are portable in every one, and with them all but the conv1d's. */
+#define ZQ_COMMON_LOOPS                                                                                            \
+    [ZQ_LOOP_MULTIPLY] = zq_multiply, [ZQ_LOOP_MEAN] = zq_mean, [ZQ_LOOP_LOOKUP] = zq_lookup,                       \
+    [ZQ_LOOP_ARGMAX] = zq_argmax, [ZQ_LOOP_POSITIONS] = zq_positions
+#define ZQ_PORTABLE_LOOPS                                                                                          \
+    ZQ_COMMON_LOOPS, [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise, [ZQ_LOOP_SUM] = zq_sum,                      \
+                     [ZQ_LOOP_ACTIVATION] = zq_activation, [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,                    \
+                     [ZQ_LOOP_ATTENTION] = zq_attention
 #ifdef ZQ_X86_TABLES
 extern const zq_kernels zq_avx2, zq_avx512vnni;
+zq_kernel zq_avx2_planes; /* for every table here */
+zq_scratch_size zq_avx2_planes_scratch;
+#endif
+#ifdef ZQ_AVXVNNI_TABLES
+extern const zq_kernels zq_avxvnni, zq_avx512vl_vnni;
+int64_t zq_avxvnni_peak(int32_t rounds, int32_t *codes), zq_avx512vl_vnni_peak(int32_t rounds, int32_t *codes);
 #endif
 #ifdef ZQ_NEON_TABLES
 extern const zq_kernels zq_neon, zq_neon_dotprod;
@@ -123,6 +142,15 @@ ZQ_INLINE int32_t zq_maps_out(const zq_program *program, const zq_step *step)
 ZQ_INLINE size_t zq_taps(const zq_program *program, const zq_step *step)
 {
     return (size_t)zq_maps_in(program, step) * (size_t)step->kernel_rows * (size_t)step->kernel;
+}
+
+/* bias[o] + shift * the sum of its weights, modulo 2^32: what makes up for codes read as x - shift. */
+ZQ_INLINE int32_t zq_shifted_by(const zq_step *step, int32_t o, size_t taps, int32_t shift)
+{
+    const int8_t *weight = step->weight + (size_t)o * taps;
+    int64_t sum = 0;
+    for (size_t tap = 0; tap < taps; tap++) sum += weight[tap];
+    return (int32_t)(uint32_t)(step->bias[o] + shift * sum);
 }
 
 /* One unit of ZQ_LOOP_DENSE. */

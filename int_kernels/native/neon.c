@@ -4,15 +4,9 @@
 
 #ifdef ZQ_NEON_TABLES
 
-#define ZQ_OTHER_LOOPS                                                                                         \
-    [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise, [ZQ_LOOP_SUM] = zq_sum, [ZQ_LOOP_MULTIPLY] = zq_multiply, \
-    [ZQ_LOOP_MEAN] = zq_mean, [ZQ_LOOP_LOOKUP] = zq_lookup, [ZQ_LOOP_ACTIVATION] = zq_activation,              \
-    [ZQ_LOOP_LAYER_NORM] = zq_layer_norm, [ZQ_LOOP_ARGMAX] = zq_argmax, [ZQ_LOOP_POSITIONS] = zq_positions,    \
-    [ZQ_LOOP_ATTENTION] = zq_attention
-
 const zq_kernels zq_neon = {
     .name = "neon",
-    .run = {[ZQ_LOOP_DENSE] = zq_neon_dense, [ZQ_LOOP_DEPTHWISE] = zq_neon_depthwise, ZQ_OTHER_LOOPS},
+    .run = {ZQ_PORTABLE_LOOPS, [ZQ_LOOP_DENSE] = zq_neon_dense, [ZQ_LOOP_DEPTHWISE] = zq_neon_depthwise},
     .packed_bytes = {[ZQ_LOOP_DENSE] = zq_neon_dense_bytes, [ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
     .pack = {[ZQ_LOOP_DENSE] = zq_neon_pack_dense, [ZQ_LOOP_ACTIVATION] = zq_pack_activation},
 };
@@ -20,7 +14,9 @@ const zq_kernels zq_neon = {
 #ifdef ZQ_DOTPROD_TABLE
 const zq_kernels zq_neon_dotprod = {
     .name = "neon-dotprod",
-    .run = {[ZQ_LOOP_DENSE] = zq_neon_dotprod_dense, [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise, ZQ_OTHER_LOOPS},
+    .run = {ZQ_PORTABLE_LOOPS,
+            [ZQ_LOOP_DENSE] = zq_neon_dotprod_dense,
+            [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise},
     .packed_bytes = {[ZQ_LOOP_DENSE] = zq_neon_dotprod_dense_bytes,
                      [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise_bytes,
                      [ZQ_LOOP_ACTIVATION] = zq_activation_bytes},

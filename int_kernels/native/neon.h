@@ -32,13 +32,10 @@ ZQ_INLINE uint8_t zq_neon_flip(const zq_program *program, const zq_step *step)
     return program->values[step->x[0]].storage == ZQ_UINT8 ? 128 : 0;
 }
 
-/* The bias that makes up for it: bias + 128 * sum of weights, modulo 2^32 as the accumulators are. */
+/* The bias that makes up for it. */
 ZQ_INLINE int32_t zq_neon_bias(const zq_program *program, const zq_step *step, int32_t o, size_t taps)
 {
-    const int8_t *weight = step->weight + (size_t)o * taps;
-    int32_t sum = 0; /* the bounds of SPEC 5 keep this far from overflow */
-    for (size_t tap = 0; tap < taps; tap++) sum += weight[tap];
-    return (int32_t)((uint32_t)step->bias[o] + zq_neon_flip(program, step) * (uint32_t)sum);
+    return zq_shifted_by(step, o, taps, zq_neon_flip(program, step));
 }
 #endif
 
@@ -73,6 +70,41 @@ ZQ_INLINE void zq_neon_finish_row(const zq_state *state, const zq_step *step, in
     const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
     zq_neon_rescale(step, o, bias, acc);
     zq_store(zq_row(state, step->y, channel), state->program->values[step->y].storage, t0, n, acc);
+}
+
+/* What a dense loop has of its own. Gather: the columns of a unit's tile. Multiply: acc[r][0..7] = the sums over the
+ * taps of a block of maps for frames t .. t + 7 of the tile, without bias. */
+typedef struct {
+    void (*gather)(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *columns);
+    void (*multiply)(const void *columns, size_t t, const int8_t *weights, size_t taps, int32_t (*acc)[ZQ_TILE]);
+    const int32_t *bias;   /* of each output map */
+    const int8_t *weights; /* [groups][blocks], block_bytes each */
+    size_t taps, block_bytes;
+} zq_neon_product;
+
+/* The walk over units first..last-1: columns gathered once for units of one place, a block of maps after the other. */
+ZQ_INLINE void zq_neon_walk(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
+                            const zq_neon_product *product, void *columns)
+{
+    const int32_t maps = zq_maps_out(state->program, step), rows = zq_rows_out(step);
+    const size_t blocks = zq_neon_blocks(state->program, step);
+    int32_t gathered = -1;
+    for (int32_t unit = first; unit < last; unit++) {
+        const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
+        if (u.place != gathered) product->gather(state, step, &u, columns);
+        gathered = u.place;
+        for (int32_t map = u.first; map < u.last; map += ZQ_NEON_ROWS) {
+            const size_t number = (size_t)u.group * blocks + (size_t)(map / ZQ_NEON_ROWS);
+            int32_t acc[ZQ_NEON_ROWS][ZQ_TILE];
+            for (size_t t = 0; t < ZQ_TILE; t += ZQ_NEON_FRAMES)
+                product->multiply(columns, t, product->weights + number * product->block_bytes, product->taps,
+                                  (int32_t(*)[ZQ_TILE])(acc[0] + t));
+            for (int32_t r = 0; r < zq_min(ZQ_NEON_ROWS, u.last - map); r++) {
+                const int32_t o = u.group * maps + map + r;
+                zq_neon_finish_row(state, step, o, o * rows + u.row, u.t0, product->bias[o], acc[r]);
+            }
+        }
+    }
 }
 
 #endif

@@ -27,8 +27,9 @@ void zq_neon_pack_dense(const zq_program *program, const zq_step *step, void *pa
 }
 
 /* columns[ZQ_TILE / FRAMES][taps][FRAMES]: what each tap of the unit's group sees in the tile. */
-static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int16_t *columns)
+static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *memory)
 {
+    int16_t *columns = memory;
     const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
     const int32_t storage = state->program->values[step->x[0]].storage;
     const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
@@ -48,8 +49,9 @@ static void gather(const zq_state *state, const zq_step *step, const zq_dense_un
 }
 
 /* acc[r][0..7] = sum over taps of weight[tap][r] * columns[tap][0..7]. */
-static void block(const int16_t *columns, const int8_t *weight, size_t taps, int32_t (*acc)[ZQ_TILE])
+static void multiply(const void *memory, size_t t, const int8_t *weight, size_t taps, int32_t (*acc)[ZQ_TILE])
 {
+    const int16_t *columns = (const int16_t *)memory + t * taps;
     int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
     int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0, b4 = a0, b5 = a0, b6 = a0, b7 = a0;
     for (size_t tap = 0; tap < taps; tap++, columns += FRAMES, weight += ROWS) {
@@ -74,25 +76,9 @@ void zq_neon_dense(const zq_state *state, const zq_step *step, int32_t first, in
         zq_conv_dense(state, step, first, last, scratch);
         return;
     }
-    const int32_t maps = zq_maps_out(state->program, step), rows = zq_rows_out(step);
-    const size_t taps = zq_taps(state->program, step), blocks = zq_neon_blocks(state->program, step);
-    int32_t gathered = -1;
-    for (int32_t unit = first; unit < last; unit++) {
-        const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
-        if (u.place != gathered) gather(state, step, &u, scratch);
-        gathered = u.place;
-        for (int32_t map = u.first; map < u.last; map += ROWS) {
-            const size_t number = (size_t)u.group * blocks + (size_t)(map / ROWS);
-            int32_t acc[ROWS][ZQ_TILE];
-            for (size_t t = 0; t < ZQ_TILE; t += FRAMES)
-                block((const int16_t *)scratch + t * taps, (const int8_t *)step->packed + number * taps * ROWS, taps,
-                      (int32_t(*)[ZQ_TILE])(acc[0] + t));
-            for (int32_t r = 0; r < zq_min(ROWS, u.last - map); r++) {
-                const int32_t o = u.group * maps + map + r;
-                zq_neon_finish_row(state, step, o, o * rows + u.row, u.t0, step->bias[o], acc[r]);
-            }
-        }
-    }
+    const size_t taps = zq_taps(state->program, step);
+    const zq_neon_product product = {gather, multiply, step->bias, step->packed, taps, taps * ROWS};
+    zq_neon_walk(state, step, first, last, &product, scratch);
 }
 
 #endif

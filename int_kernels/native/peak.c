@@ -81,6 +81,10 @@ int64_t zq_peak(const zq_kernels *kernels, int32_t rounds, int32_t *codes)
 {
 #ifdef ZQ_X86_TABLES
     if (kernels == &zq_avx512vnni) return zq_avx512vnni_peak(rounds, codes);
+#ifdef ZQ_AVXVNNI_TABLES
+    if (kernels == &zq_avxvnni) return zq_avxvnni_peak(rounds, codes);
+    if (kernels == &zq_avx512vl_vnni) return zq_avx512vl_vnni_peak(rounds, codes);
+#endif
     if (kernels == &zq_avx2) return zq_avx2_peak(rounds, codes);
 #endif
 #ifdef ZQ_DOTPROD_TABLE

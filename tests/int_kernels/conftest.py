@@ -25,7 +25,15 @@ settings.load_profile("kernels")
 
 
 # Every table of inner loops there is for machines of this kind (test_arm.py runs those for AArch64 on any).
-KERNELS = ("c", "neon", "neon-dotprod") if platform.machine() in ("aarch64", "arm64") else ("c", "avx2", "avx512vnni")
+ARM = ("c", "neon", "neon-dotprod")
+X86 = (
+    "c",
+    "avx2",
+    *{"avxvnni"}.intersection(available_kernels()),
+    "avx512vl-vnni",
+    "avx512vnni",
+)  # see test_avxvnni.py
+KERNELS = ARM if platform.machine() in ("aarch64", "arm64") else X86
 
 
 def choose_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,97 @@
+"""The table for AVX-VNNI on processors without it: its machine code against its twin's, and run with a stand-in."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import test_kernel_extremes
+from builds import CORE, NATIVE, has_processor_flags, run
+from test_machine_code import disassemble
+from trials import record, write_trials
+
+TWINS = ("avxvnni", "avx512vl_vnni")
+needs_x86 = pytest.mark.skipif(
+    platform.machine() != "x86_64" or sys.platform != "linux",
+    reason="the loops are for x86-64, their stand-in for Linux",
+)
+DRIVER = Path(__file__).with_name("run_vex_trials.c")
+EXTREMES = (
+    "test_every_length",
+    "test_biases_that_use_the_whole_accumulator",
+    "test_every_type_in_and_out",
+)
+
+
+def instructions(listing: str) -> dict[str, list[str]]:
+    """Function -> its instructions without addresses and padding; jumps count by their kind."""
+    found: dict[str, list[str]] = {}
+    for part in re.split(r"\n(?=[0-9a-f]+ <)", listing)[1:]:
+        header, *lines = part.splitlines()
+        name = header.split("<")[1].rstrip(">:")
+        texts = (re.sub(r"\s+", " ", line.partition(":\t")[2]).strip() for line in lines)
+        kept = [
+            text.partition(" #")[0] for text in texts if text and not re.match(r"nop|data16|cs nop|xchg %ax,%ax", text)
+        ]
+        found[name] = [re.sub(r"^(j\w+|call) .*|<.*>|\S*\(%rip\)", r"\1", text).strip() for text in kept]
+    return found
+
+
+@pytest.fixture(scope="module")
+def listings(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    folder, made = tmp_path_factory.mktemp("twins"), []
+    for name in TWINS:
+        run("gcc", "-std=c99", "-O3", "-c", str(NATIVE / f"{name}.c"), "-o", str(folder / f"{name}.o"))
+        made.append(disassemble(folder / f"{name}.o"))
+    return tuple(made)
+
+
+@needs_x86
+def test_products_have_the_prefix_of_avx_and_nothing_needs_avx512(listings: tuple[str, ...]) -> None:
+    vex, evex = listings
+    products = [line for line in vex.splitlines() if "vpdpbusd" in line]
+    assert len(products) >= 2 * 21 + 4 * 6 + 12  # blocks of 1 to 6 rows, 1 to 3 vectors, the peak
+    assert all("{vex} vpdpbusd" in line for line in products)
+    assert not re.search(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|%k[0-7]", vex)
+    assert "vpdpbusd" in evex and "{vex}" not in evex
+
+
+@needs_x86
+def test_both_tables_are_the_same_but_for_the_prefix(listings: tuple[str, ...]) -> None:
+    """So what is compared with the reference on a processor with one of them holds for the other."""
+    vex, evex = (instructions(text.replace("{vex} ", "")) for text in listings)
+    assert {name.replace("avxvnni", "avx512vl_vnni") for name in vex} == set(evex)
+    assert {"block_6", "vectors_3", "zq_avxvnni_dense"} <= set(vex)
+    for name, body in vex.items():
+        assert len(body) > 5 and body == evex[name.replace("avxvnni", "avx512vl_vnni")], name
+
+
+def test_the_comparison_sees_another_register() -> None:
+    one = "\n0000 <f>:\n 0:\tvpaddd %ymm1,%ymm2,%ymm3\n 4:\tjmp 0 <f>\n 6:\tnop\n"
+    other = one.replace("ymm3", "ymm4")
+    assert instructions(one) == instructions(one.replace("jmp 0", "jmp 9")) != instructions(other)
+
+
+@needs_x86
+@pytest.mark.skipif(not has_processor_flags("avx2"), reason="the loops around the product need AVX2")
+def test_the_code_for_avx_runs_and_equals_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the processor lacks the instruction a handler does what it does, one product after the other."""
+    driver, sources = tmp_path / "run_vex_trials", [str(path) for path in (DRIVER, *CORE)]
+    run(
+        "gcc",
+        "-std=c99",
+        "-O1",
+        "-DZQ_SINGLE_VERSION",
+        f"-I{NATIVE}",
+        f"-I{DRIVER.parent}",
+        *sources,
+        "-o",
+        str(driver),
+    )
+    trials = record(test_kernel_extremes, EXTREMES, monkeypatch)
+    lines = run(str(driver), str(write_trials(trials, tmp_path / "trials"))).splitlines()
+    assert lines[0] == f"avxvnni {len(trials)}" and len(trials) > 100
+    assert (int(lines[1]) > 10_000) != has_processor_flags("avx_vnni")
