@@ -1,11 +1,12 @@
 """How much memory `quantize`, `evaluate` and `analyze` take, by the number of utterances they are given.
 
     python tests/zeroq_asr/pipeline/bench_memory.py
-    python tests/zeroq_asr/pipeline/bench_memory.py --what evaluate --utterances 100 1000
+    python tests/zeroq_asr/pipeline/bench_memory.py --what quantize-noise --lengths 5 --utterances 100 1000
 
 Every line is a process of its own: its peak resident memory in MB (10^6 bytes; VmHWM of Linux), whatever libraries it
-loads included, and how much of it came after the first 100 utterances. `noise`: random spectrograms of 5 to 15 s, 10 s
-in the mean, made one by one. `speech`: a manifest that repeats the shipped sets, read from their audio files.
+loads included, and how much of it came after the first 100 utterances (10 blocks of `evaluate`). `noise`: random
+spectrograms of 5 to 15 s, 10 s in the mean, made one by one, of --lengths different lengths. `speech`: a manifest that
+repeats the shipped sets, read from their audio files.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from zeroq_asr.config import RANGE_METHODS, SEED, QuantizeConfig
 Mel = npt.NDArray[np.float32]
 
 WHAT = ("quantize-noise", "quantize-speech", "analyze-speech", "evaluate-speech")
+LENGTHS = 1001
 WARM = 100
 """Utterances after which memory is looked at for the first time."""
 
@@ -40,11 +42,12 @@ def peak_mb() -> float:
     return int(kilobytes) * 1024 / 1e6
 
 
-def noise(n_mels: int, count: int, seed: int) -> Iterator[Mel]:
+def noise(n_mels: int, count: int, lengths: int, seed: int) -> Iterator[Mel]:
     """`count` batches of one utterance, 5 to 15 s long."""
     rng = np.random.default_rng(seed)
+    frames = np.linspace(500, 1500, lengths).astype(int)
     for _ in range(count):
-        yield rng.standard_normal((1, n_mels, int(rng.integers(500, 1501))), dtype=np.float32)
+        yield rng.standard_normal((1, n_mels, int(rng.choice(frames))), dtype=np.float32)
 
 
 def watched(batches: Iterable[Mel], peaks: list[float]) -> Iterator[Mel]:
@@ -77,7 +80,7 @@ def measure(what: str, count: int, arguments: argparse.Namespace, folder: Path) 
     config, manifest, peaks = QuantizeConfig(range_method=arguments.ranges), folder / "manifest.json", [peak_mb()]
     save_manifest(manifest, count)
     if what == "quantize-noise":
-        batches = watched(noise(model.frontend.n_mels, count, arguments.seed), peaks)
+        batches = watched(noise(model.frontend.n_mels, count, arguments.lengths, arguments.seed), peaks)
         quantize_model(model, batches, "noise", config)
     elif what == "quantize-speech":
         quantize_model(model, watched(real_batches(manifest, model.frontend), peaks), "speech", config)
@@ -125,7 +128,7 @@ def bench(arguments: argparse.Namespace) -> int:
         return 0
     print(f"{'work':16s} {'utterances':>10s} {'model MB':>9s} {'peak MB':>8s} {'after the first':>16s} {'seconds':>8s}")
     words = ["--seed", str(arguments.seed), "--threads", str(arguments.threads), "--ranges", arguments.ranges]
-    words += ["--model", arguments.model] if arguments.model else []
+    words += ["--lengths", str(arguments.lengths), *(["--model", arguments.model] if arguments.model else [])]
     for what in arguments.what or WHAT:
         for count in arguments.utterances:
             started = time.monotonic()
@@ -144,6 +147,7 @@ def main() -> int:
     add_common_flags(parser, "model", "seed", "threads", seed=SEED, threads=1)
     parser.add_argument("--what", action="append", choices=WHAT, help="repeatable (default: all)")
     parser.add_argument("--utterances", type=int, nargs="+", default=[100, 10_000], metavar="N")
+    parser.add_argument("--lengths", type=int, default=LENGTHS, metavar="N", help="of noise (default: every 10 ms)")
     parser.add_argument("--ranges", choices=RANGE_METHODS, default=QuantizeConfig.range_method)
     parser.add_argument("--one", nargs=2, metavar=("WHAT", "N"), help=argparse.SUPPRESS)
     return run(bench, parser)
