@@ -85,6 +85,10 @@ class Chooser:
         mean = float((widths * table.weights).sum() / table.weights.sum())
         return {"mean_bits": mean, "summed": table.loss(bits), "together": cell["kl"]}
 
+    def close(self) -> None:
+        """Let go of the model, if it was quantized."""
+        self._made = None
+
     def _asked(self, budget: Budget) -> Json:
         return {**self._inputs, "budget": vars(budget)}
 

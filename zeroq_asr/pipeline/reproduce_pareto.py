@@ -59,9 +59,9 @@ def pareto(study: Study, on_step: OnStep) -> Part:
     choices: list[Row] = []
     for front in _fronts(study):
         front.fill(on_step)
-        rows += front.rows(on_step)
+        rows += front.rows()
         pairs += front.pairs()
-        choices += front.choices(on_step)
+        choices += front.choices()
     sheets = {"pareto": pareto_sheet(rows), "pareto-pairs": pairs_sheet(pairs)}
     tables = "".join(sheet.to_html() for sheet in sheets.values())
     body = paragraph(_WORDS) + pareto_plots(rows, choices) + tables
@@ -94,6 +94,7 @@ class _Front:
         }
         self._cells: dict[tuple[_Kind, int, str], Json] = {}
         self._bits: dict[tuple[_Kind, int], Mapping[str, int]] = {}
+        self._facts: dict[tuple[_Kind, int], Mapping[str, float]] = {}
 
     def _uniform(self, bits: int, seed: int) -> Program:
         return Program(replace(self._config, bits=bits), "synthetic", seed)
@@ -110,6 +111,9 @@ class _Front:
                 bits = chooser.choose(self._budget(kind, seed), on_step)
                 self._bits[kind, seed] = bits
                 self._score(kind, seed, Program(with_bits(self._config, bits), "synthetic", seed), on_step)
+            for kind in (*_UNIFORM, *_MIXED):
+                self._facts[kind, seed] = chooser.describe(self._bits[kind, seed], on_step)
+            chooser.close()
 
     def _score(self, kind: _Kind, seed: int, program: Program, on_step: OnStep) -> None:
         for test_set in self._study.sets:
@@ -121,9 +125,9 @@ class _Front:
     def _runs(self, kind: _Kind, test_set: TestSet) -> list[Json]:
         return [self._cells[kind, seed, test_set.name] for seed in self._choosers]
 
-    def rows(self, on_step: OnStep) -> list[Row]:
+    def rows(self) -> list[Row]:
         """One row per set and kind, means over the seeds; bytes and bit operations of the most expensive one."""
-        told = {kind: self._told(kind, on_step) for kind in (*_UNIFORM, *_MIXED)}
+        told = {kind: self._told(kind) for kind in (*_UNIFORM, *_MIXED)}
         rows = []
         for test_set in self._study.sets:
             first = self._cells[_Kind(), 0, test_set.name]
@@ -150,9 +154,9 @@ class _Front:
             **{key: max(cell[key] for cell in cells) for key in _KEYS.values()},
         }
 
-    def _told(self, kind: _Kind, on_step: OnStep) -> Row:
+    def _told(self, kind: _Kind) -> Row:
         """Bits of the weights, and the divergence on the calibration data: summed over layers, and of all together."""
-        found = [chooser.describe(self._bits[kind, seed], on_step) for seed, chooser in self._choosers.items()]
+        found = [self._facts[kind, seed] for seed in self._choosers]
         mean = {key: statistics.fmean(one[key] for one in found) for key in found[0]}
         bits = f"{mean['mean_bits']:.1f}" if kind.within else f"{kind.bits}"
         return {"bits": f"W{bits}A{self._config.act_bits}", **mean}
@@ -184,10 +188,10 @@ class _Front:
                 )
         return rows
 
-    def choices(self, on_step: OnStep) -> list[Row]:
+    def choices(self) -> list[Row]:
         """The bits of every layer in the order of execution, first seed."""
         seed = next(iter(self._choosers))
-        layers = self._choosers[seed].table(on_step).layers
+        layers = tuple(self._bits[_UNIFORM[0], seed])
         return [
             {
                 "model": self._model.name,
