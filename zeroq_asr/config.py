@@ -86,9 +86,9 @@ ANALYTIC = "analytic"
 DETERMINISTIC = ("real", ANALYTIC)
 """Calibrations that no seed changes."""
 RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile", "mse", "kl")
-METHODS = ("equalization", "clipping", "gptq", "squant", "bias-correction")
+METHODS = ("equalization", "clipping", "gptq", "squant", "bias-correction", "channel-scales")
 """What may be done against the errors of weights, without data of its own; any of them go together. What gptq rounds,
-squant leaves alone."""
+squant leaves alone. channel-scales is for values: those behind a ReLU that depthwise convolutions alone read."""
 DEFAULT_METHODS = ("clipping", "bias-correction")
 CORRECTION_UTTERANCES = 32
 """Bias correction and gptq look at this many utterances of the calibration data, rounded up to whole batches."""

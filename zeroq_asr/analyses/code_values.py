@@ -9,7 +9,7 @@ logits       the int32 grid of the head
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from zeroq_asr.config import Nonlinear
@@ -100,13 +100,13 @@ def is_shiftable(graph: Graph, value: str) -> bool:
     return all(_is_linear(graph, consumer) for consumer in consumers)
 
 
-def is_depthwise_input(graph: Graph, value: str) -> bool:
-    """Tell whether a GLU makes `value` and only depthwise convolutions with one output per input read it.
+def is_depthwise_input(graph: Graph, value: str, makers: Collection[str] = ("glu", "relu")) -> bool:
+    """Tell whether one of `makers` makes `value` and only depthwise convolutions with one output per input read it.
 
     Such a value may have one scale per channel for nothing.
     """
     producer, consumers = graph.producer(value), graph.consumers(value)
-    if producer is None or producer.op != "glu" or not consumers:
+    if producer is None or producer.op not in makers or not consumers:
         return False
     channels = graph.values[value].channels
     return all(

@@ -52,8 +52,8 @@ def _choose(graph: Graph, name: str, role: Role, range: Range, config: QuantizeC
     if config.activations == "auto":
         if is_shiftable(graph, name):
             return choose_shifted(name, range, config.act_bits)
-        if is_depthwise_input(graph, name):
-            return choose_channels(name, range, config.act_bits)
+        if is_depthwise_input(graph, name, ("glu", "relu") if "channel-scales" in config.methods else ("glu",)):
+            return choose_channels(name, range, config.act_bits, is_nonnegative(graph, name))
         if is_nonnegative(graph, name):
             return choose_qparams(name, range, config.act_bits, unsigned=True)
     return choose_qparams(name, range, config.act_bits, unsigned=False)

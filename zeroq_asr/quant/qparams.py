@@ -106,8 +106,10 @@ def choose_stream(name: str, range: Range) -> QuantParams:
     return QuantParams(limit / INT16.hi if limit > 0 else 1.0, INT16)
 
 
-def choose_channels(name: str, range: Range, bits: int) -> QuantParams:
-    """Return a signed code with one scale per channel: S_c = sqrt(max |x_c| max |x|) / (2^(b-1) - 1).
+def choose_channels(name: str, range: Range, bits: int, unsigned: bool = False) -> QuantParams:
+    """Return a code with one scale per channel: S_c = sqrt(a_c max_c a_c) / hi, hi the type's, a_c the range of |x_c|.
+
+    a_c: largest magnitude in channel c, but no more than the tensor's range allows.
 
     For a value that only depthwise convolutions read: each of their accumulators has one scale still. The geometric
     mean of the channel's and the tensor's range gives quiet channels most of what their own range would, and leaves
@@ -117,11 +119,12 @@ def choose_channels(name: str, range: Range, bits: int) -> QuantParams:
     _require_finite(name, range)
     if range.channel_limits is None:
         raise ValueError(f"value {name!r}: needed a range with limits per channel")
-    type = IntType(bits, signed=True)
-    largest = float(range.channel_limits.max())
+    type = IntType(bits, signed=not unsigned)
+    limits = np.minimum(range.channel_limits, max(abs(range.lo), abs(range.hi)))
+    largest = float(limits.max())
     if largest == 0:
         return QuantParams(1.0, type)
-    factors = np.maximum(np.sqrt(range.channel_limits / largest), _DEAD_FLOOR)
+    factors = np.maximum(np.sqrt(limits / largest), _DEAD_FLOOR)
     return QuantParams(largest / type.hi, type, channel_factors=factors)
 
 

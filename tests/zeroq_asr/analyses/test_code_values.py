@@ -91,6 +91,10 @@ def test_single_values() -> None:
     assert not is_shiftable(graph, "0.ff1.norm")
     assert is_depthwise_input(graph, "0.conv.glu")
     assert not is_depthwise_input(graph, "0.att.norm")
+    quartznet = prepare(toy_graph())
+    inner = [name for name in quartznet.values if is_depthwise_input(quartznet, name)]
+    assert inner == ["b1.0.relu", "b1.relu"]
+    assert not any(is_depthwise_input(quartznet, name, ("glu",)) for name in inner)
     assert is_nonnegative(graph, "sub.relu")
     assert not is_nonnegative(graph, "mel")
     b = ToyBuilder()

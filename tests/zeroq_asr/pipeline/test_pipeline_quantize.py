@@ -60,6 +60,20 @@ def test_without_data_weights_are_rounded_to_the_nearest() -> None:
     assert made.model.provenance["settings"]["methods"] == ()
 
 
+def test_values_that_depthwise_convolutions_alone_read_may_have_a_scale_per_channel() -> None:
+    batches = [toy_mel(0, 4, 200)]
+    plain, split = (
+        quantize_model(toy_float_model(), batches, "test", QuantizeConfig(methods=methods))
+        for methods in ((), ("channel-scales",))
+    )
+    changed = [name for name, code in split.qparams.items() if code.channel_factors is not None]
+    assert changed == ["b1.0.relu", "b1.relu"]
+    assert all(plain.qparams[name].channel_factors is None for name in changed)
+    for name in changed:
+        assert plain.qparams[name].type == split.qparams[name].type
+        assert split.sqnr[name] > plain.sqnr[name] - 3
+
+
 @pytest.mark.parametrize("method", RANGE_METHODS)
 def test_batches_are_let_go(method: str) -> None:
     """However many come, only those that bias correction looks at are ever in memory together."""

@@ -59,6 +59,13 @@ def test_scales_per_channel_lie_between_the_channels_and_the_tensors() -> None:
     assert params.quantize(x)[1].tolist() == [64, -32]
 
 
+def test_scales_per_channel_of_what_a_relu_makes_use_all_codes_within_the_tensors_range() -> None:
+    params = choose_channels("x", Range(0.0, 8.0, 9, np.array([12.0, 2.0, 0.0])), 8, unsigned=True)
+    assert params.type == IntType(8, signed=False)
+    assert params.scales(3)[:2] == pytest.approx([8 / 255, 4 / 255])
+    assert params.quantize(np.array([[12.0], [2.0], [0.0]])).ravel().tolist() == [255, 128, 0]
+
+
 @pytest.mark.parametrize("kind", sorted(REAL))
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_table_is_exact_to_half_a_step(kind: str, bits: int) -> None:
