@@ -103,8 +103,8 @@ typedef struct zq_kernels zq_kernels; /* kernels.h */
 zq_status zq_check(const zq_program *program, int32_t *step);
 
 /* Weights in the order in which `kernels` read them, and tables of functions, made once for each step: the bytes that
- * takes (0: the step needs none), and the making itself. A packed step runs with these kernels only, or with the
- * portable ones; one that is not packed runs with any. */
+ * takes (0: the step needs none), and the making itself. A packed step runs with these kernels, which no longer read
+ * `weight` (it may be gone), or with the portable ones, which do; one that is not packed runs with any. */
 uint64_t zq_packed_bytes(const zq_program *program, const zq_kernels *kernels, int32_t step);
 void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step, void *packed);
 
