@@ -15,9 +15,6 @@ from toy_models import toy_float_model
 
 from eval.cost import total_bops
 from zeroq_asr.analyses.cost import count_costs
-from zeroq_asr.analyses.divergence import measure_divergence
-from zeroq_asr.analyses.sensitivity import round_weights
-from zeroq_asr.analyses.weight_widths import WeightWidths
 from zeroq_asr.artifact import load_model, to_bytes
 from zeroq_asr.config import ANALYTIC, MIXED_WIDTHS, Budget, QuantizeConfig
 from zeroq_asr.errors import ConfigError
@@ -34,7 +31,6 @@ from zeroq_asr.pipeline.mixed_precision import (
 )
 from zeroq_asr.pipeline.quantize import quantize_model
 from zeroq_asr.quantize import main
-from zeroq_asr.runtime.float_executor import FloatExecutor
 
 BATCHES = [toy_mel(1, 4, 120), toy_mel(2, 4, 120)]
 
@@ -55,24 +51,6 @@ def mixed() -> Mixed:
 
 
 # ---- what is measured ---------------------------------------------------------------------------------------------
-
-
-def test_the_divergence_is_that_of_a_model_with_rounded_weights(probe: Probe) -> None:
-    config = QuantizeConfig(bits=3, methods=("clipping",))
-    graph, qparams = probe.base.graph, probe.base.qparams
-    rounded = {**graph.constants, **round_weights(graph, qparams, config)}
-    executor = FloatExecutor(graph.with_nodes(graph.nodes, graph.values, rounded))
-    mels = list(BATCHES[0])
-    p = [np.log(_softmax(FloatExecutor(graph).run(mel[None])["logits"][0].numpy())) for mel in mels]
-    expected = measure_divergence(executor, {}, mels, p)
-    widths = WeightWidths(graph, qparams, QuantizeConfig(methods=("clipping",)), BATCHES[:1], {})
-    assert widths.divergence(dict.fromkeys(widths.layers, 3)) == pytest.approx(expected, rel=1e-4)
-    assert widths.divergence({}) == 0.0
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=0))
-    return powers / powers.sum(axis=0)
 
 
 def test_fewer_bits_diverge_more_and_corrected_biases_less(probe: Probe, table: WidthTable) -> None:
