@@ -19,9 +19,9 @@ from zeroq_asr.artifact import load_model, to_bytes
 from zeroq_asr.config import ANALYTIC, MIXED_WIDTHS, Budget, QuantizeConfig
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.pipeline.mixed_precision import (
-    Mixed,
     Probe,
     WidthTable,
+    check_budget,
     choose,
     count_steps,
     file_size,
@@ -45,11 +45,6 @@ def table(probe: Probe) -> WidthTable:
     return probe.measure(lambda _: None)
 
 
-@pytest.fixture(scope="module")
-def mixed() -> Mixed:
-    return quantize_within(toy_float_model(), BATCHES, "noise", QuantizeConfig(bits=4), Budget(mean_bits=3.2))
-
-
 # ---- what is measured ---------------------------------------------------------------------------------------------
 
 
@@ -61,12 +56,19 @@ def test_fewer_bits_diverge_more_and_corrected_biases_less(probe: Probe, table: 
     assert probe.divergence(everywhere) < plain.divergence(everywhere)
 
 
-def test_the_sum_of_single_layers_is_not_taken_for_the_whole(mixed: Mixed, probe: Probe, table: WidthTable) -> None:
-    """Both are reported; on coarse weights they differ by far more than rounding."""
-    assert mixed.summed == pytest.approx(table.loss(mixed.bits))
-    assert mixed.together == pytest.approx(probe.divergence(mixed.bits))
-    coarse = dict.fromkeys(table.layers, 2)
-    assert abs(table.loss(coarse) / probe.divergence(coarse) - 1) > 0.05
+def test_the_sum_of_single_layers_is_not_taken_for_the_whole(probe: Probe, table: WidthTable) -> None:
+    """Both are told; on coarse weights they differ by far more than rounding. Steps are counted as they are told."""
+    told: list[str] = []
+    config, budget = QuantizeConfig(bits=3), Budget(mean_bits=2.5)
+    found = quantize_within(toy_float_model(), BATCHES, "noise", config, budget, on_step=told.append)
+    assert len(told) == count_steps(toy_float_model(), config) == len(found.bits) * 2
+    made = found.quantized.model
+    assert set(found.bits.values()) == made.weights.keys() == {2, 3}  # never more than asked for
+    assert made.provenance["budget"] == {"mean_bits": 2.5}
+    assert dict(made.provenance["settings"]["layer_bits"]) == found.bits
+    assert found.summed == pytest.approx(table.loss(found.bits))
+    assert found.together == pytest.approx(probe.divergence(found.bits))
+    assert abs(found.summed / found.together - 1) > 0.05
 
 
 # ---- what is chosen -----------------------------------------------------------------------------------------------
@@ -103,17 +105,6 @@ def _gbop(probe: Probe, width: int) -> float:
     return total_bops(count_costs(probe.base.model.graph).values()) / 1e9 * width / 8
 
 
-def test_steps_are_counted_as_they_are_told() -> None:
-    told: list[str] = []
-    config, budget = QuantizeConfig(bits=3), Budget(mean_bits=2.5)
-    found = quantize_within(toy_float_model(), BATCHES, "noise", config, budget, on_step=told.append)
-    assert len(told) == count_steps(toy_float_model(), config) == len(found.bits) * 2
-    made = found.quantized.model
-    assert set(found.bits.values()) == made.weights.keys() == {2, 3}  # never more than asked for
-    assert made.provenance["budget"] == {"mean_bits": 2.5}
-    assert dict(made.provenance["settings"]["layer_bits"]) == found.bits
-
-
 @pytest.mark.parametrize(
     ("budget", "words"),
     [
@@ -126,7 +117,7 @@ def test_a_budget_out_of_reach_is_refused_with_what_is_in_reach(
     probe: Probe, budget: Budget, words: tuple[str, ...]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        quantize_within(toy_float_model(), BATCHES, "noise", QuantizeConfig(), budget)
+        check_budget(probe.base.model, budget)
     assert all(word in str(caught.value) for word in words)
 
 
