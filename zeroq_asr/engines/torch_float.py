@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,7 @@ def open_channels_last(reference: str, inputs: str, threads: int) -> Run:
     """Return the run of our float executor: two-dimensional convolutions, channels last, BatchNorms folded."""
     graph, mels = _prepare(reference, inputs, threads)
     executor = FloatExecutor(prepare(graph))
+    executor.graph = replace(executor.graph, constants={})  # torch has its own copy
     (result,) = graph.outputs
     del graph
     gc.collect()
