@@ -89,7 +89,7 @@ RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile", "mse", "kl")
 METHODS = ("equalization", "clipping", "gptq", "squant", "bias-correction", "channel-scales")
 """What may be done against the errors of weights, without data of its own; any of them go together. What gptq rounds,
 squant leaves alone. channel-scales is for values: those behind a ReLU that depthwise convolutions alone read."""
-DEFAULT_METHODS = ("clipping", "bias-correction")
+DEFAULT_METHODS = ("clipping", "gptq", "bias-correction")
 CORRECTION_UTTERANCES = 32
 """Bias correction and gptq look at this many utterances of the calibration data, rounded up to whole batches."""
 
@@ -216,6 +216,7 @@ TABLE_SEEDS = 4
 """The paper averages four runs (section 3.1)."""
 ABLATION_BITS = (8, 6)
 ABLATION_SEEDS = 1
+ABLATION_PERCENTILES = (99.9, 99.99, 99.999)
 
 PROBES = 16
 """Utterances that an analysis of layers runs on."""
