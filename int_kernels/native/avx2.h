@@ -16,11 +16,11 @@
 /* Entries of every table with AVX2 but that for AVX-512: all but the conv1d's, and the bytes of their scratch. */
 #define ZQ_AVX2_LOOPS                                                                                     \
     ZQ_COMMON_LOOPS, [ZQ_LOOP_DEPTHWISE_PLANES] = zq_avx2_planes, [ZQ_LOOP_SUM] = zq_avx2_sum,             \
-                     [ZQ_LOOP_ACTIVATION] = zq_avx2_activation, [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,      \
+                     [ZQ_LOOP_ACTIVATION] = zq_avx2_activation, [ZQ_LOOP_LAYER_NORM] = zq_avx2_layer_norm, \
                      [ZQ_LOOP_ATTENTION] = zq_avx2_attention
 #define ZQ_AVX2_SCRATCH \
     [ZQ_LOOP_DEPTHWISE_PLANES] = zq_avx2_planes_scratch, [ZQ_LOOP_ATTENTION] = zq_avx2_attention_scratch
-zq_kernel zq_avx2_attention, zq_avx2_sum, zq_avx2_activation;
+zq_kernel zq_avx2_attention, zq_avx2_sum, zq_avx2_activation, zq_avx2_layer_norm;
 zq_scratch_size zq_avx2_attention_scratch;
 
 /* acc[r][lane] = the sum over pairs of weight[r][2 * pair .. + 1] * columns[pair][lane][0 .. 1], four rows x 16 lanes;
@@ -98,6 +98,45 @@ ZQ_TARGET_INLINE void zq_avx2_rescale(int32_t multiplier, int32_t shift, int32_t
         const __m256i v = zq_rescale_eight(&ratio, zq_load_vector(x + t));
         zq_store_vector(x + t, _mm256_min_epi32(_mm256_max_epi32(v, least), most));
     }
+}
+
+/* Rounds and saturates numbers of 64 bits. There is no arithmetic shift of these: 2^63 is added, and taken off again.
+ * Where the shift is 32 or more, their upper halves tell all. */
+typedef struct {
+    __m256i half, sign, taken, lo, hi, least, most;
+    __m128i shift;
+    int32_t is_high;
+} zq_rounder;
+
+ZQ_TARGET_INLINE zq_rounder zq_rounder_of(int32_t shift, int32_t lo, int32_t hi)
+{
+    zq_rounder r;
+    r.half = _mm256_set1_epi64x((int64_t)1 << (shift - 1));
+    r.sign = _mm256_set1_epi64x(INT64_MIN);
+    r.taken = _mm256_set1_epi64x((int64_t)((uint64_t)1 << (63 - shift)));
+    r.lo = _mm256_set1_epi64x(lo), r.hi = _mm256_set1_epi64x(hi);
+    r.least = _mm256_set1_epi32(lo), r.most = _mm256_set1_epi32(hi);
+    r.is_high = shift >= 32;
+    r.shift = _mm_cvtsi32_si128(r.is_high ? shift - 32 : shift);
+    return r;
+}
+
+ZQ_TARGET_INLINE __m256i zq_round_wide(const zq_rounder *r, __m256i v)
+{
+    v = _mm256_sub_epi64(_mm256_srl_epi64(_mm256_xor_si256(v, r->sign), r->shift), r->taken);
+    v = _mm256_blendv_epi8(v, r->lo, _mm256_cmpgt_epi64(r->lo, v));
+    return _mm256_blendv_epi8(v, r->hi, _mm256_cmpgt_epi64(v, r->hi));
+}
+
+/* Numbers 0, 2, 4, 6 and 1, 3, 5, 7 to eight of 32 bits. */
+ZQ_TARGET_INLINE __m256i zq_round_eight(const zq_rounder *r, __m256i even, __m256i odd)
+{
+    even = _mm256_add_epi64(even, r->half), odd = _mm256_add_epi64(odd, r->half);
+    if (r->is_high) {
+        const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+        return _mm256_min_epi32(_mm256_max_epi32(_mm256_sra_epi32(high, r->shift), r->least), r->most);
+    }
+    return _mm256_blend_epi32(zq_round_wide(r, even), _mm256_slli_epi64(zq_round_wide(r, odd), 32), 0xAA);
 }
 
 /* A row of the tile at t0, of output map o, from its accumulators without bias to memory. */

@@ -1,50 +1,10 @@
-/* Sum and activation for AVX2; a glu, whose factors take 64-bit products, stays with the portable loops, and so does
- * layer_norm. */
+/* Sum and activation for AVX2; a glu, whose factors take products of 64 bits, stays with the portable loops. */
 #include "activation.h"
 #include "avx2.h"
 
 #ifdef ZQ_X86_TABLES
 
 enum { VECTORS = ZQ_TILE / 8 };
-
-/* Rounds and saturates numbers of 64 bits. There is no arithmetic shift of these: 2^63 is added, and taken off again.
- * Where the shift is 32 or more, their upper halves tell all. */
-typedef struct {
-    __m256i half, sign, taken, lo, hi, least, most;
-    __m128i shift;
-    int32_t is_high;
-} rounder;
-
-ZQ_TARGET_INLINE rounder rounder_of(int32_t shift, int32_t lo, int32_t hi)
-{
-    rounder r;
-    r.half = _mm256_set1_epi64x((int64_t)1 << (shift - 1));
-    r.sign = _mm256_set1_epi64x(INT64_MIN);
-    r.taken = _mm256_set1_epi64x((int64_t)((uint64_t)1 << (63 - shift)));
-    r.lo = _mm256_set1_epi64x(lo), r.hi = _mm256_set1_epi64x(hi);
-    r.least = _mm256_set1_epi32(lo), r.most = _mm256_set1_epi32(hi);
-    r.is_high = shift >= 32;
-    r.shift = _mm_cvtsi32_si128(r.is_high ? shift - 32 : shift);
-    return r;
-}
-
-ZQ_TARGET_INLINE __m256i round_wide(const rounder *r, __m256i v)
-{
-    v = _mm256_sub_epi64(_mm256_srl_epi64(_mm256_xor_si256(v, r->sign), r->shift), r->taken);
-    v = _mm256_blendv_epi8(v, r->lo, _mm256_cmpgt_epi64(r->lo, v));
-    return _mm256_blendv_epi8(v, r->hi, _mm256_cmpgt_epi64(v, r->hi));
-}
-
-/* Numbers 0, 2, 4, 6 and 1, 3, 5, 7 to eight of 32 bits. */
-ZQ_TARGET_INLINE __m256i round_eight(const rounder *r, __m256i even, __m256i odd)
-{
-    even = _mm256_add_epi64(even, r->half), odd = _mm256_add_epi64(odd, r->half);
-    if (r->is_high) {
-        const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
-        return _mm256_min_epi32(_mm256_max_epi32(_mm256_sra_epi32(high, r->shift), r->least), r->most);
-    }
-    return _mm256_blend_epi32(round_wide(r, even), _mm256_slli_epi64(round_wide(r, odd), 32), 0xAA);
-}
 
 ZQ_TARGET void zq_avx2_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
@@ -53,7 +13,7 @@ ZQ_TARGET void zq_avx2_sum(const zq_state *state, const zq_step *step, int32_t f
     const size_t channels = (size_t)values[step->y].channels;
     (void)scratch;
     for (int32_t c = first; c < last; c++) {
-        const rounder r = rounder_of(step->shift[c], step->clip_lo, step->clip_hi);
+        const zq_rounder r = zq_rounder_of(step->shift[c], step->clip_lo, step->clip_hi);
         const __m256i start = _mm256_set1_epi64x(step->wide_bias ? step->wide_bias[c] : 0);
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             const int32_t n = zq_min(ZQ_TILE, frames - t0);
@@ -69,7 +29,7 @@ ZQ_TARGET void zq_avx2_sum(const zq_state *state, const zq_step *step, int32_t f
                     odd[v] = _mm256_add_epi64(odd[v], _mm256_mul_epi32(_mm256_srli_epi64(numbers, 32), m));
                 }
             }
-            for (int32_t v = 0; v < VECTORS; v++) zq_store_vector(x + 8 * v, round_eight(&r, even[v], odd[v]));
+            for (int32_t v = 0; v < VECTORS; v++) zq_store_vector(x + 8 * v, zq_round_eight(&r, even[v], odd[v]));
             zq_store(zq_row(state, step->y, c), storage, t0, n, x);
         }
     }
