@@ -37,6 +37,10 @@ FAILURES = {
 }
 
 
+INTERFACE = 1
+"""ZQ_INTERFACE of zq.h, which these declarations follow."""
+
+
 class _Utterance(Structure):
     _fields_ = [("input", c_void_p), ("outputs", POINTER(c_void_p)), ("frames", c_int32)]
 
@@ -63,8 +67,17 @@ def library_path() -> Path | None:
 
 @cache
 def load_library(path: Path) -> ctypes.CDLL:
-    """The shared object at `path`, with the argument types of zq.h and threads.h declared."""
+    """The shared object at `path`, with the argument types of zq.h and threads.h declared.
+
+    Raises KernelError for one that was built from sources with another interface.
+    """
     library = ctypes.CDLL(str(path))
+    found = library.zq_interface() if hasattr(library, "zq_interface") else 0
+    if found != INTERFACE:
+        raise KernelError(
+            f"{path}: needed compiled kernels with interface {INTERFACE}, came {found}: they were built from other "
+            "sources; build them again with `pip install -e .` or `python setup.py build_ext --inplace`"
+        )
     library.zq_check.argtypes = [POINTER(ProgramStruct), POINTER(c_int32)]
     library.zq_values_bytes.argtypes = [POINTER(ProgramStruct), c_int32]
     library.zq_scratch_bytes.argtypes = library.zq_packed_bytes.argtypes = [

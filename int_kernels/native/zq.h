@@ -98,6 +98,11 @@ typedef struct {
 
 typedef struct zq_kernels zq_kernels; /* kernels.h */
 
+/* The number of this interface: another one when a struct or a call here or in threads.h changes. A library that was
+ * built from older sources is known by it. */
+#define ZQ_INTERFACE 1
+int32_t zq_interface(void);
+
 /* ZQ_OK when every index, size and length fits; *step is then steps_count, else the step at fault (or -1: a
  * value). */
 zq_status zq_check(const zq_program *program, int32_t *step);
