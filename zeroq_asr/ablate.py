@@ -1,4 +1,4 @@
-"""`python -m zeroq_asr.ablate`: what each part of the synthesis earns on a model, one part changed at a time."""
+"""`python -m zeroq_asr.ablate`: what each part of the calibration earns on a model, one part changed at a time."""
 
 from __future__ import annotations
 
@@ -57,9 +57,11 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.pipeline.evaluate import TestSet, read_test_set
     from zeroq_asr.zoo import DEFAULT_MODEL, shipped_sets
 
-    variants = standard_variants(generate)
+    variants = standard_variants(generate, configs[0])
     if arguments.only:
-        variants = tuple(v for v in variants if not v.changes or any(word in v.name for word in arguments.only))
+        variants = tuple(
+            v for v in variants if not (v.changes or v.ranges) or any(word in v.name for word in arguments.only)
+        )
     plan = AblationPlan(generate, variants, configs, tuple(range(arguments.seeds)), arguments.threads)
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
     pooled = TestSet(" + ".join(s.name for s in sets), tuple(u for s in sets for u in s.utterances))

@@ -23,6 +23,8 @@ def test_every_variant_changes_something() -> None:
         names = [variant.name for variant in standard_variants(config)]
         assert len(set(names)) == len(names)
         assert names[0] == "real speech" and names[1] == f"preset {preset}" and names[-1] == "random, U[-3, 3]"
+    ranges = [f"ranges: {way}" for way in ("minmax", "percentile 99.9", "percentile 99.999", "mse", "kl")]
+    assert [name for name in names if name.startswith("ranges")] == ranges
     assert "loss of the paper (one-sided KL)" not in [v.name for v in standard_variants(config)]
 
 
@@ -36,12 +38,12 @@ def test_the_command_prints_a_markdown_table(
     small = replace(GenerateConfig.of_preset("fast"), frames=80, batch_size=2, iterations=(8,))
     monkeypatch.setattr(GenerateConfig, "of_preset", lambda name: small)
     manifest, out = str(save_noise(tmp_path, 3)), tmp_path / "rows.json"
-    words = ["--model", "toy", "--manifest", manifest, "--real", manifest, "--batches", "1", "--quiet"]
-    assert ablate.main([*words, "--only", "no optimisation", "smoothness", "--json", str(out)]) == 0
+    words = ["--model", "toy", "--manifest", manifest, "--real", manifest, "--batches", "1", "--act-bits", "3", "--quiet"]
+    assert ablate.main([*words, "--only", "no optimisation", "smoothness", "ranges: m", "--json", str(out)]) == 0
     said = capsys.readouterr()
     lines = [line for line in said.out.splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + 6 and said.err == ""
-    assert "W8A8 WER" in lines[0] and "W6A8 same text %" in lines[0]
+    assert len(lines) == 2 + 8 and said.err == ""
+    assert "W8A3 WER" in lines[0] and "W6A3 same text %" in lines[0]
     rows = {row["variant"]: row for row in json.loads(out.read_text())["results"]}
     real, preset, start = rows["real speech"], rows["preset fast"], rows["no optimisation"]
     assert real["range_error"] == 0 and real["loss"] is None
@@ -49,4 +51,7 @@ def test_the_command_prints_a_markdown_table(
     assert preset["range_error"] != start["range_error"]
     analytic = rows["no data: ranges and means from parameters"]
     assert analytic["seeds"] == 1 and analytic["loss"] is None and analytic["range_error"] > 0
+    extremes, squares = rows["ranges: minmax"], rows["ranges: mse"]
+    assert preset["loss"] == extremes["loss"] == squares["loss"], "the same data"
+    assert squares["divergence"] < extremes["divergence"]
     assert rows["random, U[-3, 3]"]["range_error"] > real["range_error"]

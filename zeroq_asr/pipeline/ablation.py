@@ -1,9 +1,9 @@
-"""What each part of the synthesis earns: one part changed at a time, and what that does to ranges and error rates."""
+"""What each part of the calibration earns: one part changed at a time, and what that does to ranges and error rates."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,16 @@ import numpy as np
 from eval.compare import compare
 from eval.wer import score
 from zeroq_asr.analyses.divergence import measure_divergence
-from zeroq_asr.config import ANALYTIC, DETERMINISTIC, GENERATE_THREADS, SEED, GenerateConfig, QuantizeConfig
+from zeroq_asr.config import (
+    ABLATION_PERCENTILES,
+    ANALYTIC,
+    DETERMINISTIC,
+    GENERATE_THREADS,
+    RANGE_METHODS,
+    SEED,
+    GenerateConfig,
+    QuantizeConfig,
+)
 from zeroq_asr.pipeline.calibration import random_batches
 from zeroq_asr.pipeline.evaluate import TestSet
 from zeroq_asr.pipeline.feature_shelf import FeatureShelf
@@ -39,11 +48,13 @@ class Variant:
     """One way to calibrate.
 
     data: "synthetic" with `changes` to the preset's settings, "random", "real", or "analytic": from parameters alone.
+    ranges: changes to the configurations.
     """
 
     name: str
     data: str = "synthetic"
     changes: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,9 @@ class AblationPlan:
     threads: int
 
 
-def standard_variants(config: GenerateConfig) -> tuple[Variant, ...]:
-    """Both ends (real speech, random noise), the settings themselves, and these with one part changed each."""
+def standard_variants(config: GenerateConfig, usual: QuantizeConfig | None = None) -> tuple[Variant, ...]:
+    """Both ends (real speech, random noise), the settings themselves, and these with one part changed each: of
+    synthesis, or the way that `usual` (default: the default) reads ranges off the data."""
     frames, size = config.frames, config.batch_size
     parts: dict[str, dict[str, Any]] = {
         "no optimisation": {"iterations": (0,)},
@@ -84,10 +96,19 @@ def standard_variants(config: GenerateConfig) -> tuple[Variant, ...]:
     return (
         Variant("real speech", "real"),
         Variant(f"preset {config.preset}"),
+        *_range_variants(usual or QuantizeConfig()),
         *(variant for variant in changed if replace(config, **variant.changes) != config),
         Variant("no data: ranges and means from parameters", ANALYTIC),
         Variant("random, U[-3, 3]", "random"),
     )
+
+
+def _range_variants(usual: QuantizeConfig) -> Iterator[Variant]:
+    for way in RANGE_METHODS:
+        for percentile in ABLATION_PERCENTILES if way == "percentile" else (usual.percentile,):
+            ranges = {"range_method": way, "percentile": percentile}
+            if replace(usual, **ranges) != usual:  # type: ignore[arg-type]
+                yield Variant(f"ranges: {way}" + (f" {percentile:g}" if way == "percentile" else ""), ranges=ranges)
 
 
 class Ablation:
@@ -103,7 +124,8 @@ class Ablation:
         self._float = self._shelf.transcribe(float_transcriber(model, "float", 0, plan.threads), test_set)
         every = self._shelf.stream(test_set, model.frontend)
         self._probe = list(islice(every, 0, None, max(1, len(self._references) // _PROBES)))[:_PROBES]
-        self._speech = self._quantize(Variant("real speech", "real"), 0)[0][0].table
+        self._speech: tuple[Mapping[str, Any], RangeTable] | None = None  # of the last way to read ranges
+        self._made: dict[GenerateConfig, tuple[list[Batch], float]] = {}  # synthetic data of the preset itself
 
     @property
     def float_wer(self) -> float:
@@ -140,7 +162,8 @@ class Ablation:
 
         made, loss = self._quantize(variant, seed)
         divergence = measure_divergence(FloatExecutor(made[0].graph), made[0].qparams, self._probe)
-        row: Row = {"loss": loss, **self._compare_ranges(made[0].table), "divergence": divergence}
+        far = _compare_ranges(made[0].table, self._real_ranges(variant))
+        row: Row = {"loss": loss, **far, "divergence": divergence}
         for config, quantized in zip(self._plan.configs, made, strict=True):
             transcriber = integer_transcriber(quantized.model, "integer", 0, threads=self._plan.threads)
             texts = self._shelf.transcribe(transcriber, self._set)
@@ -154,8 +177,8 @@ class Ablation:
         """One integer model for each configuration, as `quantize` makes it, and the loss of synthesis if there was."""
         batches, loss = self._data(variant, seed)
         made: list[Quantized] = []
-        for config in self._plan.configs:  # (they differ in the bits of weights only: one set of ranges does for all)
-            ranges = made[0].table if made else None
+        for usual in self._plan.configs:  # (they differ in the bits of weights only: one set of ranges does for all)
+            config, ranges = replace(usual, **variant.ranges), made[0].table if made else None
             made.append(quantize_model(self._model, batches(), variant.data, config, ranges=ranges))
         return made, loss
 
@@ -166,17 +189,24 @@ class Ablation:
             return lambda: (mel[None] for mel in self._shelf.stream(self._real, self._model.frontend)), None
         if variant.data == "random":
             return lambda: random_batches(self._model.frontend.n_mels, seed), None
-        made, loss = make_batches(self._model, replace(self._plan.generate, **variant.changes, seed=seed))
+        made, loss = self._synthetic(replace(self._plan.generate, **variant.changes, seed=seed), not variant.changes)
         return lambda: made, loss
 
-    def _compare_ranges(self, table: RangeTable) -> Row:
-        far = np.array([_bound(table, name) - _bound(self._speech, name) for name in self._speech.ranges])
-        return {
-            "range_error": float(np.abs(far).mean()),
-            "tighter": int((far < -_FAR).sum()),
-            "looser": int((far > _FAR).sum()),
-            "values": int(far.size),
-        }
+    def _synthetic(self, config: GenerateConfig, keep: bool) -> tuple[list[Batch], float]:
+        if config in self._made:
+            return self._made[config]
+        made = make_batches(self._model, config)
+        if keep:
+            self._made[config] = made
+        return made
+
+    def _real_ranges(self, variant: Variant) -> RangeTable:
+        """The ranges of real speech, read off as `variant` does."""
+        if self._speech is None or self._speech[0] != variant.ranges:
+            config = replace(self._plan.configs[0], **variant.ranges)
+            batches, _ = self._data(Variant("", "real"), 0)
+            self._speech = (variant.ranges, quantize_model(self._model, batches(), "real", config).table)
+        return self._speech[1]
 
 
 def make_batches(model: FloatModel, config: GenerateConfig) -> tuple[list[Batch], float]:
@@ -214,8 +244,18 @@ def ablation_sheet(rows: Sequence[Row], model: str, float_wer: float, configs: S
         "KL: what rounding the stored values moves the float model's posteriors, in thousandths of a nat per frame.",
     )
     return Sheet(
-        f"{model}: what synthesis earns", tuple(headings), tuple(cells), tuple(rows), frozenset({0}), notes=notes
+        f"{model}: what each part earns", tuple(headings), tuple(cells), tuple(rows), frozenset({0}), notes=notes
     )
+
+
+def _compare_ranges(table: RangeTable, real: RangeTable) -> Row:
+    far = np.array([_bound(table, name) - _bound(real, name) for name in real.ranges])
+    return {
+        "range_error": float(np.abs(far).mean()),
+        "tighter": int((far < -_FAR).sum()),
+        "looser": int((far > _FAR).sum()),
+        "values": int(far.size),
+    }
 
 
 def _bound(table: RangeTable, name: str) -> float:
