@@ -41,7 +41,7 @@ const zq_kernels zq_avx512vnni = {
     .name = "avx512vnni",
     .run = {[ZQ_LOOP_DENSE] = zq_avx512vnni_dense,
             [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_depthwise,
-            [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise,
+            [ZQ_LOOP_DEPTHWISE_PLANES] = zq_avx2_planes,
             [ZQ_LOOP_SUM] = zq_avx512vnni_sum,
             [ZQ_LOOP_MULTIPLY] = zq_multiply,
             [ZQ_LOOP_MEAN] = zq_mean,
@@ -57,7 +57,8 @@ const zq_kernels zq_avx512vnni = {
     .pack = {[ZQ_LOOP_DENSE] = zq_avx512vnni_pack_dense,
              [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_pack_depthwise,
              [ZQ_LOOP_ACTIVATION] = zq_pack_activation},
-    .scratch_bytes = {[ZQ_LOOP_DENSE] = zq_avx512vnni_dense_scratch,
+    .scratch_bytes = {[ZQ_LOOP_DEPTHWISE_PLANES] = zq_avx2_planes_scratch,
+                      [ZQ_LOOP_DENSE] = zq_avx512vnni_dense_scratch,
                       [ZQ_LOOP_DEPTHWISE] = zq_avx512vnni_depthwise_scratch,
                       [ZQ_LOOP_ATTENTION] = zq_avx512vnni_attention_scratch},
 };
