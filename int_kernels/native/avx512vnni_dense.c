@@ -40,9 +40,15 @@ void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, vo
     for (int32_t o = 0; o < maps;) {
         const int32_t block = block_rows(o % rows, rows);
         for (size_t tap = 0; tap < 4 * quads; tap += 4)
-            for (int32_t r = 0; r < block; r++)
-                for (size_t i = tap; i < tap + 4; i++)
-                    *out++ = (int8_t)(i < taps ? step->weight[(size_t)(o + r) * taps + i] : 0);
+            for (int32_t r = 0; r < block; r++, out += 4) {
+                const int8_t *four = step->weight + (size_t)(o + r) * taps + tap;
+                if (tap + 4 <= taps) {
+                    memcpy(out, four, 4);
+                    continue;
+                }
+                memset(out, 0, 4);
+                memcpy(out, four, taps - tap);
+            }
         o += block;
     }
 }
