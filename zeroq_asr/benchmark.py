@@ -23,7 +23,7 @@ from zeroq_asr.config import (
     QuantizeConfig,
 )
 from zeroq_asr.errors import ConfigError
-from zeroq_asr.files import write_atomically
+from zeroq_asr.files import check_writable, write_atomically
 from zeroq_asr.zoo import DEFAULT_MODEL, shipped_sets
 from zeroq_asr.zoo.full_size import full_size_names
 
@@ -194,6 +194,7 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.pipeline.benchmark import run as run_rounds
 
     plan = _plan(arguments)
+    check_writable(arguments.json, arguments.plot)
     if missing := [peer for peer in PEERS if peer not in installed_peers()]:
         print(f"without {', '.join(missing)}: pip install -e '.[peers]' adds them", file=sys.stderr)
     machine = describe_machine(_PACKAGES)

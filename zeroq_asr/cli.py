@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from zeroq_asr.config import METHODS, NONLINEAR, RANGE_METHODS, QuantizeConfig, parse_methods
-from zeroq_asr.errors import ZeroqError
+from zeroq_asr.errors import ConfigError, ZeroqError
 
 VERBS = (
     "generate",
@@ -98,11 +98,13 @@ def add_quantize_flags(parser: argparse.ArgumentParser, several: bool = False) -
 def chosen_config(arguments: argparse.Namespace, config: QuantizeConfig) -> QuantizeConfig:
     """`config` with what the flags of `add_quantize_flags` ask for. Raises ConfigError."""
     methods = parse_methods(arguments.methods)
+    check_percentile([arguments.ranges], [arguments.percentile])
     return replace(config, range_method=arguments.ranges, percentile=arguments.percentile, methods=methods)
 
 
 def chosen_configs(arguments: argparse.Namespace, config: QuantizeConfig) -> tuple[QuantizeConfig, ...]:
     """The same for repeatable flags: every choice of methods with every one of ranges; every percentile is one."""
+    check_percentile(arguments.ranges or [config.range_method], arguments.percentile or ())
     made = [
         replace(config, range_method=way, percentile=percentile, methods=parse_methods(words))
         for words in arguments.methods or [config.methods]
@@ -110,6 +112,16 @@ def chosen_configs(arguments: argparse.Namespace, config: QuantizeConfig) -> tup
         for percentile in (arguments.percentile if way == "percentile" else None) or [config.percentile]
     ]
     return tuple(dict.fromkeys(made))
+
+
+def check_percentile(ranges: Sequence[str], percentiles: Sequence[float]) -> None:
+    """Raise ConfigError for percentiles, the default's apart, that none of `ranges` would use."""
+    asked = [percentile for percentile in percentiles if percentile != QuantizeConfig.percentile]
+    if asked and "percentile" not in ranges:
+        raise ConfigError(
+            f"--percentile: goes with --ranges percentile, came {asked[0]:g} with --ranges {' '.join(ranges)}; "
+            "leave one of them away"
+        )
 
 
 def run(
@@ -124,6 +136,7 @@ def run(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
+        _check_numbers(arguments)
         return function(arguments) or 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -139,6 +152,14 @@ def run(
             print(f"error: {error}", file=sys.stderr)
             return 2
         raise
+
+
+def _check_numbers(arguments: argparse.Namespace) -> None:
+    """Refuse seeds and threads that no verb can use, before any work is done."""
+    for name, least, most in (("seed", 0, 2**63 - 1), ("threads", 1, 256)):
+        value = getattr(arguments, name, None)
+        if isinstance(value, int) and not least <= value <= most:
+            raise ConfigError(f"--{name}: needed {least} to {most}, came {value}")
 
 
 def _is_ground_house_error(error: Exception) -> bool:

@@ -109,8 +109,6 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.runtime.transcriber import open_transcriber
     from zeroq_asr.zoo import DEFAULT_MODEL, shipped_sets
 
-    if arguments.seed < 0:
-        raise ConfigError(f"--seed: needed a whole number from 0, came {arguments.seed}")
     if arguments.limit is not None and arguments.limit < 1:
         raise ConfigError(f"--limit: needed at least 1, came {arguments.limit}")
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]

@@ -26,7 +26,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             target.write_bytes(data)
             return
         if target.is_dir():
-            raise FileError(f"{target}: needed the name of a file to write, found a folder; give a file name in it")
+            raise _is_folder(target)
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -39,13 +39,37 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         os.replace(temporary, target)
         temporary = None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError(
-            f"{target}: could not be written ({reason}); nothing was changed, free space or choose another --output"
-        ) from error
+        raise _unwritable(target, error.strerror or str(error)) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def check_writable(*paths: str | Path | None) -> None:
+    """Raise FileError where `write_atomically` could not write, before the work whose result goes there.
+
+    None stands for a file that nobody asked for. Nothing is made or changed.
+    """
+    for target in (Path(path) for path in paths if path is not None):
+        if target.is_dir():
+            raise _is_folder(target)
+        if target.exists() and not target.is_file():  # /dev/stdout, a pipe
+            continue
+        folder = next(parent for parent in target.parents if parent.exists())
+        if not folder.is_dir():
+            raise _unwritable(target, f"{folder} is not a folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _unwritable(target, f"{folder} is not writable")
+
+
+def _is_folder(target: Path) -> FileError:
+    return FileError(f"{target}: needed the name of a file to write, found a folder; give a file name in it")
+
+
+def _unwritable(target: Path, reason: str) -> FileError:
+    return FileError(
+        f"{target}: could not be written ({reason}); nothing was changed, free space or choose another --output"
+    )
 
 
 def read_file(path: str | Path, max_bytes: int) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from zeroq_asr import config as defaults
 from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import GenerateConfig
-from zeroq_asr.errors import ConfigError, FileError
+from zeroq_asr.errors import FileError
 from zeroq_asr.files import write_atomically
 
 if TYPE_CHECKING:
@@ -141,8 +141,6 @@ def config_of(arguments: argparse.Namespace) -> GenerateConfig:
     for name in ("iterations", "lr"):
         if getattr(arguments, name) is not None:
             changes[name] = tuple(getattr(arguments, name))
-    if not 1 <= arguments.threads <= 256:
-        raise ConfigError(f"--threads: needed 1 to 256, came {arguments.threads}")
     return replace(GenerateConfig.of_preset(arguments.preset), **changes)
 
 

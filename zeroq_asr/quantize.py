@@ -106,12 +106,13 @@ def _main(arguments: argparse.Namespace) -> int:
     budget = _budget(arguments)
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.artifact import save_model
-    from zeroq_asr.files import write_atomically
+    from zeroq_asr.files import check_writable, write_atomically
     from zeroq_asr.pipeline.calibration import calibration_data
     from zeroq_asr.report.quantization import describe_quantized, render_quantized
     from zeroq_asr.runtime.transcriber import weight_bits_of
     from zeroq_asr.zoo import DEFAULT_MODEL
 
+    check_writable(arguments.output, arguments.json)
     float_model = load_float_model(arguments.model or DEFAULT_MODEL)
     started = time.monotonic()
     with synthesis_progress(float_model, arguments.preset, arguments.seed, arguments.quiet) as on_record:

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from zeroq_asr.cli import add_common_flags, run
+from zeroq_asr.cli import add_common_flags, check_percentile, run
 from zeroq_asr.config import (
     ANALYTIC,
     DEVICE,
@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: argparse.Namespace) -> int:
+    check_percentile([arguments.ranges], [arguments.percentile])
     config = QuantizeConfig(range_method=arguments.ranges, percentile=arguments.percentile)
     if arguments.calibration == ANALYTIC:
         raise ConfigError(
@@ -71,12 +72,15 @@ def _main(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--tensorrt-version: needed digits such as 8601, came {arguments.tensorrt_version!r}")
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.engines.onnx_calibration import require_onnxruntime
+    from zeroq_asr.files import check_writable
     from zeroq_asr.pipeline.calibration import calibration_data
     from zeroq_asr.pipeline.ranges import READERS, export_ranges
     from zeroq_asr.zoo import DEFAULT_MODEL
 
     require_onnxruntime()  # before synthesis takes its time
     model = load_float_model(arguments.model or DEFAULT_MODEL)
+    folder = Path(arguments.output) if arguments.output else OUTPUT_DIR / f"{Path(model.name).stem}-onnx"
+    check_writable(*(folder / name for name in READERS))
     with synthesis_progress(model, arguments.preset, arguments.seed, arguments.quiet) as on_record:
         data = calibration_data(
             model,
@@ -87,7 +91,6 @@ def _main(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             on_record=on_record,
         )
-    folder = Path(arguments.output) if arguments.output else OUTPUT_DIR / f"{Path(model.name).stem}-onnx"
     made = export_ranges(
         model,
         data,

@@ -25,6 +25,7 @@ MAX_HEADER_BYTES = 100_000_000
 """The library's own limit."""
 
 _MAX_AXES = 32
+_MAX_BYTES = 2**63 - 1
 _DTYPES: Mapping[str, str] = {
     **{"BOOL": "?", "U8": "u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "F16": "<f2", "F32": "<f4", "F64": "<f8"},
     **{"I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"},
@@ -47,7 +48,9 @@ class TensorFile:
             raise self._fault("its metadata are not texts")
         self.metadata: Mapping[str, str] = metadata
         entries = {name: self._entry(name, entry) for name, entry in header.items()}
-        self._entries = dict(sorted(entries.items(), key=lambda item: item[1][2]))
+        # (of two that start at one place the first is empty)
+        order = sorted(entries.items(), key=lambda item: (item[1][2], math.prod(item[1][1])))
+        self._entries = dict(order)
         end = 0
         for name, (dtype, shape, start) in self._entries.items():
             if start != end:
@@ -93,6 +96,8 @@ class TensorFile:
             raise self._fault(f"tensor {name!r:.60} has no dtype, shape and data_offsets that are known") from error
         if len(shape) > _MAX_AXES or not all(type(n) is int and 0 <= n <= self._size for n in (*shape, start, end)):
             raise self._fault(f"tensor {name!r:.60} has sizes that do not fit into the file")
+        if math.prod(max(1, n) for n in shape) * dtype.itemsize > _MAX_BYTES:  # (numpy refuses even empty ones)
+            raise self._fault(f"tensor {name!r:.60} has sizes that do not fit into memory")
         if end - start != dtype.itemsize * math.prod(shape):
             raise self._fault(f"tensor {name!r:.60} of shape {shape} does not take {end - start:,} bytes")
         return dtype, shape, start

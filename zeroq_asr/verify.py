@@ -176,8 +176,6 @@ def _main(arguments: argparse.Namespace) -> int:
 
     if arguments.limit is not None and arguments.limit < 1:
         raise ConfigError(f"--limit: needed at least 1, came {arguments.limit}")
-    if arguments.threads < 1:
-        raise ConfigError(f"--threads: needed at least 1, came {arguments.threads}")
     kind = find_model_kind(arguments.model)
     if kind != "quantized":
         raise FileError(

@@ -38,7 +38,19 @@ def test_the_command_prints_a_markdown_table(
     small = replace(GenerateConfig.of_preset("fast"), frames=80, batch_size=2, iterations=(8,))
     monkeypatch.setattr(GenerateConfig, "of_preset", lambda name: small)
     manifest, out = str(save_noise(tmp_path, 3)), tmp_path / "rows.json"
-    words = ["--model", "toy", "--manifest", manifest, "--real", manifest, "--batches", "1", "--act-bits", "3", "--quiet"]
+    words = [
+        "--model",
+        "toy",
+        "--manifest",
+        manifest,
+        "--real",
+        manifest,
+        "--batches",
+        "1",
+        "--act-bits",
+        "3",
+        "--quiet",
+    ]
     assert ablate.main([*words, "--only", "no optimisation", "smoothness", "ranges: m", "--json", str(out)]) == 0
     said = capsys.readouterr()
     lines = [line for line in said.out.splitlines() if line.startswith("|")]

@@ -145,6 +145,9 @@ def test_a_busy_machine_is_told() -> None:
         (["--manifest", "clean", "--sample-percent", "0"], "--sample-percent: needed a number above 0"),
         (["--manifest", "clean", "--batch", "2"], "leave --frames and --batch away"),
         (["--manifest", "no-such.json"], "no-such.json"),
+        (["--seed", "-1"], "--seed: needed 0 to"),
+        (["--json", "."], "needed the name of a file"),
+        (["--plot", f"{__file__}/plot.png"], "is not a folder"),
     ],
 )
 def test_errors_are_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,8 @@ from eval.errors import EvalError
 from int_kernels import KernelError
 from synth import SynthError
 from zeroq_asr import cli
-from zeroq_asr.errors import FileError
+from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.errors import ConfigError, FileError
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,27 @@ def test_errors_become_one_line(error: BaseException, code: int, text: str, caps
 
     assert cli.run(function, argparse.ArgumentParser(), []) == code
     assert capsys.readouterr().err == text
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [(["--seed", "-1"], "--seed: needed 0 to"), (["--threads", "0"], "--threads: needed 1 to 256, came 0")],
+)
+def test_numbers_that_no_verb_can_use_are_refused_first(
+    words: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_common_flags(parser, "seed", "threads", seed=0, threads=1)
+    assert cli.run(lambda _: pytest.fail("was called"), parser, words) == 2
+    assert named in capsys.readouterr().err
+    assert cli.run(lambda _: 0, parser, []) == 0
+
+
+def test_a_percentile_that_no_ranges_would_use_is_refused() -> None:
+    cli.check_percentile(["mse", "percentile"], [99.0])
+    cli.check_percentile(["mse"], [QuantizeConfig.percentile])
+    with pytest.raises(ConfigError, match="goes with --ranges percentile, came 99 with --ranges mse kl"):
+        cli.check_percentile(["mse", "kl"], [99.0])
 
 
 def test_our_own_defects_keep_their_traceback() -> None:
@@ -82,6 +104,10 @@ def test_help_answers_within_a_second() -> None:
         ["--act-bits", "1"],
         ["--bits", "six"],
         ["--percentile", "40", "--ranges", "percentile"],
+        ["--percentile", "99", "--ranges", "mse"],
+        ["--calibration", "random", "--seed", "-1"],
+        ["--output", "."],
+        ["--json", "."],
         ["--model", "no-such-file.nemo"],
         ["--calibration", "no-such-manifest.json"],
         ["--calibration", "random", "--data", "x"],

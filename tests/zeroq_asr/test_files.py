@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zeroq_asr.errors import FileError
-from zeroq_asr.files import read_file, write_atomically
+from zeroq_asr.files import check_writable, read_file, write_atomically
 
 
 def test_write_then_read(tmp_path: Path) -> None:
@@ -66,3 +66,14 @@ def test_a_device_stays_a_device(tmp_path: Path) -> None:
     reader.join(10)
     assert heard == [b"through"]
     assert pipe.is_fifo()
+
+
+def test_what_cannot_be_written_is_known_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    check_writable(None, tmp_path / "file", tmp_path / "new" / "folder" / "name", "relative", "/dev/stdout")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(FileError, match="found a folder"):
+        check_writable(tmp_path)
+    with pytest.raises(FileError, match="file is not a folder"):
+        check_writable(tmp_path / "file" / "name")
+    assert (tmp_path / "file").read_bytes() == b"old"

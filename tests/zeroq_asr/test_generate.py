@@ -113,7 +113,7 @@ def test_words_are_those_of_synth() -> None:
         (["--iterations", "-4"], "iterations 0 to"),
         (["--lr", "nan"], "lr above 0"),
         (["--lr", "0.1", "-1"], "lr above 0"),
-        (["--seed", "-1"], "seed 0 to"),
+        (["--seed", "-1"], "--seed: needed 0 to"),
         (["--early-stop", "2"], "early_stop 0 to below 1"),
         (["--threads", "0"], "--threads: needed 1 to 256"),
         (["--device", "quantum"], "--device: needed a device"),

@@ -17,6 +17,7 @@ from zeroq_asr.adapters import load_float_model
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.engines import installed_peers, onnx_calibration
+from zeroq_asr.engines.onnx_runtime import quantize_onnx
 from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.pipeline.calibration import random_batches
 from zeroq_asr.ranges import main
@@ -151,6 +152,9 @@ def test_without_the_extra_nothing_is_begun(
         (["--calibration", "analytic"], "analytic"),
         (["--tensorrt-version", "8.6"], "digits"),
         (["--percentile", "3"], "--percentile"),
+        (["--percentile", "99", "--ranges", "kl"], "goes with --ranges percentile"),
+        (["--threads", "0"], "--threads"),
+        (["--calibration", "random", "--seed", "-1"], "--seed"),
         (["--calibration", "random", "--data", "x"], "--data"),
     ],
 )
@@ -162,3 +166,29 @@ def test_bad_flags_are_refused_in_one_line(
     error = capsys.readouterr().err
     assert word in error and len(error.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@with_runtime
+def test_a_folder_that_cannot_be_is_told_before_synthesis(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zeroq_asr.pipeline.calibration.calibration_data", lambda *_, **__: pytest.fail("was called"))
+    (tmp_path / "text").write_text("not a folder")
+    assert main(["--model", model, "--output", str(tmp_path / "text"), "--quiet"]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+@with_runtime
+def test_the_runtime_leaves_no_half_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer writes where it is told to, piece by piece; whoever interrupts it keeps the old file."""
+
+    def interrupted(source: str, target: str, *_: object, **__: object) -> None:
+        Path(target).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("onnxruntime.quantization.quantize_static", interrupted)
+    target = tmp_path / "int8.onnx"
+    target.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt):
+        quantize_onnx(folder / "model.onnx", target, ranges=folder / "onnxruntime.json", optimize=False)
+    assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]

@@ -118,3 +118,26 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(FileError, match="no such file"), open_tensors(path):
             pass
+
+
+def test_an_empty_tensor_may_be_listed_behind_the_one_it_stands_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    header = json.dumps(
+        {
+            "full": {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]},
+            "empty": {"dtype": "F32", "shape": [0, 3], "data_offsets": [0, 0]},
+        }
+    ).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\1\2")
+    assert set(load(path.read_bytes())) == {"full", "empty"}
+    with open_tensors(path) as file:
+        assert file.read("full").tolist() == [1, 2] and file.read("empty").shape == (0, 3)
+
+
+def test_an_empty_tensor_of_immense_shape_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    entry = {"dtype": "F32", "shape": [0, *[100] * 20], "data_offsets": [0, 0]}
+    header = json.dumps({"empty": entry}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(FileError, match="sizes that do not fit"), open_tensors(path) as file:
+        file.read("empty")

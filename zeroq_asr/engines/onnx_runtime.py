@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eval.latency import Note
 from zeroq_asr.engines import Mel, load_inputs, one_by_one
+from zeroq_asr.files import write_atomically
 
 
 def open_onnxruntime(path: str, inputs: str, threads: int) -> Callable[[], Note]:
@@ -46,11 +47,11 @@ def quantize_onnx(
             return None if mel is None else {"mel": mel}
 
     with tempfile.TemporaryDirectory() as folder, _without_advice():
-        prepared = Path(folder) / "prepared.onnx"
+        prepared, made = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True, skip_optimization=not optimize)
         quantize_static(
             str(prepared),
-            str(target),
+            str(made),
             Reader() if ranges is None else None,
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
@@ -59,6 +60,7 @@ def quantize_onnx(
             nodes_to_exclude=_products_with_stacked_constants(prepared),
             calibration_cache_path=ranges,
         )
+        write_atomically(target, made.read_bytes())
 
 
 def _products_with_stacked_constants(path: Path) -> list[str]:

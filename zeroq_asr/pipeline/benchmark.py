@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -112,8 +113,13 @@ def _apart(plan: Plan, function: Callable[..., T], *arguments: object) -> T:
     """Call the function; to save memory, in a process of its own. Raises BrokenProcessPool when that dies."""
     if not plan.low_memory:
         return function(*arguments)
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _die_on_interrupt) as pool:
         return pool.submit(function, *arguments).result()
+
+
+def _die_on_interrupt() -> None:
+    """Ctrl-C reaches this process too: it ends without a word, ours says what there is to say."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _prepare_file(plan: Plan, folder: Path) -> tuple[list[Engine], Work]:

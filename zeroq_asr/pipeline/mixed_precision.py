@@ -182,13 +182,13 @@ def choose(base: IntegerModel, table: WidthTable, budget: Budget) -> Bits:
     check_budget(base, budget)
     limits = []
     if budget.gbop is not None:
-        limits.append(Limit(table.bops, math.floor(budget.gbop * 1e9)))
+        limits.append(Limit(table.bops, _whole(budget.gbop * 1e9)))
     if budget.mean_bits is not None:
         costs = np.outer(table.weights, table.widths)
-        limits.append(Limit(costs, math.floor(budget.mean_bits * int(table.weights.sum()))))
+        limits.append(Limit(costs, _whole(budget.mean_bits * int(table.weights.sum()))))
     if budget.megabytes is None:
         return _named(table, choose_widths(table.losses, limits))
-    goal, least = math.floor(budget.megabytes * 1e6), int(table.bytes.min(axis=1).sum())
+    goal, least = _whole(budget.megabytes * 1e6), int(table.bytes.min(axis=1).sum())
     most = goal
     while True:  # (the header depends on the choice a little: each round asks for what the last one had too much)
         choice = choose_widths(table.losses, [*limits, Limit(table.bytes, most)])
@@ -196,7 +196,14 @@ def choose(base: IntegerModel, table: WidthTable, budget: Budget) -> Bits:
         excess = file_size(base, bits) - goal
         if excess <= 0:
             return bits
+        if most <= least:  # (a layer so small that two widths take the same bytes has the larger one)
+            return dict.fromkeys(table.layers, min(table.widths))
         most = max(min(most, Limit(table.bytes, most).spent(choice)) - excess, least)
+
+
+def _whole(cost: float) -> int:
+    """Whole units in a budget; 0.500002 MB are 500,002 bytes, though the product of the floats is below that."""
+    return math.floor(round(cost, 3))
 
 
 def _named(table: WidthTable, choice: Sequence[int]) -> Bits:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import signal
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from toy_models import save_noise
 from eval.types import Utterance
 from zeroq_asr.analyses.cost import count_costs, count_products
 from zeroq_asr.ir.frontend_spec import FrontendSpec
+from zeroq_asr.pipeline.benchmark import Plan, _apart
 from zeroq_asr.pipeline.benchmark_inputs import choose_utterances, make_inputs, measure_work, step_macs
 
 
@@ -59,3 +62,10 @@ def test_work_is_convolutions_and_the_products_of_attention() -> None:
         cost.macs for name, cost in count_products(graph, 60).items() if name.startswith(attention)
     )
     assert sum(step_macs(toy_graph(), 60).values()) == sum(c.macs for c in count_costs(toy_graph(), 60).values())
+
+
+def test_a_process_that_prepares_ends_at_an_interrupt_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    plan = Plan("m", frames=8, batch=1, threads=(1,), rounds=1, low_memory=True)
+    with pytest.raises(BrokenProcessPool):  # (Ctrl-C reaches it too; what is raised here is for tests alone)
+        _apart(plan, signal.raise_signal, signal.SIGINT)
+    assert capfd.readouterr().err == ""

@@ -14,10 +14,12 @@ from toy import toy_mel
 from toy_models import toy_float_model
 
 from eval.cost import total_bops
+from zeroq_asr.analyses.choose_widths import Limit
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import load_model, to_bytes
 from zeroq_asr.config import ANALYTIC, MIXED_WIDTHS, Budget, QuantizeConfig
 from zeroq_asr.errors import ConfigError
+from zeroq_asr.pipeline import mixed_precision
 from zeroq_asr.pipeline.mixed_precision import (
     Probe,
     WidthTable,
@@ -72,6 +74,23 @@ def test_the_sum_of_single_layers_is_not_taken_for_the_whole(probe: Probe, table
 
 
 # ---- what is chosen -----------------------------------------------------------------------------------------------
+
+
+def test_a_budget_in_floats_means_whole_bytes(probe: Probe, table: WidthTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """500,002 bytes are 0.500002 MB, whose product with 10^6 is less: the least file that there is must still fit."""
+    size = 500_002
+    assert int(size / 1e6 * 1e6) == size - 1
+    monkeypatch.setattr(mixed_precision, "file_size", lambda base, bits: size)
+    costs: list[int] = []
+
+    def cheapest(losses: object, limits: list[Limit]) -> tuple[int, ...]:
+        costs.append(limits[-1].most)
+        assert len(costs) < 9, "goes round for ever"
+        return (0,) * len(table.layers)
+
+    monkeypatch.setattr(mixed_precision, "choose_widths", cheapest)
+    assert choose(probe.base.model, table, Budget(megabytes=size / 1e6)) == dict.fromkeys(table.layers, 2)
+    assert costs == [size]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 1.0])
