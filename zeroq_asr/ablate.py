@@ -15,7 +15,7 @@ from zeroq_asr.errors import ConfigError
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this verb."""
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.ablate", description=__doc__)
-    add_common_flags(parser, "model", "manifest")
+    add_common_flags(parser, "float_model", "manifest")
     parser.add_argument(
         "--real", default="clean", metavar="FILE", help="speech that ranges are compared with (default: clean)"
     )

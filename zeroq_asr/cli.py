@@ -36,6 +36,11 @@ _FLAGS: dict[str, dict[str, object]] = {
         "help": "a .nemo file, a quantized file, the name of a shipped model or of a published size (random weights), "
         "or an NGC / Hugging Face name",
     },
+    "float_model": {
+        "metavar": "MODEL",
+        "help": "a .nemo file, the name of a shipped model or of a published size (random weights), or an NGC / "
+        "Hugging Face name",
+    },
     "data": {"metavar": "FILE", "help": "synthetic data made by `generate`"},
     "manifest": {
         "metavar": "FILE",
@@ -71,6 +76,8 @@ _FLAGS: dict[str, dict[str, object]] = {
 def add_common_flags(parser: argparse.ArgumentParser, *names: str, several: bool = False, **defaults: object) -> None:
     """Add flags that mean the same in every verb; `defaults` come from `zeroq_asr.config`.
 
+    float_model: --model where only a float model will do.
+
     several: each may be given more than once, and each time asks for results of its own; None where it was not given.
     """
     for name in names:
@@ -85,7 +92,7 @@ def add_common_flags(parser: argparse.ArgumentParser, *names: str, several: bool
             if default is not None and options.get("action") in (None, "append"):
                 shown = " ".join(default) if isinstance(default, tuple) else default
                 options["help"] = f"{options['help']} (default: {shown})"
-        parser.add_argument(f"--{name}", **options)  # type: ignore[arg-type]
+        parser.add_argument(f"--{name.removeprefix('float_')}", **options)  # type: ignore[arg-type]
 
 
 def add_quantize_flags(parser: argparse.ArgumentParser, several: bool = False) -> None:

@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_common_flags(
         parser,
-        "model",
+        "float_model",
         "seed",
         "device",
         "threads",

@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this verb."""
     defaults = QuantizeConfig()
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.quantize", description=__doc__)
-    add_common_flags(parser, "model", "data")
+    add_common_flags(parser, "float_model", "data")
     parser.add_argument(
         "--bits", type=int, default=defaults.bits, metavar="N", help="weight bits, 2 to 8 (default: %(default)s)"
     )
@@ -107,7 +107,6 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.artifact import save_model
     from zeroq_asr.files import check_writable, write_atomically
-    from zeroq_asr.pipeline.calibration import calibration_data
     from zeroq_asr.report.quantization import describe_quantized, render_quantized
     from zeroq_asr.runtime.transcriber import weight_bits_of
     from zeroq_asr.zoo import DEFAULT_MODEL
@@ -116,15 +115,7 @@ def _main(arguments: argparse.Namespace) -> int:
     float_model = load_float_model(arguments.model or DEFAULT_MODEL)
     started = time.monotonic()
     with synthesis_progress(float_model, arguments.preset, arguments.seed, arguments.quiet) as on_record:
-        data = calibration_data(
-            float_model,
-            arguments.calibration,
-            data=Path(arguments.data) if arguments.data else None,
-            preset=arguments.preset,
-            seed=arguments.seed,
-            device=arguments.device,
-            on_record=on_record,
-        )
+        data = chosen_data(float_model, arguments, on_record)
     made = time.monotonic()
     quantized, divergences = _quantized(float_model, data, config, budget, arguments)
     if not arguments.quiet:
@@ -162,6 +153,21 @@ def _quantized(
     with progress(count_steps(model, config), "bits for each layer", arguments.quiet) as bar:
         mixed = quantize_within(*given, budget, data.provenance, arguments.device, bar.advance)
     return mixed.quantized, {"summed": mixed.summed, "together": mixed.together}
+
+
+def chosen_data(model: FloatModel, arguments: argparse.Namespace, on_record: OnRecord) -> CalibrationData:
+    """What --calibration, --data, --preset, --seed and --device ask for. Raises what `calibration_data` raises."""
+    from zeroq_asr.pipeline.calibration import calibration_data
+
+    return calibration_data(
+        model,
+        arguments.calibration,
+        data=Path(arguments.data) if arguments.data else None,
+        preset=arguments.preset,
+        seed=arguments.seed,
+        device=arguments.device,
+        on_record=on_record,
+    )
 
 
 @contextmanager

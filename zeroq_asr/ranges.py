@@ -22,13 +22,13 @@ from zeroq_asr.config import (
     QuantizeConfig,
 )
 from zeroq_asr.errors import ConfigError
-from zeroq_asr.quantize import synthesis_progress
+from zeroq_asr.quantize import chosen_data, synthesis_progress
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this verb."""
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.ranges", description=__doc__)
-    add_common_flags(parser, "model", "data")
+    add_common_flags(parser, "float_model", "data")
     parser.add_argument(
         "--calibration",
         default="synthetic",
@@ -73,7 +73,6 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.adapters import load_float_model
     from zeroq_asr.engines.onnx_calibration import require_onnxruntime
     from zeroq_asr.files import check_writable
-    from zeroq_asr.pipeline.calibration import calibration_data
     from zeroq_asr.pipeline.ranges import READERS, export_ranges
     from zeroq_asr.zoo import DEFAULT_MODEL
 
@@ -82,15 +81,7 @@ def _main(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.output) if arguments.output else OUTPUT_DIR / f"{Path(model.name).stem}-onnx"
     check_writable(*(folder / name for name in READERS))
     with synthesis_progress(model, arguments.preset, arguments.seed, arguments.quiet) as on_record:
-        data = calibration_data(
-            model,
-            arguments.calibration,
-            data=Path(arguments.data) if arguments.data else None,
-            preset=arguments.preset,
-            seed=arguments.seed,
-            device=arguments.device,
-            on_record=on_record,
-        )
+        data = chosen_data(model, arguments, on_record)
     made = export_ranges(
         model,
         data,
