@@ -121,6 +121,8 @@ def bench_plan(arguments: argparse.Namespace, models: tuple[str, ...], real: Tes
 
     if not 1 <= arguments.seeds <= 100:
         raise ConfigError(f"--seeds: needed 1 to 100, came {arguments.seeds}")
+    for bits in arguments.bits:  # (some parts of `reproduce` do not look at them)
+        QuantizeConfig(bits=bits)
     return Plan(
         models=models,
         bits=tuple(dict.fromkeys(arguments.bits)),

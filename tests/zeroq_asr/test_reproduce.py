@@ -174,6 +174,11 @@ def test_bad_flags_are_refused_in_one_line(flags: list[str], word: str, capsys: 
     assert word in error and len(error.splitlines()) == 1
 
 
+def test_bits_that_no_part_could_use_are_refused_by_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pareto", "--quiet", "--bits", "8", "9"]) == 2
+    assert "--bits: needed a whole number from 2 to 8, came 9" in capsys.readouterr().err
+
+
 def row(**changes: object) -> dict[str, object]:
     fields = {
         "model": "m", "manifest": "clean", "bits": "W8A8", "calibration": "synthetic", "runs": 2, "wer": 4.0,
