@@ -17,7 +17,7 @@ from zeroq_asr.pipeline.evaluate import TestSet
 from zeroq_asr.pipeline.reproduce_paper import PAPER_ROWS, paper_sheet
 from zeroq_asr.pipeline.table import NOTES, Plan, Row, Table, table_sheet
 from zeroq_asr.report.page import Section, page, paragraph, plots
-from zeroq_asr.report.sheet import Sheet
+from zeroq_asr.report.sheet import Sheet, difference_cell, rate_cell
 from zeroq_asr.report.svg_plot import Axis, Point, Series, pareto_front, plot
 
 OnStep = Callable[[str], None]
@@ -114,7 +114,7 @@ def table1_sheet(rows: Sequence[Row]) -> Sheet:
     lines = []
     for (model, bits), members in groups.items():
         first = members[sets[0]]
-        scores = [text for name in sets for text in (_wer(members[name]), _difference(members[name]))]
+        scores = [text for name in sets for text in (rate_cell(members[name]), _difference(members[name]))]
         size, bops = f"{first['size_bytes'] / 1e6:.3f}", f"{first['bops'] / 1e9:,.1f}"
         lines.append((model, bits, *scores, size, bops, _giga(first["product_bops"])))
     columns = [text for name in sets for text in (f"WER % {name}", "vs float [95 %]")]
@@ -140,7 +140,12 @@ def table2_sheet(rows: Sequence[Row]) -> Sheet:
         if "-" in members:
             continue
         lines.append(
-            (model, manifest, bits, *(f"{_wer(members[c])} ({members[c]['difference']:+.2f})" for c in calibrations))
+            (
+                model,
+                manifest,
+                bits,
+                *(f"{rate_cell(members[c])} ({members[c]['difference']:+.2f})" for c in calibrations),
+            )
         )
         record: dict[str, Any] = {"model": model, "manifest": manifest, "bits": bits}
         for name in calibrations:
@@ -189,15 +194,8 @@ def _point(row: Row, x: float) -> Point:
     return Point(x, row["wer"], row["bits"], title, *bars)
 
 
-def _wer(row: Row) -> str:
-    return f"{row['wer']:.2f}" + (f" ± {row['wer_deviation']:.2f}" if row["wer_deviation"] is not None else "")
-
-
 def _difference(row: Row) -> str:
-    if row["bits"] == "float32":
-        return ""
-    mark = " *" if row["difference_low"] > 0 or row["difference_high"] < 0 else ""
-    return f"{row['difference']:+.2f} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]{mark}"
+    return "" if row["bits"] == "float32" else difference_cell(row)
 
 
 def _giga(bops: int) -> str:

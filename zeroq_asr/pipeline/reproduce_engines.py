@@ -25,7 +25,7 @@ from zeroq_asr.pipeline.feature_shelf import FeatureShelf
 from zeroq_asr.pipeline.ranges import measure_ranges, save_float
 from zeroq_asr.pipeline.reproduce import OnStep, Part, Study
 from zeroq_asr.report.page import paragraph
-from zeroq_asr.report.sheet import Sheet
+from zeroq_asr.report.sheet import Sheet, difference_cell, rate_cell
 from zeroq_asr.runtime.transcriber import Transcriber
 
 if TYPE_CHECKING:
@@ -254,7 +254,4 @@ def _float_cells(row: Row) -> tuple[str, ...]:
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    spread = f" ± {row['wer_deviation']:.2f}" if row["wer_deviation"] is not None else ""
-    mark = " *" if row["difference_low"] > 0 or row["difference_high"] < 0 else ""
-    interval = f"{row['difference']:+.2f} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]{mark}"
-    return f"{row['wer']:.2f}{spread}", interval, f"{row['decoded_identical']:.1f}"
+    return rate_cell(row), difference_cell(row), f"{row['decoded_identical']:.1f}"

@@ -13,7 +13,7 @@ from zeroq_asr.pipeline.cells import CellStore, Json
 from zeroq_asr.pipeline.cells_scores import Bench, BenchSettings, Program
 from zeroq_asr.pipeline.evaluate import TestSet
 from zeroq_asr.pipeline.feature_shelf import FeatureShelf
-from zeroq_asr.report.sheet import Sheet
+from zeroq_asr.report.sheet import Sheet, difference_cell, rate_cell
 
 Row = dict[str, Any]
 OnStep = Callable[[str], None]
@@ -168,18 +168,15 @@ def table_sheet(rows: Sequence[Row], title: str = "float against integer") -> Sh
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    deviation = row["wer_deviation"]
-    mark = " *" if row["difference_low"] > 0 or row["difference_high"] < 0 else ""
-    interval = f"{row['difference']:+.2f} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]{mark}"
     return (
         row["model"],
         row["manifest"],
         row["bits"],
         row["calibration"],
         str(row["runs"]),
-        f"{row['wer']:.2f}" + (f" ± {deviation:.2f}" if deviation is not None else ""),
+        rate_cell(row),
         f"[{row['wer_min']:.2f}, {row['wer_max']:.2f}]" if row["runs"] > 1 else "",
-        "-" if row["bits"] == "float32" else interval,
+        "-" if row["bits"] == "float32" else difference_cell(row),
         f"{row['decoded_identical']:.1f}",
         f"{row['cer']:.2f}",
         f"{row['size_bytes']:,}",

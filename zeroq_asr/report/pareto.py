@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zeroq_asr.report.page import paragraph, plots
-from zeroq_asr.report.sheet import Sheet
+from zeroq_asr.report.sheet import Sheet, difference_cell, rate_cell
 from zeroq_asr.report.svg_plot import Axis, Point, Series, pareto_front, plot
 
 Row = Mapping[str, Any]
@@ -52,7 +52,7 @@ def pairs_sheet(pairs: Sequence[Row]) -> Sheet:
                 _amount(row["within"], row["spent"]),
                 f"{row['wer_uniform']:.2f}",
                 f"{row['wer_mixed']:.2f}",
-                _interval(row),
+                difference_cell(row),
             )
             for row in pairs
         ),
@@ -109,25 +109,19 @@ def _point(row: Row, x: float) -> Point:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    deviation = row["wer_deviation"]
     return (
         row["model"],
         row["manifest"],
         row["kind"],
         row["bits"],
         str(row["runs"]),
-        f"{row['wer']:.2f}" + (f" ± {deviation:.2f}" if deviation is not None else ""),
-        "" if row["kind"] == "float" else _interval(row),
+        rate_cell(row),
+        "" if row["kind"] == "float" else difference_cell(row),
         f"{row['size_bytes']:,}",
         f"{row['bops'] / 1e9:,.2f}",
         f"{row['together']:.2e}" if "together" in row else "",
         f"{row['summed']:.2e}" if "summed" in row else "",
     )
-
-
-def _interval(row: Row) -> str:
-    mark = " *" if row["difference_low"] > 0 or row["difference_high"] < 0 else ""
-    return f"{row['difference']:+.2f} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]{mark}"
 
 
 def _amount(within: str, cost: int) -> str:

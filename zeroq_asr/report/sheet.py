@@ -12,6 +12,17 @@ from typing import Any
 from zeroq_asr.report.columns import align
 
 
+def rate_cell(row: Mapping[str, Any]) -> str:
+    """wer, and wer_deviation where there are several runs: "4.01 ± 0.04"."""
+    return f"{row['wer']:.2f}" + (f" ± {row['wer_deviation']:.2f}" if row["wer_deviation"] is not None else "")
+
+
+def difference_cell(row: Mapping[str, Any]) -> str:
+    """difference, difference_low, difference_high: "+0.10 [-0.06, +0.29]", with * where zero lies outside."""
+    mark = " *" if row["difference_low"] > 0 or row["difference_high"] < 0 else ""
+    return f"{row['difference']:+.2f} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]{mark}"
+
+
 @dataclass(frozen=True)
 class Sheet:
     """headings and rows as people read them; records: the same rows unrounded, by name, for machines.
