@@ -77,12 +77,12 @@ uint64_t zq_avx512vnni_depthwise_scratch(const zq_program *program, const zq_ste
     return 2 * (uint64_t)step->stride * phase_bytes(step, frames_y);
 }
 
-/* phases[p][i] = x[i * stride + p - padding] + flip, where outside 0 .. frames - 1 x counts as 0. */
+/* zq_lay_out_phases, with whole vectors where there is no stride. */
 ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *step, uint8_t flip, size_t length,
                               uint8_t *phases)
 {
-    const int32_t stride = step->stride, size = (int32_t)length;
-    if (stride == 1) {
+    const int32_t size = (int32_t)length;
+    if (step->stride == 1) {
         const __m512i flips = _mm512_set1_epi8((char)flip);
         for (int32_t i = 0; i < size; i += 64) {
             const int32_t time = i - step->padding; /* of the first byte */
@@ -95,13 +95,7 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
         }
         return;
     }
-    memset(phases, flip, (size_t)stride * length);
-    for (int32_t p = 0; p < stride; p++, phases += length) {
-        const int32_t first = p >= step->padding ? 0 : zq_ceil_div(step->padding - p, stride);
-        const int32_t time = first * stride + p - step->padding;
-        const int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / stride + 1, size - first);
-        for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i * stride] ^ flip;
-    }
+    zq_lay_out_phases(x, frames, step, flip, length, phases);
 }
 
 /* Some tiles side by side, written out for each number of them (see avx512vnni_dense.c). */
@@ -185,7 +179,7 @@ ZQ_TARGET static const uint8_t *next_row(const rows *r, int32_t o)
     return row_of(r, o);
 }
 
-/* A pair of tiles that wait to be rescaled, and where their codes go. */
+/* The accumulators of a pair of tiles, and those of the pair before, which waits to be rescaled. */
 #define EACH_ACCUMULATOR(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #define DECLARE(i) __m512i acc##i, old##i = _mm512_setzero_si512();
 #define START_ACC(i) acc##i = start;

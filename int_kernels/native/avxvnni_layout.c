@@ -162,22 +162,11 @@ uint64_t zq_avxvnni_depthwise_scratch(const zq_program *program, const zq_step *
     return (uint64_t)step->stride * zq_avxvnni_phase_bytes(step, frames_y);
 }
 
-/* phases[p][i] = x[i * stride + p - padding] + flip, where outside 0 .. frames - 1 x counts as 0. */
 ZQ_TARGET void zq_avxvnni_lay_out(const zq_state *state, const zq_step *step, int32_t channel, uint8_t *phases)
 {
-    const uint8_t *x = (const uint8_t *)zq_row(state, step->x[0], channel), flip = flip_of(state->program, step);
-    const int32_t frames = state->frames[step->x[0]], stride = step->stride;
+    const uint8_t *x = (const uint8_t *)zq_row(state, step->x[0], channel);
     const size_t length = zq_avxvnni_phase_bytes(step, state->frames[step->y]);
-    memset(phases, flip, (size_t)stride * length);
-    for (int32_t p = 0; p < stride; p++, phases += length) {
-        const int32_t first = p >= step->padding ? 0 : zq_ceil_div(step->padding - p, stride);
-        const int32_t time = first * stride + p - step->padding;
-        const int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / stride + 1, (int32_t)length - first);
-        if (stride == 1) /* without a stride the compiler copies whole vectors */
-            for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i] ^ flip;
-        else
-            for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i * stride] ^ flip;
-    }
+    zq_lay_out_phases(x, state->frames[step->x[0]], step, flip_of(state->program, step), length, phases);
 }
 
 #endif

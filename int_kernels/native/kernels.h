@@ -248,6 +248,24 @@ ZQ_INLINE void zq_gather_column(const char *x, int32_t storage, int32_t frames, 
     for (int32_t t = last; t < ZQ_TILE; t++) column[t] = 0;
 }
 
+/* A row of a depthwise conv1d as unsigned bytes with its padding, one phase of the stride after the other, `length` bytes
+ * each: phases[p][i] = x[i * stride + p - padding] + flip, where outside 0 .. frames - 1 x counts as 0. */
+ZQ_INLINE void zq_lay_out_phases(const uint8_t *x, int32_t frames, const zq_step *step, uint8_t flip, size_t length,
+                                 uint8_t *restrict phases)
+{
+    const int32_t stride = step->stride;
+    memset(phases, flip, (size_t)stride * length);
+    for (int32_t p = 0; p < stride; p++, phases += length) {
+        const int32_t first = p >= step->padding ? 0 : zq_ceil_div(step->padding - p, stride);
+        const int32_t time = first * stride + p - step->padding;
+        const int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / stride + 1, (int32_t)length - first);
+        if (stride == 1) /* without a stride the compiler copies whole vectors */
+            for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i] ^ flip;
+        else
+            for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i * stride] ^ flip;
+    }
+}
+
 /* row[first + t] = codes[t] in the row's storage, t < n; codes are saturated to it already. */
 ZQ_INLINE void zq_store(char *row, int32_t storage, int32_t first, int32_t n, const int32_t *restrict codes)
 {

@@ -56,23 +56,6 @@ uint64_t zq_neon_dotprod_depthwise_scratch(const zq_program *program, const zq_s
     return (uint64_t)step->stride * phase_bytes(step, frames_y);
 }
 
-/* phases[p][i] = x[i * stride + p - padding] + flip, where outside 0 .. frames - 1 x counts as 0. */
-static void lay_out(const uint8_t *x, int32_t frames, const zq_step *step, uint8_t flip, size_t length,
-                    uint8_t *phases)
-{
-    const int32_t stride = step->stride;
-    memset(phases, flip, (size_t)stride * length);
-    for (int32_t p = 0; p < stride; p++, phases += length) {
-        const int32_t first = p >= step->padding ? 0 : zq_ceil_div(step->padding - p, stride);
-        const int32_t time = first * stride + p - step->padding;
-        const int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / stride + 1, (int32_t)length - first);
-        if (stride == 1) /* without a stride the compiler copies whole vectors */
-            for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i] ^ flip;
-        else
-            for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i * stride] ^ flip;
-    }
-}
-
 /* acc[0..63]: accumulator p of vector v holds frames 16 * v + 4 * i + p. */
 ZQ_DOTPROD static void tile(const int8_t *kernel, const int8_t *row, size_t groups, int32_t stride, size_t length,
                             int32_t *acc)
@@ -111,8 +94,8 @@ void zq_neon_dotprod_depthwise(const zq_state *state, const zq_step *step, int32
     int32_t laid_out = -1;
     for (int32_t o = first; o < last; o++) {
         if (o / rows != laid_out)
-            lay_out((const uint8_t *)zq_row(state, step->x[0], o / rows), state->frames[step->x[0]], step,
-                    zq_neon_flip(state->program, step), length, scratch);
+            zq_lay_out_phases((const uint8_t *)zq_row(state, step->x[0], o / rows), state->frames[step->x[0]], step,
+                              zq_neon_flip(state->program, step), length, scratch);
         laid_out = o / rows;
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             int32_t acc[ZQ_TILE];
