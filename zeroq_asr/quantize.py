@@ -113,6 +113,8 @@ def _main(arguments: argparse.Namespace) -> int:
 
     check_writable(arguments.output, arguments.json)
     float_model = load_float_model(arguments.model or DEFAULT_MODEL)
+    if budget is not None:
+        _check_budget(float_model, config, budget, arguments)
     started = time.monotonic()
     with synthesis_progress(float_model, arguments.preset, arguments.seed, arguments.quiet) as on_record:
         data = chosen_data(float_model, arguments, on_record)
@@ -134,6 +136,18 @@ def _main(arguments: argparse.Namespace) -> int:
 def _budget(arguments: argparse.Namespace) -> Budget | None:
     asked = (arguments.budget_mb, arguments.budget_gbop, arguments.mean_bits)
     return None if asked == (None, None, None) else Budget(*asked)
+
+
+def _check_budget(model: FloatModel, config: QuantizeConfig, budget: Budget, arguments: argparse.Namespace) -> None:
+    """Raise ConfigError for a budget out of reach before minutes of synthesis."""
+    from zeroq_asr.pipeline.calibration import foreseen_provenance
+    from zeroq_asr.pipeline.mixed_precision import check_budget_early
+
+    data = Path(arguments.data) if arguments.data else None
+    provenance = foreseen_provenance(
+        model, arguments.calibration, data=data, preset=arguments.preset, seed=arguments.seed
+    )
+    check_budget_early(model, arguments.calibration, config, budget, provenance)
 
 
 def _quantized(

@@ -63,6 +63,22 @@ def calibration_data(
     return CalibrationData((batch.mel for batch in found.batches), "synthetic", {"synthesis": found.settings.to_json()})
 
 
+def foreseen_provenance(
+    model: FloatModel, calibration: str, *, data: Path | None = None, preset: str = PRESET, seed: int = SEED
+) -> dict[str, Any]:
+    """The provenance of what `calibration_data` would return for the same arguments; nothing is made."""
+    from zeroq_asr.pipeline.generate import synthesis_settings
+
+    if calibration != "synthetic":
+        return {"seed": seed} if calibration == "random" else {}
+    settings = (
+        synthesis_settings(replace(GenerateConfig.of_preset(preset), seed=seed), model)
+        if data is None
+        else read_synthetic(data, model).settings
+    )
+    return {"synthesis": settings.to_json()}
+
+
 def ensure_synthetic(
     model: FloatModel, preset: str, seed: int, device: str = DEVICE, on_record: OnRecord | None = None
 ) -> SyntheticData:

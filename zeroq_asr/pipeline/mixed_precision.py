@@ -30,13 +30,17 @@ from zeroq_asr.config import (
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.ir.types import Node
 from zeroq_asr.passes.correct_biases import measure_means
-from zeroq_asr.pipeline.quantize import Batch, Quantized, front, quantize_model
+from zeroq_asr.pipeline.quantize import Batch, Quantized, front, outline_model, quantize_model
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
 
 OnStep = Callable[[str], None]
 Bits = dict[str, int]
+
+_DIGITS = 4
+"""Bytes for each node by which a file's header may differ from that of its outline: shifts and offsets are written as
+text (on the shipped models less than 1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +91,7 @@ class Probe:
         provenance: dict[str, Any] | None = None,
         device: str = DEVICE,
     ) -> None:
-        if source == ANALYTIC:
-            raise ConfigError(f"a budget needs data to measure on, --calibration {ANALYTIC} has none; take synthetic")
+        _require_data(source)
         self.config = replace(config, layer_bits=())
         self.first, stream = front(iter(batches), CORRECTION_UTTERANCES)
         self.base = quantize_model(float_model, stream, source, self.config, provenance, device)
@@ -141,8 +144,8 @@ def quantize_within(
     on_step hears of every divergence measured (`count_steps`). Raises ConfigError (a budget that cannot be kept, with
     what can be), and what `quantize_model` raises.
     """
-    asked = {name: value for name, value in vars(budget).items() if value is not None}
-    probe = Probe(float_model, batches, source, config, {**(provenance or {}), "budget": asked}, device)
+    facts = {**(provenance or {}), "budget": _asked(budget)}
+    probe = Probe(float_model, batches, source, config, facts, device)
     check_budget(probe.base.model, budget)
     table = probe.measure(on_step)
     bits = choose(probe.base.model, table, budget)
@@ -151,7 +154,7 @@ def quantize_within(
         probe.first,
         source,
         with_bits(probe.config, bits),
-        {**(provenance or {}), "budget": asked},
+        facts,
         device,
         probe.base.table,
     )
@@ -210,10 +213,33 @@ def _named(table: WidthTable, choice: Sequence[int]) -> Bits:
     return {layer: table.widths[column] for layer, column in zip(table.layers, choice, strict=True)}
 
 
-def check_budget(base: IntegerModel, budget: Budget) -> None:
+def check_budget_early(
+    float_model: FloatModel, source: str, config: QuantizeConfig, budget: Budget, provenance: dict[str, Any]
+) -> None:
+    """Raise ConfigError for a budget that `quantize_within` would refuse, before there is any data: shapes decide.
+
+    provenance: as `quantize_within` would get it (`foreseen_provenance`). A file's size is known to some hundred bytes
+    only; within these a budget passes here, and what the message names is enough for sure.
+    """
+    _require_data(source)
+    outline = outline_model(float_model, source, config, {**provenance, "budget": _asked(budget)})
+    check_budget(outline, budget, 64 + _DIGITS * len(outline.graph.nodes))
+
+
+def _require_data(source: str) -> None:
+    if source == ANALYTIC:
+        raise ConfigError(f"a budget needs data to measure on, --calibration {ANALYTIC} has none; take synthetic")
+
+
+def _asked(budget: Budget) -> dict[str, float]:
+    return {name: value for name, value in vars(budget).items() if value is not None}
+
+
+def check_budget(base: IntegerModel, budget: Budget, unsure: int = 0) -> None:
     """Raise ConfigError where no choice keeps `budget`, with the range that can be reached.
 
-    base: the model at the most bits everywhere. Cheap: nothing is measured.
+    base: the model at the most bits everywhere. unsure: bytes by which its file's size may be wrong. Cheap: nothing is
+    measured.
     """
     most = base.bits[0]
     least = min(widths_up_to(most))
@@ -223,8 +249,9 @@ def check_budget(base: IntegerModel, budget: Budget) -> None:
         "--mean-bits": (budget.mean_bits, "bits", float),
     }
     for flag, (asked, unit, cost) in costs.items():
-        if asked is not None and asked < cost(least):
-            low, high = (math.ceil(cost(width) * 1e4) / 1e4 for width in (least, most))
+        error = unsure / 1e6 if unit == "MB" else 0.0
+        if asked is not None and asked < cost(least) - error:
+            low, high = (math.ceil((cost(width) + error) * 1e4) / 1e4 for width in (least, most))
             raise ConfigError(
                 f"{flag}: needed at least {low:g} {unit} ({least} bits in every layer; {most} bits are {high:g}), "
                 f"came {asked:g}"

@@ -105,6 +105,34 @@ def quantize_model(
     graph = lower_to_integer(corrected, qparams, config, rounded)
     if floats := find_floats(graph):
         raise QuantizationError(f"the lowered graph still holds real numbers: {', '.join(floats)}")
+    model = _integer_model(float_model, graph, qparams, source, config, provenance)
+    sqnr = measure_sqnr(executor, graph, qparams, known.probe)
+    return Quantized(model, known.table, sqnr, folded, qparams, corrected, rounded)
+
+
+def outline_model(
+    float_model: FloatModel, source: str, config: QuantizeConfig, provenance: dict[str, Any] | None = None
+) -> IntegerModel:
+    """An integer model with the shapes and types of what `quantize_model` would return, made without data in seconds.
+
+    Its numbers are of no use: ranges follow from the parameters, weights are rounded in the plainest way. Its file is
+    as large as the other's but for a few digits in the header. Raises what `quantize_model` raises.
+    """
+    folded = prepare(float_model.graph)
+    plain = replace(config, methods=tuple(method for method in config.methods if method == "channel-scales"))
+    qparams = assign_qparams(folded, analytic_ranges(float_model.graph, folded, plain), plain)
+    graph = lower_to_integer(folded, qparams, plain)
+    return _integer_model(float_model, graph, qparams, source, config, provenance)
+
+
+def _integer_model(
+    float_model: FloatModel,
+    graph: Graph,
+    qparams: Mapping[str, QuantParams],
+    source: str,
+    config: QuantizeConfig,
+    provenance: dict[str, Any] | None,
+) -> IntegerModel:
     facts = {
         "tool": f"zeroq-asr {__version__}",
         "model": float_model.name,
@@ -114,10 +142,7 @@ def quantize_model(
         "settings": vars(config),
         **(provenance or {}),
     }
-    scale = qparams[folded.inputs[0]].scale
-    model = IntegerModel(graph, scale, float_model.frontend, float_model.vocabulary, facts)
-    sqnr = measure_sqnr(executor, graph, qparams, known.probe)
-    return Quantized(model, known.table, sqnr, folded, qparams, corrected, rounded)
+    return IntegerModel(graph, qparams[graph.inputs[0]].scale, float_model.frontend, float_model.vocabulary, facts)
 
 
 def _from_data(

@@ -14,16 +14,18 @@ from toy import toy_mel
 from toy_models import toy_float_model
 
 from eval.cost import total_bops
+from zeroq_asr.adapters import load_float_model
 from zeroq_asr.analyses.choose_widths import Limit
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import load_model, to_bytes
 from zeroq_asr.config import ANALYTIC, MIXED_WIDTHS, Budget, QuantizeConfig
 from zeroq_asr.errors import ConfigError
-from zeroq_asr.pipeline import mixed_precision
+from zeroq_asr.pipeline import calibration, mixed_precision
 from zeroq_asr.pipeline.mixed_precision import (
     Probe,
     WidthTable,
     check_budget,
+    check_budget_early,
     choose,
     count_steps,
     file_size,
@@ -33,6 +35,7 @@ from zeroq_asr.pipeline.mixed_precision import (
 )
 from zeroq_asr.pipeline.quantize import quantize_model
 from zeroq_asr.quantize import main
+from zeroq_asr.zoo import shipped_models
 
 BATCHES = [toy_mel(1, 4, 120), toy_mel(2, 4, 120)]
 
@@ -147,6 +150,28 @@ def test_the_named_least_size_can_be_asked_for(probe: Probe, table: WidthTable) 
     assert set(choose(probe.base.model, table, Budget(megabytes=least / 1e6)).values()) == {2}
 
 
+@pytest.mark.parametrize("name", shipped_models())
+def test_the_least_size_is_known_before_there_is_data(name: str) -> None:
+    """On every family: what is surely too little is refused early, what the message names as enough is enough."""
+    model, noise = load_float_model(name), np.random.default_rng(0).standard_normal((1, 64, 200)).astype(np.float32)
+    facts = {"synthesis": {"batches": 8}}
+    for config in (QuantizeConfig(methods=()), QuantizeConfig(bits=4, nonlinear="lut", methods=("channel-scales",))):
+        made = quantize_model(model, [noise], "synthetic", config, {**facts, "budget": {"megabytes": 0.01}}).model
+        with pytest.raises(ConfigError, match=r"came 0\.01") as late:
+            check_budget(made, Budget(megabytes=0.01))
+        with pytest.raises(ConfigError, match=r"came 0\.01") as early:
+            check_budget_early(model, "synthetic", config, Budget(megabytes=0.01), facts)
+        exact, named = (float(str(error.value).split()[4]) for error in (late, early))
+        assert exact <= named <= exact + 0.0016
+        check_budget_early(model, "synthetic", config, Budget(megabytes=exact), facts)
+        bits = min(MIXED_WIDTHS)
+        check_budget_early(model, "synthetic", config, Budget(mean_bits=bits), facts)
+        least = total_bops(count_costs(made.graph).values()) / 1e9 * bits / config.bits
+        check_budget_early(model, "synthetic", config, Budget(gbop=least), facts)
+        with pytest.raises(ConfigError, match="--budget-gbop"):
+            check_budget_early(model, "synthetic", config, Budget(gbop=least * 0.999), facts)
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_budgets_are_numbers_above_0(value: float) -> None:
     with pytest.raises(ConfigError, match="--budget-gbop"):
@@ -185,6 +210,30 @@ def test_quantize_writes_a_file_within_the_budget(
     assert document["weights"] == {str(b): n for b, n in model.weights.items()}
     assert document["divergences"]["together"] > 0 and "nats a frame" in printed.out
     assert "bits for each layer" in printed.err
-    assert main(["--model", "toy.nemo", "--budget-mb", "0.0001", "--quiet"]) == 2
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("flag", ["--budget-mb", "--budget-gbop", "--mean-bits"])
+def test_a_budget_out_of_reach_costs_no_synthesis(
+    flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(calibration, "ensure_synthetic", lambda *_: pytest.fail("synthesis began"))
+    (tmp_path / "toy.nemo").write_bytes(nemo_bytes())
+    assert main(["--model", "toy.nemo", flag, "0.000001"]) == 2
     error = capsys.readouterr().err
-    assert "--budget-mb: needed at least" in error and len(error.splitlines()) == 1
+    assert f"error: {flag}: needed at least" in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("kind", ["synthetic", "random", "clean", "file"])
+def test_provenance_is_foreseen_as_it_will_be(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, data = toy_float_model(), None
+    if kind == "file":
+        calibration.ensure_synthetic(model, "fast", 3)
+        (data,) = (tmp_path / "zeroq-out").glob("**/*.safetensors")
+    word = "synthetic" if kind == "file" else kind
+    foreseen = calibration.foreseen_provenance(model, word, data=data, seed=5)
+    made = calibration.calibration_data(model, word, data=data, seed=5).provenance
+    assert foreseen == made and (kind == "clean" or json.dumps(made) != "{}")
