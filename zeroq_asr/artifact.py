@@ -75,6 +75,12 @@ class IntegerModel:
         return dict(sorted(counts.items()))
 
     @property
+    def mean_bits(self) -> float:
+        """sum_b b count_b / sum_b count_b over the weights; 0 where there are none."""
+        counts = self.weights
+        return sum(bits * count for bits, count in counts.items()) / max(1, sum(counts.values()))
+
+    @property
     def bits(self) -> tuple[int, int]:
         """(largest number of weight bits, bits of the input codes)."""
         weights = max((node.integer("bits") for node in self.graph.nodes if "bits" in node.attrs), default=0)

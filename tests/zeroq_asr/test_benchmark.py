@@ -6,15 +6,19 @@ from typing import Any
 
 import pytest
 from nemo_files import nemo_bytes
-from toy_models import save_noise, save_toy, toy_integer_model
+from toy import toy_mel
+from toy_models import save_noise, save_toy, toy_float_model, toy_integer_model
 
 import zeroq_asr.engines
 import zeroq_asr.pipeline.benchmark
 from eval.latency import Contestant, LatencyError, Timing, race
 from int_kernels import available_kernels
 from zeroq_asr.analyses.cost import count_costs
+from zeroq_asr.artifact import save_model
 from zeroq_asr.benchmark import main
+from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.engines.native import kernels_in_use
+from zeroq_asr.pipeline.quantize import quantize_model
 from zeroq_asr.report.latency_table import latency_table
 
 QUICK = ["--frames", "100", "--rounds", "2", "--quiet"]
@@ -44,6 +48,22 @@ def test_a_quantized_file_is_timed_on_our_kernels(tmp_path: Path, capsys: pytest
     assert document["machine"]["cores"] >= 1 and {"load_before", "load_after"} <= set(document["machine"])
     assert latency_table(document["results"], 3) in text and "ms each" in text and document["machine"]["cpu"] in text
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_file_with_bits_for_each_layer_is_not_named_after_one_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = QuantizeConfig(bits=6, layer_bits=(("c1.bn", 3), ("logits", 8)))
+    model = quantize_model(toy_float_model(), [toy_mel(1, 4, 200)], "noise", config).model
+    path, out = tmp_path / "m", tmp_path / "b.json"
+    save_model(model, path)
+    assert main(["--model", str(path), *QUICK, "--threads", "1", "--profile", "--json", str(out)]) == 0
+    text, document = capsys.readouterr().out, json.loads(out.read_text())
+    (row,), (profile,) = document["results"], document["profiles"]
+    assert row["engine"] == profile["engine"] == f"zeroq-{kernels_in_use()}-mixed"
+    assert row["bits"] == pytest.approx(sum(b * n for b, n in model.weights.items()) / sum(model.weights.values()))
+    (memory,) = [line for line in text.splitlines() if line.startswith(row["engine"]) and len(line.split()) == 7]
+    assert memory.split()[1] == f"{row['bits']:.1f}"
 
 
 def test_a_checkpoint_is_timed_in_torch_too_and_absent_peers_take_one_line(

@@ -129,7 +129,9 @@ def _prepare_file(plan: Plan, folder: Path) -> tuple[list[Engine], Work]:
         if given:
             raise ConfigError(f"{flag}: needed a float model, came the quantized file {plan.model}")
     inputs, work = _inputs(plan, folder, model)
-    return native_engines(Path(plan.model), inputs, _tables(plan), model.bits[0]), work
+    mixed = len(model.weights) > 1
+    bits = model.mean_bits if mixed else model.bits[0]
+    return native_engines(Path(plan.model), inputs, _tables(plan), bits, mixed), work
 
 
 def _prepare_ours(plan: Plan, folder: Path, on_step: OnStep) -> tuple[list[Engine], Work]:

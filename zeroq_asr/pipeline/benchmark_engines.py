@@ -28,7 +28,7 @@ class Engine:
     """How a contestant is opened (the number of threads is its last argument), and the size of what it loads.
 
     limit: the table of inner loops whose instructions set the limit, for engines that compute in 8 bits; else "".
-    bits: of our weights; 0 for other engines.
+    bits: of our weights, their mean where layers differ; 0 for other engines.
     """
 
     name: str
@@ -36,12 +36,17 @@ class Engine:
     arguments: tuple[Any, ...]
     size_bytes: int
     limit: str = ""
-    bits: int = 0
+    bits: float = 0
 
 
-def native_engines(path: Path, inputs: str, kernels: Sequence[str], bits: int) -> list[Engine]:
-    """Return our engine once for each table of inner loops, on a quantized file whose weights have `bits` bits."""
-    suffix = "" if bits == 8 else f"-w{bits}"
+def native_engines(
+    path: Path, inputs: str, kernels: Sequence[str], bits: float, is_mixed: bool = False
+) -> list[Engine]:
+    """Return our engine once for each table of inner loops, on a quantized file whose weights have `bits` bits.
+
+    is_mixed: layers differ, `bits` is the mean over the weights.
+    """
+    suffix = "-mixed" if is_mixed else "" if bits == 8 else f"-w{bits}"
     size = path.stat().st_size
     return [
         Engine(f"zeroq-{table}{suffix}", open_native, (str(path), inputs, table), size, table, bits)

@@ -86,7 +86,7 @@ def memory_table(rows: Sequence[Row]) -> str:
     cells = [
         (
             name,
-            str(row["bits"]),
+            str(row["bits"]) if isinstance(row["bits"], int) else f"{row['bits']:.1f}",
             *(f"{row[key]:.1f}" for key in ("file_mb", *_MEMORY)),
             f"{row['rss_mb'] - row['file_mb']:.1f}",
         )

@@ -241,7 +241,4 @@ def bits_of(model: IntegerModel) -> str:
 
 def weight_bits_of(model: IntegerModel) -> str:
     """Return "6", or with one decimal place the mean over the weights where layers differ."""
-    counts = model.weights
-    if len(counts) < 2:
-        return str(next(iter(counts), 0))
-    return f"{sum(bits * count for bits, count in counts.items()) / sum(counts.values()):.1f}"
+    return f"{model.mean_bits:.{1 if len(model.weights) > 1 else 0}f}"
