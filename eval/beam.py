@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from eval.ctc import WORD_START
 from eval.errors import DecodeError
+from eval.quiet import captured
 
 BEAM = 100
 LM_WEIGHT = 1.5
@@ -20,6 +22,8 @@ LM_WEIGHT = 1.5
 WORD_SCORE = 0.0
 _THRESHOLD = 50.0
 _MAX_ARPA_BYTES = 8 << 30
+_PROGRESS = ("Loading the LM will be faster", "Reading ", "----5---10---")
+"""How lines begin that KenLM writes while it reads any file."""
 
 
 def has_beam_search() -> bool:
@@ -58,11 +62,14 @@ class BeamDecoder:
         for word in spelled:
             self._words.add_entry(word)
         try:
-            model = KenLM(str(arpa), self._words)
+            with captured(2) as said:  # how far it has come; it has no option against that
+                model = KenLM(str(arpa), self._words)
         except RuntimeError as error:
             raise DecodeError(
                 f"{arpa}: not an n-gram model that KenLM reads (...{str(error).strip()[-200:]})"
             ) from error
+        for line in warnings_of(said):
+            logging.getLogger(__name__).warning("%s: KenLM: %s", arpa, line)
         blank = len(vocabulary)
         silence = blank if self._space is None else self._space
         trie, start = flashlight.Trie(blank + 1, silence), model.start(False)
@@ -119,6 +126,12 @@ class BeamDecoder:
             ids.append(self._ids[text[: ends[0]]])
             text = text[ends[0] :]
         return ids
+
+
+def warnings_of(lines: Iterable[str]) -> list[str]:
+    """What KenLM says of the file itself; how far it has come (a row of stars) is left out."""
+    told = (line.lstrip("*").strip() for line in lines)
+    return [line for line in told if line and not line.startswith(_PROGRESS)]
 
 
 def log_softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,24 @@ def test_what_cannot_work_is_said(arpa: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(beam, "has_beam_search", lambda: False)
     with pytest.raises(DecodeError, match=r"pip install -e '\.\[lm\]'"):
         BeamDecoder(LETTERS, arpa)
+
+
+def test_loading_is_silent_but_for_what_is_wrong_with_the_file(
+    arpa: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("flashlight.lib.text")
+    BeamDecoder(LETTERS, arpa)
+    assert capfd.readouterr() == ("", "") and not caplog.messages
+    arpa.write_text(ARPA.replace("-2.0\t<unk>\n", "").replace("ngram 1=6", "ngram 1=5"))
+    BeamDecoder(LETTERS, arpa)
+    (message,) = caplog.messages
+    assert message.startswith(f"{arpa}: KenLM: The ARPA file is missing <unk>.")
+    arpa.write_text(ARPA.replace("ngram 2=3", "ngram 2=4"))
+    with pytest.raises(DecodeError, match="2-gram"):
+        BeamDecoder(LETTERS, arpa)
+    assert capfd.readouterr() == ("", "")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
 
 
 def test_a_vocabulary_that_spells_no_word_is_refused(arpa: Path) -> None:

@@ -11,17 +11,14 @@ Solved to optimality by HiGHS through `scipy.optimize.milp`; the budgets are the
 
 from __future__ import annotations
 
-import ctypes
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from eval.quiet import captured
 from zeroq_asr.errors import QuantizationError
 
 if TYPE_CHECKING:
@@ -77,7 +74,7 @@ def _solve(losses: npt.NDArray[np.float64], limits: Sequence[Limit], allowed: Se
     constraints = [LinearConstraint(one_each, 1, 1)]
     for limit, most in zip(limits, allowed, strict=True):
         constraints.append(_constraint(limit.costs, most))
-    with _silence():
+    with captured(1):  # HiGHS leaves a line of debugging there
         answer = milp(
             (losses * (_SCALE / largest if largest > 0 else 1.0)).ravel(),
             integrality=np.ones(losses.size),
@@ -99,20 +96,3 @@ def _constraint(costs: npt.NDArray[np.int64], most: int) -> LinearConstraint:
     if largest // unit > _WHOLE:
         unit = largest
     return LinearConstraint(costs.reshape(1, -1) / unit, -np.inf, most / unit)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Nothing reaches the standard output inside, from C either: HiGHS leaves a line of debugging there."""
-    libc = ctypes.CDLL(None)
-    sys.stdout.flush()
-    libc.fflush(None)
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        yield
-    finally:
-        libc.fflush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
