@@ -21,6 +21,12 @@ from zeroq_asr import table as verb
 from zeroq_asr.table import chosen_models, main
 
 ROOT = Path(__file__).parents[2]
+COLUMNS = [
+    *("model", "manifest", "bits", "calibration", "runs", "utterances", "words", "hypothesis_words"),
+    *("wer", "wer_deviation", "wer_min", "wer_max", "wer_runs", "wer_low", "wer_high"),
+    *("difference", "difference_low", "difference_high", "decoded_identical", "cer"),
+    *("size_bytes", "macs", "bops", "product_bops"),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,6 +77,8 @@ def test_all_writings_tell_the_same(finished: tuple[Path, Path]) -> None:
     assert rows[0]["bops"] == 1024 * rows[0]["macs"] and rows[1]["bops"] == 64 * rows[1]["macs"]
     assert rows[4]["size_bytes"] < rows[1]["size_bytes"]
     table = list(csv.DictReader((out / "table.csv").open()))
+    assert all(list(row) == COLUMNS for row in rows)
+    assert list(table[0]) == [name for name in COLUMNS if name != "wer_runs"]
     markdown = (out / "table.md").read_text()
     for row, line in zip(rows, table, strict=True):
         assert float(line["wer"]) == row["wer"] and line["calibration"] == row["calibration"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,10 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from eval.compare import compare_runs
 from eval.machine import describe_machine
 from zeroq_asr.adapters import load_float_model
-from zeroq_asr.config import SEED
 from zeroq_asr.engines.onnx_calibration import OnnxTokens, cache_bytes, require_onnxruntime
 from zeroq_asr.engines.onnx_runtime import quantize_onnx
 from zeroq_asr.passes.prepare import prepare
@@ -24,6 +21,7 @@ from zeroq_asr.pipeline.evaluate import TestSet
 from zeroq_asr.pipeline.feature_shelf import FeatureShelf
 from zeroq_asr.pipeline.ranges import measure_ranges, save_float
 from zeroq_asr.pipeline.reproduce import OnStep, Part, Study
+from zeroq_asr.pipeline.table import compare_cells
 from zeroq_asr.report.page import paragraph
 from zeroq_asr.report.sheet import Sheet, difference_cell, rate_cell
 from zeroq_asr.runtime.transcriber import Transcriber
@@ -196,23 +194,8 @@ def _rows(bench: EngineBench, study: Study, on_step: OnStep) -> list[Row]:
 
 
 def _facts(members: Sequence[Json], baseline: Json) -> Row:
-    rates = [cell["wer"] for cell in members]
-    runs = [cell["hypotheses"] for cell in members]
-    pair = compare_runs(baseline["references"], baseline["hypotheses"], runs, SEED)
-    return {
-        "runs": len(rates),
-        "utterances": baseline["utterances"],
-        "words": baseline["words"],
-        "wer": statistics.fmean(rates),
-        "wer_deviation": statistics.stdev(rates) if len(rates) > 1 else None,
-        "wer_runs": rates,
-        "wer_float": baseline["wer"],
-        "difference": pair.difference,
-        "difference_low": pair.low,
-        "difference_high": pair.high,
-        "decoded_identical": pair.identical,
-        "size_bytes": members[0]["size_bytes"],
-    }
+    float_rate, size = {"wer_float": baseline["wer"]}, {"size_bytes": members[0]["size_bytes"]}
+    return compare_cells(members, baseline, wer_runs=float_rate, decoded_identical=size)
 
 
 def engine_sheet(rows: Sequence[Row]) -> Sheet:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from eval.compare import compare_methods, compare_runs
+from eval.compare import compare_methods
 from zeroq_asr.adapters import load_float_model
 from zeroq_asr.config import MIXED_BUDGETS, PARETO_BITS, SEED, Budget
 from zeroq_asr.pipeline.cells import Json
@@ -18,7 +18,7 @@ from zeroq_asr.pipeline.evaluate import TestSet
 from zeroq_asr.pipeline.feature_shelf import FeatureShelf
 from zeroq_asr.pipeline.mixed_precision import with_bits
 from zeroq_asr.pipeline.reproduce import OnStep, Part, Study
-from zeroq_asr.pipeline.table import Row
+from zeroq_asr.pipeline.table import Row, compare_cells
 from zeroq_asr.report.page import paragraph
 from zeroq_asr.report.pareto import pairs_sheet, pareto_plots, pareto_sheet
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Within = Literal["bytes", "BOPs"]
 _KEYS: Mapping[Within, str] = {"bytes": "size_bytes", "BOPs": "bops"}
+_COMPARED = ("runs", "wer", "wer_deviation", "difference", "difference_low", "difference_high")
 _WHOLE = max(PARETO_BITS)
 _WORDS = (
     "Mixed: every layer has weight bits of its own, chosen on synthetic data for the least divergence of the CTC "
@@ -137,20 +138,14 @@ class _Front:
 
     def _row(self, kind: _Kind, test_set: TestSet, cells: Sequence[Json], told: Row) -> Row:
         baseline = self._cells[_Kind(), 0, test_set.name]
-        pair = compare_runs(baseline["references"], baseline["hypotheses"], [c["hypotheses"] for c in cells], SEED)
-        rates = [cell["wer"] for cell in cells]
+        compared = compare_cells(cells, baseline)
         return {
             "model": self._model.name,
             "manifest": test_set.name,
             "kind": kind.name,
             "within": kind.within,
             **told,
-            "runs": len(cells),
-            "wer": statistics.fmean(rates),
-            "wer_deviation": statistics.stdev(rates) if len(rates) > 1 else None,
-            "difference": pair.difference,
-            "difference_low": pair.low,
-            "difference_high": pair.high,
+            **{key: compared[key] for key in _COMPARED},
             **{key: max(cell[key] for cell in cells) for key in _KEYS.values()},
         }
 

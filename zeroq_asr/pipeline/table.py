@@ -105,30 +105,41 @@ def _weight_bits(program: Program) -> int:
 
 def _facts(members: Sequence[Json], baseline: Json) -> Row:
     rates = [cell["wer"] for cell in members]
+    return compare_cells(
+        members,
+        baseline,
+        words={"hypothesis_words": statistics.fmean(cell["hypothesis_words"] for cell in members)},
+        wer_deviation={"wer_min": min(rates), "wer_max": max(rates)},
+        wer_runs={key: members[0][key] if len(members) == 1 else None for key in ("wer_low", "wer_high")},
+        decoded_identical={
+            "cer": statistics.fmean(cell["cer"] for cell in members),
+            **{key: members[0][key] for key in ("size_bytes", "macs", "bops", "product_bops")},
+        },
+    )
+
+
+def compare_cells(members: Sequence[Json], baseline: Json, **behind: Row) -> Row:
+    """What several runs (seeds) of one program scored on a set, and how that differs from the float model's score.
+
+    wer: the mean over the runs; difference: to the baseline, in points, with its 95 % interval (`compare_runs`).
+    behind: what else goes into the row, by the key that it follows; files have their columns in the order of keys.
+    """
+    rates = [cell["wer"] for cell in members]
     runs = [cell["hypotheses"] for cell in members]
     pair = compare_runs(baseline["references"], baseline["hypotheses"], runs, SEED)
-    return {
+    row = {
         "runs": len(rates),
         "utterances": baseline["utterances"],
         "words": baseline["words"],
-        "hypothesis_words": statistics.fmean(cell["hypothesis_words"] for cell in members),
         "wer": statistics.fmean(rates),
         "wer_deviation": statistics.stdev(rates) if len(rates) > 1 else None,
-        "wer_min": min(rates),
-        "wer_max": max(rates),
         "wer_runs": rates,
-        "wer_low": members[0]["wer_low"] if len(members) == 1 else None,
-        "wer_high": members[0]["wer_high"] if len(members) == 1 else None,
         "difference": pair.difference,
         "difference_low": pair.low,
         "difference_high": pair.high,
         "decoded_identical": pair.identical,
-        "cer": statistics.fmean(cell["cer"] for cell in members),
-        "size_bytes": members[0]["size_bytes"],
-        "macs": members[0]["macs"],
-        "bops": members[0]["bops"],
-        "product_bops": members[0]["product_bops"],
     }
+    return {name: what for key, value in row.items() for name, what in {key: value, **behind.get(key, {})}.items()}
 
 
 HEADINGS = (

@@ -17,6 +17,12 @@ from zeroq_asr.pipeline import reproduce_engines
 from zeroq_asr.pipeline.reproduce_engines import engine_sheet
 from zeroq_asr.reproduce import main
 
+COLUMNS = [
+    *("model", "manifest", "bits", "calibration", "ranges", "runs", "utterances", "words"),
+    *("wer", "wer_deviation", "wer_runs", "wer_float", "difference", "difference_low", "difference_high"),
+    *("decoded_identical", "size_bytes"),
+]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
@@ -44,6 +50,7 @@ def test_every_calibration_meets_both_ranges(
         *(("int8", data, ranges, 2) for data in ("synthetic", "random") for ranges in ("ours", "min-max")),
         *(("int8", "real", ranges, 1) for ranges in ("ours", "min-max")),
     ]
+    assert all(list(row) == COLUMNS for row in rows)
     assert rows[0]["decoded_identical"] == 100 and rows[0]["wer"] == rows[0]["wer_float"]
     assert all(0 < row["size_bytes"] != rows[0]["size_bytes"] for row in rows[1:])
     printed, page = capsys.readouterr().out, (tmp_path / "out" / "report.html").read_text()
