@@ -18,7 +18,7 @@ from zeroq_asr.analyses.divergence import Mel, Posteriors, log_posteriors
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.ir.types import Graph
 from zeroq_asr.quant.qparams import QuantParams
-from zeroq_asr.quant.weights import RoundedWeights, quantize_conv
+from zeroq_asr.quant.weights import FloatConv, RoundedWeights, quantize_conv
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,9 @@ def round_weights(
     result = {}
     for node in graph.nodes:
         if node.op in CONVOLUTIONS:
-            weight = graph.constants[node.inputs[1]].astype(np.float32)
-            bias = graph.constants[node.inputs[2]].astype(np.float32) if len(node.inputs) > 2 else None
-            scale = qparams[node.inputs[0]].scale
-            per_tensor = config.granularity == "per-tensor"
-            bits = config.bits_of(node.output)
-            conv = quantize_conv(
-                node.output, weight, bias, scale, bits, per_tensor, config.methods, (rounded or {}).get(node.output)
-            )
-            along = conv.weight_scale.reshape(-1, *(1,) * (weight.ndim - 1))
+            real = FloatConv.of(graph, node, qparams[node.inputs[0]].scale, config)
+            conv = quantize_conv(real, (rounded or {}).get(node.output))
+            along = conv.weight_scale.reshape(-1, *(1,) * (conv.weight.ndim - 1))
             result[node.inputs[1]] = (conv.weight * along).astype(np.float32)
     return result
 

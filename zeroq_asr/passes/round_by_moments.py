@@ -29,7 +29,7 @@ from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.quant.moments import Moments, Window
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.second_order import round_second_order
-from zeroq_asr.quant.weights import RoundedWeights, weight_scales
+from zeroq_asr.quant.weights import FloatConv, RoundedWeights, weight_scales
 
 MOST_BITS = 7
 MOMENT_BYTES = 1 << 30
@@ -125,9 +125,6 @@ def _round(
         raise QuantizationError(
             f"value {node.inputs[0]!r}: the float model gives numbers that are not finite on the calibration data"
         )
-    weight = graph.constants[node.inputs[1]].astype(np.float32)
-    bias = graph.constants[node.inputs[2]].astype(np.float32) if len(node.inputs) > 2 else None
-    bits, per_tensor = config.bits_of(node.output), config.granularity == "per-tensor"
-    scale = weight_scales(node.output, weight, bias, qparams[node.inputs[0]].scale, bits, per_tensor, config.methods)
-    top = 2 ** (bits - 1) - 1
-    return RoundedWeights(*round_second_order(weight.astype(np.float64), blocks, scale, top, per_tensor))
+    conv = FloatConv.of(graph, node, qparams[node.inputs[0]].scale, config)
+    weight, top = conv.weight.astype(np.float64), 2 ** (conv.bits - 1) - 1
+    return RoundedWeights(*round_second_order(weight, blocks, weight_scales(conv), top, conv.per_tensor))

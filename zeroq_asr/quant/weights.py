@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from int_kernels.int_type import IntType
+from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
+from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.quant.clip_scale import clip_scale
 from zeroq_asr.quant.qparams import round_half_up
 from zeroq_asr.quant.squant import squant
@@ -51,64 +53,68 @@ class QuantizedConv:
     weight_scale: npt.NDArray[np.float64]
 
 
-def quantize_conv(
-    name: str,
-    weight: npt.NDArray[np.float32],
-    bias: npt.NDArray[np.float32] | None,
-    input_scale: float,
-    bits: int,
-    per_tensor: bool = False,
-    methods: Collection[str] = (),
-    rounded: RoundedWeights | None = None,
-) -> QuantizedConv:
+@dataclass(frozen=True, eq=False)
+class FloatConv:
+    """A convolution to be rounded.
+
+    weight float32 [C_out, C_in / groups, K] or [O, C / groups, KH, KT], bias float32 [C_out] or None, input_scale S_x.
+    methods: "clipping" takes the scales of least squared error (`clip_scale`); "squant" flips roundings until the
+    errors of each kernel and output channel cancel (`squant`). Others are none of its business.
+    """
+
+    name: str
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32] | None
+    input_scale: float
+    bits: int
+    per_tensor: bool = False
+    methods: Collection[str] = ()
+
+    @classmethod
+    def of(cls, graph: Graph, node: Node, input_scale: float, config: QuantizeConfig) -> FloatConv:
+        """The convolution `node` of a float graph, with what `config` says of its bits and scales."""
+        weight, *bias = (graph.constants[name].astype(np.float32) for name in node.inputs[1:])
+        bits, per_tensor = config.bits_of(node.output), config.granularity == "per-tensor"
+        return cls(node.output, weight, bias[0] if bias else None, input_scale, bits, per_tensor, config.methods)
+
+
+def quantize_conv(conv: FloatConv, rounded: RoundedWeights | None = None) -> QuantizedConv:
     """Return the integers of one convolution. Raises QuantizationError (weights or bias not finite).
 
-    methods: "clipping" takes the scales of least squared error (`clip_scale`); "squant" flips roundings until the
-    errors of each kernel and output channel cancel (`squant`). Others are none of its business. rounded: taken as they
-    are in place of all that, unless the bias does not fit their scale.
+    rounded: taken as they are in place of all that `conv.methods` would do, unless the bias does not fit their scale.
     """
-    w, b = _finite(name, weight, bias)
-    least = np.abs(b) / (input_scale * _BIAS_LIMIT)
+    w, b = _finite(conv)
+    least = np.abs(b) / (conv.input_scale * _BIAS_LIMIT)
     if rounded is not None and (rounded.scale >= least).all():
         codes, scale = rounded.codes, rounded.scale
     else:
-        top = IntType(bits, signed=True).hi
-        scale = weight_scales(name, weight, bias, input_scale, bits, per_tensor, methods)
+        top = IntType(conv.bits, signed=True).hi
+        scale = weight_scales(conv)
         scaled = (w / scale.reshape(-1, *(1,) * (w.ndim - 1))).clip(-top, top)
-        codes = (squant(scaled, top) if "squant" in methods else round_half_up(scaled)).astype(np.int8)
-    bias_codes = round_half_up(b / (input_scale * scale)).astype(np.int32)
+        codes = (squant(scaled, top) if "squant" in conv.methods else round_half_up(scaled)).astype(np.int8)
+    bias_codes = round_half_up(b / (conv.input_scale * scale)).astype(np.int32)
     return QuantizedConv(codes, bias_codes, scale)
 
 
-def weight_scales(
-    name: str,
-    weight: npt.NDArray[np.float32],
-    bias: npt.NDArray[np.float32] | None,
-    input_scale: float,
-    bits: int,
-    per_tensor: bool = False,
-    methods: Collection[str] = (),
-) -> npt.NDArray[np.float64]:
+def weight_scales(conv: FloatConv) -> npt.NDArray[np.float64]:
     """Return S_w of one convolution, float64 [C_out]: not 0, large enough for its bias. Raises QuantizationError."""
-    w, b = _finite(name, weight, bias)
-    top = IntType(bits, signed=True).hi
+    w, b = _finite(conv)
+    top = IntType(conv.bits, signed=True).hi
     largest = np.abs(w).max(axis=tuple(range(1, w.ndim)))
-    if per_tensor:
+    if conv.per_tensor:
         largest = np.full_like(largest, largest.max())
     scale = largest / top
-    if "clipping" in methods:
-        scale = clip_scale(w, scale, top, per_tensor)
+    if "clipping" in conv.methods:
+        scale = clip_scale(w, scale, top, conv.per_tensor)
     layer = scale.max() if scale.max() > 0 else 1.0
     scale = np.maximum(scale, layer * _DEAD_FLOOR)
-    result: npt.NDArray[np.float64] = np.maximum(scale, np.abs(b) / (input_scale * _BIAS_LIMIT))
+    result: npt.NDArray[np.float64] = np.maximum(scale, np.abs(b) / (conv.input_scale * _BIAS_LIMIT))
     return result
 
 
-def _finite(
-    name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32] | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    w = weight.astype(np.float64)
-    b = np.zeros(len(w)) if bias is None else bias.astype(np.float64)
+def _finite(conv: FloatConv) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    w = conv.weight.astype(np.float64)
+    b = np.zeros(len(w)) if conv.bias is None else conv.bias.astype(np.float64)
     if not (np.isfinite(w).all() and np.isfinite(b).all()):
-        raise QuantizationError(f"node {name!r}: a weight or bias is not finite; the checkpoint is damaged")
+        raise QuantizationError(f"node {conv.name!r}: a weight or bias is not finite; the checkpoint is damaged")
     return w, b

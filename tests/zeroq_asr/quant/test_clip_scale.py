@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from zeroq_asr.quant.clip_scale import RATIOS, clip_scale
-from zeroq_asr.quant.weights import quantize_conv
+from zeroq_asr.quant.weights import FloatConv, quantize_conv
 
 
 def error(weight: np.ndarray, methods: tuple[str, ...], bits: int, per_tensor: bool = False) -> np.ndarray:
     """Squared error of every output channel."""
-    conv = quantize_conv("x", weight, None, 0.01, bits, per_tensor, methods)
+    conv = quantize_conv(FloatConv("x", weight, None, 0.01, bits, per_tensor, methods))
     assert np.abs(conv.weight).max() <= 2 ** (bits - 1) - 1
     real = conv.weight * conv.weight_scale.reshape(-1, *(1,) * (weight.ndim - 1))
     return np.square(weight - real).reshape(len(weight), -1).sum(axis=1)
@@ -45,6 +45,6 @@ def test_one_scale_for_a_tensor_and_large_layers_block_by_block(monkeypatch: pyt
 
 def test_both_methods_of_rounding_go_together() -> None:
     weight = np.random.default_rng(1).standard_t(5, (8, 64, 5)).astype(np.float32)
-    conv = quantize_conv("x", weight, None, 0.01, 4, methods=("clipping", "squant"))
+    conv = quantize_conv(FloatConv("x", weight, None, 0.01, 4, methods=("clipping", "squant")))
     scaled = (weight / conv.weight_scale[:, None, None]).clip(-7, 7)
     assert np.abs((conv.weight - scaled).sum(axis=(1, 2))).max() <= 0.5 + 1e-4

@@ -15,7 +15,7 @@ from zeroq_asr.errors import QuantizationError
 from zeroq_asr.quant.fit_dyadic import fit_common_shift, fit_dyadic
 from zeroq_asr.quant.qparams import QuantParams, choose_qparams, round_half_up
 from zeroq_asr.quant.ranges import Range
-from zeroq_asr.quant.weights import quantize_conv
+from zeroq_asr.quant.weights import FloatConv, quantize_conv
 
 
 @given(st.floats(min_value=2.0**-31, max_value=2.0**29))
@@ -77,7 +77,7 @@ def test_weights_use_the_narrow_range_and_lose_at_most_half_a_step(bits: int) ->
     rng = np.random.default_rng(bits)
     weight = rng.normal(0, 1, (5, 3, 7)).astype(np.float32)
     bias = rng.normal(0, 1, 5).astype(np.float32)
-    conv = quantize_conv("x", weight, bias, 0.01, bits)
+    conv = quantize_conv(FloatConv("x", weight, bias, 0.01, bits))
     top = 2 ** (bits - 1) - 1
     assert np.abs(conv.weight).max(axis=(1, 2)).tolist() == [top] * 5
     step = conv.weight_scale[:, None, None]
@@ -89,14 +89,14 @@ def test_a_dead_channel_with_a_bias_stays_within_int32() -> None:
     weight = np.zeros((3, 2, 1), np.float32)
     weight[0] = 1.0
     weight[1] = 1e-30
-    conv = quantize_conv("x", weight, np.array([0.5, 7.0, -7.0], np.float32), 0.01, 8)
+    conv = quantize_conv(FloatConv("x", weight, np.array([0.5, 7.0, -7.0], np.float32), 0.01, 8))
     assert np.abs(conv.bias.astype(np.int64)).max() <= 2**30
     np.testing.assert_allclose(conv.bias * conv.weight_scale * 0.01, [0.5, 7.0, -7.0], rtol=1e-3)
-    nothing = quantize_conv("x", weight * 0, None, 0.01, 8)
+    nothing = quantize_conv(FloatConv("x", weight * 0, None, 0.01, 8))
     assert not nothing.weight.any()
     assert not nothing.bias.any()
 
 
 def test_weights_that_are_not_finite_are_refused() -> None:
     with pytest.raises(QuantizationError, match="not finite"):
-        quantize_conv("x", np.full((1, 1, 1), np.nan, np.float32), None, 1.0, 8)
+        quantize_conv(FloatConv("x", np.full((1, 1, 1), np.nan, np.float32), None, 1.0, 8))

@@ -11,7 +11,7 @@ from zeroq_asr.config import DEFAULT_METHODS, METHODS, QuantizeConfig
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.quant.qparams import round_half_up
 from zeroq_asr.quant.squant import squant
-from zeroq_asr.quant.weights import quantize_conv
+from zeroq_asr.quant.weights import FloatConv, quantize_conv
 
 SHAPES = ((5, 1, 33), (7, 40, 1), (6, 24, 11), (4, 3, 3, 3), (3, 1, 1))
 
@@ -69,7 +69,7 @@ def test_inputs_with_a_common_mean_lose_less() -> None:
     x = np.maximum(rng.normal(1.0, 0.5, (128, 400)), 0)
     errors = []
     for methods in ((), ("squant",)):
-        conv = quantize_conv("x", weight, None, 0.01, 4, methods=methods)
+        conv = quantize_conv(FloatConv("x", weight, None, 0.01, 4, methods=methods))
         errors.append(conv.weight * conv.weight_scale[:, None, None] - weight)
     plain, cancelled = (np.square(e[:, :, 0] @ x).mean() for e in errors)
     assert cancelled < plain / 2

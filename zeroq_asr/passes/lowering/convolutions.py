@@ -6,7 +6,7 @@ real = S_x S_w[c] acc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from zeroq_asr.errors import GraphError, QuantizationError
 from zeroq_asr.ir.types import Array, Attribute, Node, Value
 from zeroq_asr.passes.lowering.state import Lowering, Operand, clip_of
 from zeroq_asr.quant.fit_dyadic import fit_dyadic
-from zeroq_asr.quant.weights import RoundedWeights, quantize_conv
+from zeroq_asr.quant.weights import FloatConv, RoundedWeights, quantize_conv
 
 TOKENS = "tokens"
 
@@ -95,17 +95,13 @@ def _attributes(state: Lowering, node: Node) -> dict[str, Attribute]:
 def _quantized(state: Lowering, node: Node) -> _Integers:
     """Return the integers of a convolution. Raises QuantizationError where its accumulator could leave int32."""
     code = state.code(node.inputs[0])
-    weight = state.graph.constants[node.inputs[1]].astype(np.float32)
+    real = FloatConv.of(state.graph, node, code.scale, state.config)
     rounded = state.rounded.get(node.output)
     if code.channel_factors is not None:
-        groups = node.integer("groups")
-        weight = _scaled_columns(weight, code.channel_factors, groups)
-        rounded = _scaled_rows(rounded, code.channel_factors) if rounded and weight.shape[1] == 1 else None
-    bias = state.graph.constants[node.inputs[2]].astype(np.float32) if len(node.inputs) > 2 else None
-    per_tensor = state.config.granularity == "per-tensor"
-    bits = state.config.bits_of(node.output)
-    conv = quantize_conv(node.output, weight, bias, code.scale, bits, per_tensor, state.config.methods, rounded)
-    sums = conv.weight.reshape(len(weight), -1).sum(axis=1, dtype=np.int64)
+        real = replace(real, weight=_scaled_columns(real.weight, code.channel_factors, node.integer("groups")))
+        rounded = _scaled_rows(rounded, code.channel_factors) if rounded and real.weight.shape[1] == 1 else None
+    conv = quantize_conv(real, rounded)
+    sums = conv.weight.reshape(len(conv.weight), -1).sum(axis=1, dtype=np.int64)
     shifted = conv.bias.astype(np.int64) - code.offset * sums
     lo, hi = accumulator_bounds(conv.weight, shifted, code.type)
     bare_lo, bare_hi = product_bounds(conv.weight, code.type)
