@@ -25,6 +25,7 @@ VERBS = (
     "table",
     "reproduce",
     "analyze",
+    "ablate",
     "benchmark",
     "ranges",
     "demo",

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,12 @@ def test_progress_speaks_lines_where_there_is_no_terminal(capsys: pytest.Capture
     with cli.progress(1, "work", quiet=True) as bar:
         bar.advance()
     assert capsys.readouterr().err == ""
+
+
+def test_every_command_line_is_a_verb() -> None:
+    modules = Path(cli.__file__).parent.glob("*.py")
+    runnable = {path.stem for path in modules if 'if __name__ == "__main__"' in path.read_text(encoding="utf-8")}
+    assert runnable == set(cli.VERBS)
 
 
 def test_the_console_script_knows_its_verbs(capsys: pytest.CaptureFixture[str]) -> None:
