@@ -1,9 +1,10 @@
 /* Many utterances, many workers (host only).
  *
- * With fewer utterances than workers all share the steps of one utterance after the other. Each worker has a range of
- * a step's units and takes from it in ever smaller pieces; one that has finished takes from the others' ranges. A step
- * ends when its last unit is done, whoever did it: a worker that the system keeps from running holds up nothing but the
- * piece that it has. Workers that wait for long are asleep. */
+ * Workers take whole utterances, the longest first. Who finds none left shares the steps of the last ones, one utterance
+ * after the other, so that nobody is idle while others finish; with fewer utterances than workers mostly all are shared.
+ * Each worker has a range of a step's units and takes from it in ever smaller pieces; one that has finished takes from
+ * the others' ranges. A step ends when its last unit is done, whoever did it: a worker that is still busy elsewhere, or
+ * that the system keeps from running, holds up nothing but the piece that it has. Workers that wait for long are asleep. */
 #define _POSIX_C_SOURCE 200809L
 #include "threads.h"
 
@@ -17,7 +18,8 @@ enum { PAUSES = 1000 }; /* of a waiting worker before it falls asleep: ten to fi
 typedef struct {
     uint64_t turn_and_next; /* turn * 2^32 + next; atomic */
     int32_t end;            /* atomic */
-    char apart[64 - 12];    /* ranges are changed all the time: each has a cache line of its own */
+    int64_t planned;        /* frames of whole utterances for this worker */
+    char apart[64 - 24];    /* ranges are changed all the time: each has a cache line of its own */
 } zq_range;
 
 /* What the workers of one zq_run_many share. */
@@ -25,8 +27,9 @@ typedef struct {
     const zq_program *program;
     const zq_kernels *kernels;
     const zq_known *known;
-    const zq_utterance *utterances;
+    const zq_utterance **queue; /* [count], the longest first */
     int32_t count;
+    int32_t whole;      /* so many are run whole, the others are shared */
     int32_t workers;
     int32_t next;       /* whole utterances: the next one to take; atomic */
     int32_t status;     /* the first failure; atomic */
@@ -47,11 +50,11 @@ typedef struct {
     int32_t number;
 } zq_worker;
 
-static uint64_t most_values_bytes(const zq_pool *pool)
+static uint64_t most_values_bytes(const zq_pool *pool, int32_t first, int32_t end)
 {
     uint64_t most = 0;
-    for (int32_t u = 0; u < pool->count; u++) {
-        uint64_t needed = zq_values_bytes(pool->program, pool->utterances[u].frames);
+    for (int32_t u = first; u < end; u++) {
+        uint64_t needed = zq_values_bytes(pool->program, pool->queue[u]->frames);
         if (needed > most) most = needed;
     }
     return most;
@@ -61,7 +64,7 @@ static uint64_t most_scratch_bytes(const zq_pool *pool)
 {
     uint64_t most = 0;
     for (int32_t u = 0; u < pool->count; u++) {
-        uint64_t needed = zq_scratch_bytes(pool->program, pool->kernels, pool->utterances[u].frames);
+        uint64_t needed = zq_scratch_bytes(pool->program, pool->kernels, pool->queue[u]->frames);
         if (needed > most) most = needed;
     }
     return most;
@@ -93,8 +96,8 @@ static void fail(zq_pool *pool, zq_status status)
 static void run_whole_utterances(zq_pool *pool, void *memory, uint64_t bytes)
 {
     int32_t taken;
-    while ((taken = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED)) < pool->count) {
-        const zq_utterance *u = &pool->utterances[taken];
+    while ((taken = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED)) < pool->whole) {
+        const zq_utterance *u = pool->queue[taken];
         zq_status status = zq_run_known(pool->program, pool->kernels, pool->known, u->frames, u->input, u->outputs,
                                         memory, bytes);
         if (status != ZQ_OK) fail(pool, status);
@@ -113,7 +116,7 @@ static int find_next_step(zq_pool *pool)
         }
         if (pool->utterance == pool->count) return 0;
         if (pool->step == 0) {
-            const zq_utterance *u = &pool->utterances[pool->utterance];
+            const zq_utterance *u = pool->queue[pool->utterance];
             zq_prepare(pool->program, pool->known, u->frames, u->input, u->outputs, pool->values, &pool->state);
         }
     } while (zq_units(&pool->state, pool->step) == 0);
@@ -199,16 +202,14 @@ static void *work(void *argument)
 {
     zq_worker *worker = argument;
     zq_pool *pool = worker->pool;
-    const uint64_t values = pool->ranges ? 0 : most_values_bytes(pool), bytes = values + most_scratch_bytes(pool);
+    const uint64_t bytes = most_values_bytes(pool, 0, pool->whole) + most_scratch_bytes(pool);
     void *memory = allocate(bytes);
     if (!memory) {
         if (worker->number == 0) fail(pool, ZQ_NO_MEMORY); /* the others are done without */
         return NULL;
     }
-    if (pool->ranges)
-        run_parts_of_steps(pool, worker->number, memory);
-    else
-        run_whole_utterances(pool, memory, bytes);
+    run_whole_utterances(pool, memory, bytes);
+    run_parts_of_steps(pool, worker->number, memory);
     free(memory);
     return NULL;
 }
@@ -230,25 +231,64 @@ static void run_workers(zq_pool *pool)
     free(ids);
 }
 
+static int longer_first(const void *a, const void *b)
+{
+    const zq_utterance *x = *(const zq_utterance *const *)a, *y = *(const zq_utterance *const *)b;
+    return (x->frames < y->frames) - (x->frames > y->frames);
+}
+
+/* How many of the longest utterances are run whole: what ends first if frames take equal times, each utterance goes to
+ * the worker that is free first, and shared frames cost a quarter more: workers wait at the end of every step, the longer
+ * the busier the machine. Of equal ends the one with most whole. */
+static int32_t count_whole(const zq_pool *pool)
+{
+    int64_t all = 0, done = 0, last = 0, best = INT64_MAX;
+    int32_t whole = 0;
+    for (int32_t u = 0; u < pool->count; u++) all += pool->queue[u]->frames;
+    for (int32_t u = 0;; u++) { /* the first u are whole */
+        const int64_t even = (5 * all - done) / (4 * (int64_t)pool->workers), end = last > even ? last : even;
+        if (end <= best) best = end, whole = u;
+        if (u == pool->count) return whole;
+        zq_range *first = pool->ranges;
+        for (int32_t w = 1; w < pool->workers; w++)
+            if (pool->ranges[w].planned < first->planned) first = &pool->ranges[w];
+        first->planned += pool->queue[u]->frames;
+        done += pool->queue[u]->frames;
+        if (first->planned > last) last = first->planned;
+    }
+}
+
+/* Say who runs what, and open the first step that is shared. */
+static zq_status plan(zq_pool *pool, const zq_utterance *utterances)
+{
+    pool->queue = malloc((size_t)pool->count * sizeof *pool->queue);
+    pool->ranges = calloc((size_t)pool->workers, sizeof *pool->ranges);
+    if (!pool->queue || !pool->ranges) return ZQ_NO_MEMORY;
+    for (int32_t u = 0; u < pool->count; u++) pool->queue[u] = &utterances[u];
+    qsort(pool->queue, (size_t)pool->count, sizeof *pool->queue, longer_first);
+    pool->whole = count_whole(pool);
+    if (pool->whole == pool->count) return ZQ_OK;
+    pool->values = allocate(most_values_bytes(pool, pool->whole, pool->count));
+    if (!pool->values) return ZQ_NO_MEMORY;
+    pool->utterance = pool->whole - 1;
+    pool->step = pool->program->steps_count - 1;
+    open_next_step(pool);
+    return ZQ_OK;
+}
+
 zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, const zq_known *known,
                       const zq_utterance *utterances, int32_t count, int32_t threads)
 {
-    zq_pool pool = {.program = program, .kernels = kernels, .known = known, .utterances = utterances, .count = count};
+    zq_pool pool = {.program = program, .kernels = kernels, .known = known, .count = count};
     for (int32_t u = 0; u < count; u++)
         if (!zq_values_bytes(program, utterances[u].frames)) return ZQ_BAD_LENGTH;
     if (count < 1) return ZQ_OK;
     pool.workers = threads < 1 ? 1 : threads;
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.changed, NULL);
-    if (threads > count) {
-        pool.values = allocate(most_values_bytes(&pool));
-        pool.ranges = calloc((size_t)threads, sizeof *pool.ranges);
-        if (!pool.values || !pool.ranges) pool.status = ZQ_NO_MEMORY;
-        pool.utterance = -1;
-        pool.step = program->steps_count - 1;
-        if (pool.status == ZQ_OK) open_next_step(&pool);
-    }
+    pool.status = (int32_t)plan(&pool, utterances);
     if (pool.status == ZQ_OK) run_workers(&pool);
+    free(pool.queue);
     free(pool.ranges);
     free(pool.values);
     pthread_cond_destroy(&pool.changed);

@@ -10,9 +10,9 @@ typedef struct {
     int32_t frames;
 } zq_utterance;
 
-/* Run every utterance; up to `threads` workers. With at least as many utterances as workers each worker takes
- * whole utterances, else all workers share the steps of one utterance after the other. The bytes are the same in
- * any case. known: of at least as many frames as the longest utterance, or NULL. */
+/* Run every utterance; up to `threads` workers. Each worker takes whole utterances, the longest first; where that would
+ * leave workers idle at the end, all share the steps of the last ones. The bytes are the same in any case. known: of at
+ * least as many frames as the longest utterance, or NULL. */
 zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, const zq_known *known,
                       const zq_utterance *utterances, int32_t count, int32_t threads);
 

@@ -42,6 +42,20 @@ def test_threads_and_batches_change_no_byte(kernels: str, program: Program, seed
             assert digest(executable.run(xs[:batch], threads)) == expected, f"batch of {batch}, {threads} threads"
 
 
+@settings(max_examples=8)
+@given(program=programs(most_channels=20, longest_kernel=7), seed=seeds)
+def test_what_all_workers_share_at_the_end_changes_no_byte(program: Program, seed: int) -> None:
+    """Odd ones, a long utterance at either end; results come in the given order. Who runs what: test_threads.py."""
+    executable = compile_program(program)
+    for sizes in ([70] * 7, [300, 8, 13, 3, 5, 21, 34], [3, 5, 8, 13, 21, 34, 300]):
+        xs = inputs(program, seed, sizes)
+        single = [executable.run([x])[0] for x in xs]
+        for first in range(len(xs)):
+            for threads in (2, 3):
+                found = executable.run(xs[first:], threads)
+                assert digest(found) == digest(single[first:]), f"{sizes[first:]}, {threads} threads"
+
+
 @settings(max_examples=3)
 @given(program=programs(most_channels=70, longest_kernel=7), seed=seeds)
 def test_twenty_repeats_are_equal(kernels: str, program: Program, seed: int) -> None:
