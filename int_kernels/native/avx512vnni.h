@@ -4,8 +4,10 @@
  * saturation. Activations are the unsigned side; signed ones enter as x + 128, and -128 * sum(weight) enters the bias.
  * Sums may wrap on the way: the true result fits 32 bits (SPEC 5), so it comes out exact.
  *
- * The 64 frames of a tile lie in four vectors, in the order that packing them to bytes undoes: lane 16 bytes wide
- * number l of vector v holds frames 16 * l + 4 * v .. + 3 ("tile order"). */
+ * The frames of a tile lie in four vectors, in the order that packing them to bytes undoes: of 64 frames, lane 16 bytes
+ * wide number l of vector v holds frames 16 * l + 4 * v .. + 3 ("tile order"). A shorter tile, the last one of an
+ * utterance, has n / 8 ("halves", rounded up) halves of vectors, filled in the same order of lanes, first l, then v.
+ * In "plain order" vector v holds frames 16 * v .. + 15. */
 #ifndef ZQ_AVX512VNNI_H
 #define ZQ_AVX512VNNI_H
 
@@ -23,8 +25,55 @@ zq_scratch_size zq_avx512vnni_dense_scratch, zq_avx512vnni_depthwise_scratch, zq
 zq_kernel zq_avx512vnni_dense, zq_avx512vnni_depthwise, zq_avx512vnni_sum, zq_avx512vnni_attention;
 zq_kernel zq_avx512vnni_activation, zq_avx512vnni_layer_norm;
 
-/* The inputs of one unit of a dense convolution, ready to be multiplied (avx512vnni_gather.c). */
-void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, uint8_t *columns);
+/* What an output channel starts from and ends with. half and shift are those of zq_rescale_high; like the multiplier 0
+ * unless zq_has_high_shifts. */
+typedef struct {
+    int32_t bias, multiplier, half, shift;
+} zq_channel_numbers;
+
+/* Orders of frames other than those of tiles, where a number of halves stands. */
+enum { ZQ_PLAIN = 0, ZQ_PHASED = -1 };
+
+/* A dense convolution's rows of one tile: those of `rows` output maps from o on. */
+typedef struct {
+    const zq_step *step;
+    const zq_channel_numbers *numbers; /* [rows] */
+    const int8_t *weight;              /* [rows][quads][4] */
+    const uint8_t *columns;            /* what is multiplied with quad q starts at columns + places[q] */
+    const size_t *places;              /* [quads] */
+    size_t quads;                      /* groups of four taps */
+    int32_t is_plain;                  /* columns are in plain order, else in tile order */
+    int32_t o, rows, halves, n;        /* n: frames */
+    int32_t storage;                   /* of y */
+    char *y;                           /* row o, the tile's first frame */
+    size_t pitch;                      /* bytes from row to row */
+} zq_tile_rows;
+
+/* Frames that the kernels of a tile see, in whole vectors. */
+static inline int32_t zq_window_frames(const zq_step *step)
+{
+    return zq_ceil_div(ZQ_TILE + (step->kernel - 1) * step->dilation, 64) * 64;
+}
+
+/* The inputs of a step's tile are taken once for all taps: no more bytes than one by one, and four channels, not four taps
+ * of one, side by side. */
+static inline int zq_is_windowed(const zq_program *program, const zq_step *step)
+{
+    return step->op == ZQ_CONV1D && step->kernel > 1 && step->stride == 1 && step->dilation <= ZQ_TILE &&
+           zq_maps_in(program, step) % 4 == 0;
+}
+
+/* The inputs of one unit of a dense convolution for every tap, in tile order (avx512vnni_gather.c), or once for all taps
+ * of a window, in plain order (avx512vnni_window.c). */
+void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int32_t halves,
+                          uint8_t *columns);
+void zq_avx512vnni_window(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, uint8_t *columns);
+
+/* y's rows, a few at a time, in any tile (avx512vnni_blocks.c). */
+void zq_avx512vnni_blocks(const zq_tile_rows *rows);
+
+/* The same for many rows of a whole tile, if these can be done so; returns how many it has done (avx512vnni_stagger.c). */
+int32_t zq_avx512vnni_stagger(const zq_tile_rows *rows);
 
 /* bias[o] - 128 * sum(weight) for signed activations, else bias[o]; modulo 2^32. */
 static inline int32_t zq_shifted_bias(const zq_step *step, int32_t storage, int32_t o, size_t taps)
@@ -35,11 +84,40 @@ static inline int32_t zq_shifted_bias(const zq_step *step, int32_t storage, int3
     return (int32_t)(uint32_t)(step->bias[o] - (storage == ZQ_INT8 ? 128 * sum : 0));
 }
 
+/* Every output channel's ratio is a multiplier / 2^33 or less: the high halves of products are all that counts. */
+static inline int zq_has_high_shifts(const zq_step *step, int32_t channels)
+{
+    for (int32_t o = 0; o < channels; o++)
+        if (!step->multiplier || step->shift[o] < 33) return 0;
+    return 1;
+}
+
+/* Those of `channels` output channels; storage: of x. */
+static inline void zq_pack_channel_numbers(const zq_step *step, int32_t storage, int32_t channels, size_t taps,
+                                           zq_channel_numbers *numbers)
+{
+    const int is_high = zq_has_high_shifts(step, channels);
+    for (int32_t o = 0; o < channels; o++) {
+        const int32_t bias = zq_shifted_bias(step, storage, o, taps);
+        numbers[o] = (zq_channel_numbers){bias, 0, 0, 0};
+        if (!is_high) continue;
+        numbers[o].multiplier = step->multiplier[o];
+        numbers[o].half = (int32_t)1 << (step->shift[o] - 33);
+        numbers[o].shift = step->shift[o] - 32;
+    }
+}
+
 /* acc += the four products of each lane. An instruction of its own: with the intrinsic gcc 12 copies and spills
  * accumulators. */
 ZQ_TARGET_INLINE void zq_dot(__m512i *acc, __m512i activations, __m512i weights)
 {
     __asm__("vpdpbusd %2,%1,%0" : "+v"(*acc) : "v"(activations), "v"(weights));
+}
+
+/* The same for the lower half of the lanes; the upper one becomes 0. */
+ZQ_TARGET_INLINE void zq_dot_low(__m512i *acc, __m512i activations, __m512i weights)
+{
+    __asm__("vpdpbusd %t2,%t1,%t0" : "+v"(*acc) : "v"(activations), "v"(weights));
 }
 
 /* Four weights in every lane. */
@@ -83,6 +161,17 @@ ZQ_TARGET_INLINE __m512i zq_rescale_high(const zq_rescaler *r, __m512i acc)
     const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), r->multiplier);
     const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
     return _mm512_sra_epi32(_mm512_add_epi32(high, r->half), r->shift);
+}
+
+/* The same by a channel's packed numbers. */
+ZQ_TARGET_INLINE __m512i zq_rescale_packed(const zq_channel_numbers *numbers, __m512i acc)
+{
+    const __m512i multiplier = _mm512_set1_epi32(numbers->multiplier);
+    const __m512i even = _mm512_mul_epi32(acc, multiplier);
+    const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), multiplier);
+    const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
+    return _mm512_srav_epi32(_mm512_add_epi32(high, _mm512_set1_epi32(numbers->half)),
+                             _mm512_set1_epi32(numbers->shift));
 }
 
 /* (v + half) >> shift, saturated, in 64 bits. */
@@ -144,53 +233,85 @@ ZQ_TARGET_INLINE void zq_transpose_numbers(__m512i v[4])
     v[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-/* The same for bytes: byte i of dword j becomes byte j of dword i. */
+/* Four rows of 64 bytes: byte i of each becomes one dword, in tile order. */
+ZQ_TARGET_INLINE void zq_interleave(__m512i v[4])
+{
+    const __m512i a = _mm512_unpacklo_epi8(v[0], v[1]), b = _mm512_unpackhi_epi8(v[0], v[1]);
+    const __m512i c = _mm512_unpacklo_epi8(v[2], v[3]), d = _mm512_unpackhi_epi8(v[2], v[3]);
+    v[0] = _mm512_unpacklo_epi16(a, c);
+    v[1] = _mm512_unpackhi_epi16(a, c);
+    v[2] = _mm512_unpacklo_epi16(b, d);
+    v[3] = _mm512_unpackhi_epi16(b, d);
+}
+
+/* Within each lane of 16 bytes: byte i of dword j becomes byte j of dword i. */
 ZQ_TARGET_INLINE __m512i zq_transpose_bytes(__m512i v)
 {
     const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     return _mm512_shuffle_epi8(v, _mm512_broadcast_i32x4(order));
 }
 
-/* Numbers in tile order -> n codes of 8 bits at y, saturated to the step's clip (which lies within the type). */
-ZQ_TARGET_INLINE void zq_store_codes(const zq_step *step, int32_t storage, const __m512i v[4], int is_phased,
-                                     char *y, int32_t n)
+/* Where dwords of a tile's bytes go: number d of a row to place to_tile[..] = d of tile order, 4 * l + v being that of
+ * lane l of vector v. to_plain undoes it. */
+ZQ_TARGET_INLINE void zq_tile_order(int32_t halves, int32_t to_tile[16], int32_t to_plain[16])
 {
-    const __m512i a = _mm512_packs_epi32(v[0], v[1]), b = _mm512_packs_epi32(v[2], v[3]);
-    __m512i codes = storage == ZQ_INT8 ? _mm512_packs_epi16(a, b) : _mm512_packus_epi16(a, b);
-    const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
-    if (storage == ZQ_INT8)
-        codes = _mm512_min_epi8(_mm512_max_epi8(codes, lo), hi);
-    else
-        codes = _mm512_min_epu8(_mm512_max_epu8(codes, lo), hi);
-    if (is_phased) codes = zq_transpose_bytes(codes);
-    if (n >= 64)
-        _mm512_storeu_si512(y, codes);
-    else
-        _mm512_mask_storeu_epi8(y, zq_first_bytes(n), codes);
+    int32_t used = 0;
+    for (int32_t place = 0; place < 16; place++) {
+        const int32_t l = place / 4, v = place % 4, is_used = 2 * v + l / 2 < halves;
+        to_tile[place] = is_used ? used : 0;
+        if (is_used) to_plain[used++] = place;
+    }
+    while (used < 16) to_plain[used++] = 0;
 }
 
-/* Numbers in tile order -> n numbers of 32 or 16 bits at y. */
-ZQ_TARGET_INLINE void zq_store_numbers(__m512i v[4], int32_t storage, int is_phased, char *y, int32_t n)
+/* The order in which zq_pack_codes leaves the dwords of a tile, undone. */
+ZQ_TARGET_INLINE __m512i zq_to_plain_order(int32_t halves)
 {
-    if (is_phased) zq_transpose_numbers(v);
-    zq_transpose_lanes(v);
-    for (int32_t i = 0; i < 4; i++) {
-        const __mmask16 mask = zq_first_numbers(n - 16 * i);
+    int32_t to_tile[16], to_plain[16];
+    zq_tile_order(halves == ZQ_PLAIN ? 8 : halves, to_tile, to_plain);
+    const __m512i packed = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return halves == ZQ_PLAIN ? packed : _mm512_loadu_si512(to_plain);
+}
+
+/* n bytes at y. */
+ZQ_TARGET_INLINE void zq_store_bytes(char *y, int32_t n, __m512i bytes)
+{
+    if (n >= 64)
+        _mm512_storeu_si512(y, bytes);
+    else
+        _mm512_mask_storeu_epi8(y, zq_first_bytes(n), bytes);
+}
+
+/* Numbers in tile order -> 64 codes of 8 bits, saturated to lo .. hi (which lie within the type), in each byte. */
+ZQ_TARGET_INLINE __m512i zq_pack_codes(int32_t storage, const __m512i v[4], __m512i lo, __m512i hi)
+{
+    const __m512i a = _mm512_packs_epi32(v[0], v[1]), b = _mm512_packs_epi32(v[2], v[3]);
+    if (storage == ZQ_INT8) return _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(a, b), lo), hi);
+    return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(a, b), lo), hi);
+}
+
+/* Numbers in tile order -> n numbers of 32 or 16 bits at y; halves: ZQ_PLAIN for those in plain order. */
+ZQ_TARGET_INLINE void zq_store_numbers(__m512i v[4], int32_t storage, int32_t halves, char *y, int32_t n)
+{
+    if (halves != ZQ_PLAIN) zq_transpose_lanes(v);
+    for (int32_t l = 0, t = 0; l < 4; l++) {
+        const int32_t count = halves == ZQ_PLAIN ? 16 : 4 * ((halves - l / 2 + 1) / 2); /* frames of vector l now */
+        const __mmask16 mask = zq_first_numbers(zq_min(count, n - t));
         if (storage == ZQ_INT32)
-            _mm512_mask_storeu_epi32(y + 64 * i, mask, v[i]);
+            _mm512_mask_storeu_epi32(y + 4 * t, mask, v[l]);
         else
-            _mm512_mask_cvtepi32_storeu_epi16(y + 32 * i, mask, v[i]);
+            _mm512_mask_cvtepi32_storeu_epi16(y + 2 * t, mask, v[l]);
+        t += count;
     }
 }
 
-/* One row of a tile from its accumulators in tile order to memory: frames t0 .. t0 + n - 1 of channel `channel` of the
- * step's y, with the ratio of output map o. is_phased: v[p] holds frames 4 * i + p instead, i = 0..15. */
-ZQ_TARGET_INLINE void zq_finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
-                                    int32_t n, __m512i v[4], int is_phased)
+/* One row of a tile from its accumulators to memory: n frames at y, with the ratio of output map o. halves: of tile
+ * order; ZQ_PLAIN; or ZQ_PHASED: v[p] holds frames 4 * i + p, i = 0..15. to_plain: zq_to_plain_order(halves). */
+
+ZQ_TARGET_INLINE void zq_finish_row(const zq_step *step, int32_t storage, int32_t o, int32_t halves, __m512i to_plain,
+                                    char *y, int32_t n, __m512i v[4])
 {
-    const int32_t storage = state->program->values[step->y].storage;
     const int is_code = storage == ZQ_INT8 || storage == ZQ_UINT8;
-    char *y = zq_row(state, step->y, channel) + (size_t)t0 * zq_size(storage);
     if (step->multiplier) {
         const zq_rescaler r = zq_rescaler_of(step, o);
         if (r.is_wide)
@@ -202,10 +323,15 @@ ZQ_TARGET_INLINE void zq_finish_row(const zq_state *state, const zq_step *step, 
             for (int32_t i = 0; i < 4; i++) v[i] = _mm512_min_epi32(_mm512_max_epi32(v[i], lo), hi);
         }
     }
-    if (is_code)
-        zq_store_codes(step, storage, v, is_phased, y, n);
-    else
-        zq_store_numbers(v, storage, is_phased, y, n);
+    if (!is_code) {
+        if (halves == ZQ_PHASED) zq_transpose_numbers(v);
+        zq_store_numbers(v, storage, halves == ZQ_PHASED ? 8 : halves, y, n);
+        return;
+    }
+    __m512i codes = zq_pack_codes(storage, v, _mm512_set1_epi8((char)step->clip_lo),
+                                  _mm512_set1_epi8((char)step->clip_hi));
+    codes = halves == ZQ_PHASED ? zq_transpose_bytes(codes) : _mm512_permutexvar_epi32(to_plain, codes);
+    zq_store_bytes(y, n, codes);
 }
 
 #endif

@@ -1,112 +1,98 @@
 /* conv1d and conv2d with two or more input maps per group, for AVX-512 VNNI: a matrix product of tiles of 64 frames.
  *
- * The inputs of a tile are gathered four taps at a time (avx512vnni_gather.c); each block of output channels then runs
- * over the taps with all its accumulators in registers, a vector of 16 frames times four weights of one channel per
- * instruction. */
+ * The inputs of a tile are laid out four taps side by side, for each tap (avx512vnni_gather.c) or once for all of a long
+ * kernel (avx512vnni_window.c), and multiplied with as many output maps as there are to do, staggered
+ * (avx512vnni_stagger.c) or block by block (avx512vnni_blocks.c). */
 #include "avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
 
-enum { ROWS = 6 }; /* output channels at once: 24 accumulators, 4 vectors of inputs, 1 of weights */
-
-/* Packed: a shifted bias for each output map, then per block of maps ("rows") [taps / 4][rows of the block][4]; the
- * rows of a chunk of ZQ_CHUNK are cut into blocks of ROWS, the last one smaller. */
 static size_t quads_of(const zq_program *program, const zq_step *step)
 {
     return (zq_taps(program, step) + 3) / 4;
 }
 
-/* How many rows the block has that starts at row `row` of a group of `rows`. */
-static int32_t block_rows(int32_t row, int32_t rows)
-{
-    const int32_t end = zq_min((row / ZQ_CHUNK + 1) * ZQ_CHUNK, rows);
-    return zq_min(ROWS, end - row);
-}
-
+/* Packed: [C_out] zq_channel_numbers, then [C_out][quads][4]: four taps in the order of the weights, the last ones filled
+ * up with zeros, or the same tap of four channels. */
 uint64_t zq_avx512vnni_dense_bytes(const zq_program *program, const zq_step *step)
 {
     const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->groups;
-    return maps * (4 + 4 * (uint64_t)quads_of(program, step));
+    return maps * (sizeof(zq_channel_numbers) + 4 * (uint64_t)quads_of(program, step));
 }
 
 void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, void *packed)
 {
-    const int32_t rows = zq_maps_out(program, step), maps = rows * step->groups;
-    const size_t quads = quads_of(program, step), taps = zq_taps(program, step);
-    int32_t *bias = packed;
-    int8_t *out = (int8_t *)(bias + maps);
-    for (int32_t o = 0; o < maps; o++)
-        bias[o] = zq_shifted_bias(step, program->values[step->x[0]].storage, o, taps);
-    for (int32_t o = 0; o < maps;) {
-        const int32_t block = block_rows(o % rows, rows);
-        for (size_t tap = 0; tap < 4 * quads; tap += 4)
-            for (int32_t r = 0; r < block; r++, out += 4) {
-                const int8_t *four = step->weight + (size_t)(o + r) * taps + tap;
-                if (tap + 4 <= taps) {
-                    memcpy(out, four, 4);
-                    continue;
-                }
-                memset(out, 0, 4);
-                memcpy(out, four, taps - tap);
-            }
-        o += block;
+    const int32_t maps = zq_maps_out(program, step) * step->groups, maps_in = zq_maps_in(program, step);
+    const size_t taps = zq_taps(program, step), size = 4 * quads_of(program, step), kernel = (size_t)step->kernel;
+    const int is_windowed = zq_is_windowed(program, step);
+    zq_channel_numbers *numbers = packed;
+    int8_t *row = (int8_t *)(numbers + maps);
+    zq_pack_channel_numbers(step, program->values[step->x[0]].storage, maps, taps, numbers);
+    for (int32_t o = 0; o < maps; o++, row += size) {
+        const int8_t *weight = step->weight + (size_t)o * taps;
+        if (is_windowed) {
+            for (size_t c = 0; c < (size_t)maps_in; c++)
+                for (size_t k = 0; k < kernel; k++) row[(c / 4 * kernel + k) * 4 + c % 4] = weight[c * kernel + k];
+        } else {
+            memcpy(row, weight, taps);
+            memset(row + taps, 0, size - taps);
+        }
     }
+}
+
+/* Columns, then places. */
+static size_t columns_bytes(const zq_program *program, const zq_step *step)
+{
+    if (zq_is_windowed(program, step)) return (size_t)zq_maps_in(program, step) * (size_t)zq_window_frames(step);
+    return quads_of(program, step) * 256;
 }
 
 uint64_t zq_avx512vnni_dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     (void)frames_y;
-    return (uint64_t)quads_of(program, step) * 256;
+    return (uint64_t)columns_bytes(program, step) + (uint64_t)quads_of(program, step) * sizeof(size_t);
 }
 
-/* One block of rows, written out for every height, because gcc keeps accumulators in registers only under names
- * of their own. */
-#define EACH_1(DO) DO(0)
-#define EACH_2(DO) EACH_1(DO) DO(1)
-#define EACH_3(DO) EACH_2(DO) DO(2)
-#define EACH_4(DO) EACH_3(DO) DO(3)
-#define EACH_5(DO) EACH_4(DO) DO(4)
-#define EACH_6(DO) EACH_5(DO) DO(5)
-
-#define START(r) __m512i a##r = _mm512_set1_epi32(bias[r]), b##r = a##r, c##r = a##r, d##r = a##r;
-#define ADD(r)                                                \
-    {                                                         \
-        const __m512i four = zq_four_weights(weight + 4 * r); \
-        zq_dot(&a##r, x0, four);                              \
-        zq_dot(&b##r, x1, four);                              \
-        zq_dot(&c##r, x2, four);                              \
-        zq_dot(&d##r, x3, four);                              \
+/* The columns of a tile and where each quad finds its own. */
+static void lay_out(const zq_state *state, const zq_dense_unit *unit, uint8_t *columns, zq_tile_rows *rows)
+{
+    const zq_step *step = rows->step;
+    size_t *places = (size_t *)(void *)(columns + columns_bytes(state->program, step));
+    rows->columns = columns;
+    rows->places = places;
+    rows->is_plain = zq_is_windowed(state->program, step);
+    if (rows->is_plain) {
+        const size_t kernel = (size_t)step->kernel, group = 4 * (size_t)zq_window_frames(step);
+        zq_avx512vnni_window(state, step, unit, columns);
+        for (size_t start = 0, quad = 0; quad < rows->quads; quad += kernel, start += group)
+            for (size_t k = 0; k < kernel; k++) *places++ = start + 4 * k * (size_t)step->dilation;
+    } else {
+        const size_t size = 64 * (((size_t)rows->halves + 1) / 2);
+        zq_avx512vnni_gather(state, step, unit, rows->halves, columns);
+        for (size_t quad = 0; quad < rows->quads; quad++) places[quad] = quad * size;
     }
-#define FINISH(r)                                                                    \
-    {                                                                                \
-        __m512i row[4] = {a##r, b##r, c##r, d##r};                                   \
-        zq_finish_row(state, step, o + r, (o + r) * rows_y + row_y, t0, n, row, 0);  \
-    }
-#define BLOCK(rows)                                                                                                \
-    ZQ_TARGET static void block_##rows(const zq_state *state, const zq_step *step, int32_t o, const int32_t *bias, \
-                                       const int8_t *weight, const uint8_t *columns, size_t quads, int32_t row_y,  \
-                                       int32_t t0, int32_t n)                                                      \
-    {                                                                                                              \
-        const int32_t rows_y = zq_rows_out(step);                                                                  \
-        EACH_##rows(START);                                                                                        \
-        for (size_t quad = 0; quad < quads; quad++, columns += 256, weight += 4 * rows) {                          \
-            const __m512i x0 = _mm512_loadu_si512(columns), x1 = _mm512_loadu_si512(columns + 64);                 \
-            const __m512i x2 = _mm512_loadu_si512(columns + 128), x3 = _mm512_loadu_si512(columns + 192);          \
-            EACH_##rows(ADD)                                                                                       \
-        }                                                                                                          \
-        EACH_##rows(FINISH)                                                                                        \
-    }
+}
 
-BLOCK(1)
-BLOCK(2)
-BLOCK(3)
-BLOCK(4)
-BLOCK(5)
-BLOCK(6)
+/* The maps of units first .. last - 1 as far as they read the same inputs; returns the first unit that does not. */
+static int32_t join_units(const zq_program *program, const zq_step *step, int32_t first, int32_t last, zq_dense_unit *u)
+{
+    *u = zq_dense_unit_of(program, step, first);
+    for (int32_t unit = first + 1; unit < last; unit++) {
+        const zq_dense_unit next = zq_dense_unit_of(program, step, unit);
+        if (next.place != u->place) return unit;
+        u->last = next.last;
+    }
+    return last;
+}
 
-typedef void block_function(const zq_state *, const zq_step *, int32_t, const int32_t *, const int8_t *,
-                            const uint8_t *, size_t, int32_t, int32_t, int32_t);
-static block_function *const blocks[ROWS] = {block_1, block_2, block_3, block_4, block_5, block_6};
+static void skip(zq_tile_rows *rows, int32_t count)
+{
+    rows->numbers += count;
+    rows->weight += (size_t)count * 4 * rows->quads;
+    rows->y += (size_t)count * rows->pitch;
+    rows->o += count;
+    rows->rows -= count;
+}
 
 void zq_avx512vnni_dense(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
@@ -114,21 +100,24 @@ void zq_avx512vnni_dense(const zq_state *state, const zq_step *step, int32_t fir
         zq_conv_dense(state, step, first, last, scratch);
         return;
     }
-    const int32_t frames = state->frames[step->y], rows = zq_maps_out(state->program, step);
-    const size_t quads = quads_of(state->program, step);
-    const int32_t *bias = step->packed;
-    const int8_t *weight = (const int8_t *)(bias + rows * step->groups);
-    int32_t gathered = -1;
-    for (int32_t unit = first; unit < last; unit++) {
-        const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
-        if (u.place != gathered) zq_avx512vnni_gather(state, step, &u, scratch);
-        gathered = u.place;
-        for (int32_t row = u.first; row < u.last;) {
-            const int32_t o = u.group * rows + row, block = block_rows(row, rows);
-            blocks[block - 1](state, step, o, bias + o, weight + (size_t)o * quads * 4, scratch, quads, u.row, u.t0,
-                              zq_min(ZQ_TILE, frames - u.t0));
-            row += block;
-        }
+    const zq_program *program = state->program;
+    const int32_t maps = zq_maps_out(program, step), storage = program->values[step->y].storage;
+    const size_t size = zq_size(storage), pitch = (size_t)state->pitch[step->y] * (size_t)zq_rows_out(step) * size;
+    const zq_channel_numbers *numbers = step->packed;
+    const int8_t *weight = (const int8_t *)(numbers + maps * step->groups);
+    zq_tile_rows rows = {.step = step, .quads = quads_of(program, step), .storage = storage, .pitch = pitch};
+    for (int32_t unit = first; unit < last;) {
+        zq_dense_unit u;
+        unit = join_units(program, step, unit, last, &u);
+        rows.n = zq_min(ZQ_TILE, state->frames[step->y] - u.t0);
+        rows.halves = zq_ceil_div(rows.n, 8);
+        lay_out(state, &u, scratch, &rows);
+        rows.numbers = numbers, rows.weight = weight, rows.o = 0;
+        rows.y = zq_row(state, step->y, u.row) + (size_t)u.t0 * size;
+        skip(&rows, u.group * maps + u.first);
+        rows.rows = u.last - u.first;
+        skip(&rows, zq_avx512vnni_stagger(&rows));
+        zq_avx512vnni_blocks(&rows);
     }
 }
 

@@ -22,41 +22,24 @@ static uint64_t kernel_bytes(const zq_step *step)
     return FRONT + 4 * groups_of(step);
 }
 
-/* What one output channel starts from and ends with, each to be loaded into all lanes. half and shift are those of
- * zq_rescale_high, or 0 where some channel of the step has a shift below 33. */
-typedef struct {
-    int32_t bias, multiplier, half, shift;
-} channel_numbers;
-
-static int has_high_shifts(const zq_step *step, int32_t channels)
-{
-    for (int32_t o = 0; o < channels; o++)
-        if (!step->multiplier || step->shift[o] < 33) return 0;
-    return 1;
-}
-
-/* Packed: [C_out] channel_numbers, then [C_out][stride][FRONT + 4 * groups]. Kernels that are mostly zeros between the
+/* Packed: [C_out] zq_channel_numbers, then [C_out][stride][FRONT + 4 * groups]. Kernels that are mostly zeros between the
  * taps stay with the portable loops. */
 uint64_t zq_avx512vnni_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     const uint64_t bytes = (uint64_t)step->stride * kernel_bytes(step);
     if (bytes > 64 + 8 * (uint64_t)step->kernel) return 0;
-    return (uint64_t)program->values[step->y].channels * (sizeof(channel_numbers) + bytes);
+    return (uint64_t)program->values[step->y].channels * (sizeof(zq_channel_numbers) + bytes);
 }
 
 void zq_avx512vnni_pack_depthwise(const zq_program *program, const zq_step *step, void *packed)
 {
     const int32_t channels = program->values[step->y].channels;
     const size_t size = (size_t)kernel_bytes(step), stride = (size_t)step->stride;
-    const int is_high = has_high_shifts(step, channels);
-    channel_numbers *numbers = packed;
+    zq_channel_numbers *numbers = packed;
     int8_t *kernels = (int8_t *)(numbers + channels);
+    zq_pack_channel_numbers(step, program->values[step->x[0]].storage, channels, (size_t)step->kernel, numbers);
     memset(kernels, 0, (size_t)channels * stride * size);
     for (int32_t o = 0; o < channels; o++, kernels += stride * size) {
-        numbers[o].bias = zq_shifted_bias(step, program->values[step->x[0]].storage, o, (size_t)step->kernel);
-        numbers[o].multiplier = is_high ? step->multiplier[o] : 0;
-        numbers[o].half = is_high ? (int32_t)1 << (step->shift[o] - 33) : 0;
-        numbers[o].shift = is_high ? step->shift[o] - 32 : 0;
         for (int32_t k = 0; k < step->kernel; k++) {
             const size_t place = (size_t)k * (size_t)step->dilation;
             kernels[place % stride * size + FRONT + place / stride] =
@@ -113,17 +96,19 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
         zq_dot(&c##i, x, w2);                                     \
         zq_dot(&d##i, x, w3);                                     \
     }
-#define FINISH(i)                                                                                          \
-    {                                                                                                      \
-        __m512i phases[4] = {a##i, b##i, c##i, d##i};                                                      \
-        const int32_t t = t0 + 64 * i;                                                                     \
-        zq_finish_row(state, step, o, o, t, zq_min(ZQ_TILE, state->frames[step->y] - t), phases, 1);          \
+#define FINISH(i)                                                                                           \
+    {                                                                                                       \
+        __m512i phases[4] = {a##i, b##i, c##i, d##i};                                                       \
+        const int32_t t = t0 + 64 * i;                                                                      \
+        zq_finish_row(step, storage, o, ZQ_PHASED, start, y + (size_t)t * zq_size(storage), frames - t, phases); \
     }
 #define TILES_OF(count)                                                                                        \
     ZQ_TARGET static void tiles_##count(const zq_state *state, const zq_step *step, int32_t o, int32_t t0,     \
                                         int32_t bias, const int8_t *kernel, const uint8_t *row, size_t length) \
     {                                                                                                          \
         const size_t groups = (size_t)groups_of(step);                                                         \
+        const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;      \
+        char *y = zq_row(state, step->y, o);                                                                   \
         const __m512i start = _mm512_set1_epi32(bias);                                                         \
         EACH_##count(START);                                                                                   \
         row += t0;                                                                                             \
@@ -193,37 +178,27 @@ ZQ_TARGET static const uint8_t *next_row(const rows *r, int32_t o)
         zq_dot(&acc4, far, w0), zq_dot(&acc5, far, w1), zq_dot(&acc6, far, w2), zq_dot(&acc7, far, w3);        \
         kernel += 4, row += 4;                                                                                 \
     }
-#define RESCALE(i) old##i = rescale_packed(numbers, old##i);
+#define RESCALE(i) old##i = zq_rescale_packed(numbers, old##i);
 #define GROUP_AND_RESCALE(i) GROUP RESCALE(i)
-#define STORE_PAIR                                                         \
-    {                                                                      \
-        const __m512i one[4] = {old0, old1, old2, old3};                   \
-        const __m512i two[4] = {old4, old5, old6, old7};                   \
-        zq_store_codes(step, storage, one, 1, y, left);                    \
-        zq_store_codes(step, storage, two, 1, y + 64, left - 64);          \
+#define STORE_PAIR                                                                                        \
+    {                                                                                                     \
+        const __m512i one[4] = {old0, old1, old2, old3};                                                  \
+        const __m512i two[4] = {old4, old5, old6, old7};                                                  \
+        zq_store_bytes(y, left, zq_transpose_bytes(zq_pack_codes(storage, one, lo, hi)));                 \
+        zq_store_bytes(y + 64, left - 64, zq_transpose_bytes(zq_pack_codes(storage, two, lo, hi)));       \
     }
-
-/* zq_rescale_high by a channel's packed numbers. */
-ZQ_TARGET_INLINE __m512i rescale_packed(const channel_numbers *numbers, __m512i acc)
-{
-    const __m512i multiplier = _mm512_set1_epi32(numbers->multiplier);
-    const __m512i even = _mm512_mul_epi32(acc, multiplier);
-    const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), multiplier);
-    const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
-    return _mm512_srav_epi32(_mm512_add_epi32(high, _mm512_set1_epi32(numbers->half)),
-                             _mm512_set1_epi32(numbers->shift));
-}
 
 /* Channels first .. r->last - 1 of a stride of 1, kernels of at least 8 groups, to codes with high shifts, two tiles at
  * a time. Each pair is rescaled while the products of the next one run: rescaling on its own would leave the
  * multipliers idle, because the processor does not look far enough ahead to start the next pair meanwhile. */
-ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const channel_numbers *channels,
+ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const zq_channel_numbers *channels,
                                    const int8_t *kernels, size_t size, int32_t pairs)
 {
     const zq_step *step = r->step;
     const int32_t frames = r->state->frames[step->y], storage = r->state->program->values[step->y].storage;
     const size_t groups = (size_t)groups_of(step);
-    const channel_numbers *numbers = NULL; /* of the pair that waits */
+    const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
+    const zq_channel_numbers *numbers = NULL; /* of the pair that waits */
     char *y = NULL;
     int32_t left = 0; /* frames from its first one on */
     EACH_ACCUMULATOR(DECLARE)
@@ -263,11 +238,11 @@ ZQ_TARGET void zq_avx512vnni_depthwise(const zq_state *state, const zq_step *ste
     const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
     const size_t length = phase_bytes(step, state->frames[step->y]);
     const size_t size = (size_t)kernel_bytes(step) * (size_t)step->stride;
-    const channel_numbers *channels = step->packed;
+    const zq_channel_numbers *channels = step->packed;
     const int8_t *kernels = (const int8_t *)(channels + y->channels);
     const rows r = {state, step, scratch, length, y->channels / step->groups, last};
     const int is_paired = step->stride == 1 && groups_of(step) >= 8 && zq_size(y->storage) == 1 &&
-                          has_high_shifts(step, y->channels);
+                          zq_has_high_shifts(step, y->channels);
     const int32_t paired = is_paired ? tiles / 2 * 2 : 0;
     if (paired) {
         lay_out_row(&r, first);

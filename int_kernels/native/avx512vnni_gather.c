@@ -1,5 +1,5 @@
-/* What a dense convolution multiplies, for AVX-512 VNNI: the inputs of every tap for a tile of 64 frames,
- * columns[taps / 4][64 frames in tile order][4 taps], as unsigned bytes.
+/* What a dense convolution multiplies, for AVX-512 VNNI: the inputs of every tap for a tile of up to 64 frames,
+ * columns[taps / 4][vectors][16 frames in tile order][4 taps], as unsigned bytes.
  *
  * Taps are taken one by one into names of their own: an array that a loop fills would go through memory. */
 #include "avx512vnni.h"
@@ -35,36 +35,43 @@ ZQ_TARGET_INLINE __m512i gather_tap(const char *x, int32_t frames, int32_t start
     return _mm512_xor_si512(_mm512_loadu_si512(bytes), flip);
 }
 
-/* Four rows of 64 frames side by side, in tile order. */
-ZQ_TARGET_INLINE void interleave(const __m512i tap[4], uint8_t *columns)
+/* Where columns go. A tile of fewer than 8 halves has fewer vectors, their dwords to be put in order first. */
+typedef struct {
+    uint8_t *columns;
+    int32_t vectors, halves;
+    __m512i order;
+} target;
+
+/* Four rows of frames side by side, in tile order. All four vectors are stored: those too many lie where the next ones
+ * go. */
+ZQ_TARGET_INLINE void interleave(__m512i tap[4], target *to)
 {
-    const __m512i a = _mm512_unpacklo_epi8(tap[0], tap[1]), b = _mm512_unpackhi_epi8(tap[0], tap[1]);
-    const __m512i c = _mm512_unpacklo_epi8(tap[2], tap[3]), d = _mm512_unpackhi_epi8(tap[2], tap[3]);
-    _mm512_storeu_si512(columns, _mm512_unpacklo_epi16(a, c));
-    _mm512_storeu_si512(columns + 64, _mm512_unpackhi_epi16(a, c));
-    _mm512_storeu_si512(columns + 128, _mm512_unpacklo_epi16(b, d));
-    _mm512_storeu_si512(columns + 192, _mm512_unpackhi_epi16(b, d));
+    if (to->halves < 8)
+        for (int32_t i = 0; i < 4; i++) tap[i] = _mm512_permutexvar_epi32(to->order, tap[i]);
+    zq_interleave(tap);
+    for (int32_t i = 0; i < 4; i++) _mm512_storeu_si512(to->columns + 64 * i, tap[i]);
+    to->columns += 64 * to->vectors;
 }
 
 /* kernel = 1, stride = 1, padding = 0: the columns are the rows themselves. */
 ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t pitch, int32_t channels, int32_t t0,
-                                  __m512i flip, uint8_t *columns)
+                                  __m512i flip, target to)
 {
     const __mmask64 mask = zq_first_bytes(frames - t0);
     int32_t c = 0;
-    for (x += t0; c + 4 <= channels; c += 4, columns += 256) {
+    for (x += t0; c + 4 <= channels; c += 4) {
         __m512i tap[4];
         for (int32_t i = 0; i < 4; i++, x += pitch) {
             tap[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), flip);
             _mm_prefetch(x + 128, _MM_HINT_T1); /* for the next tile: rows lie too far apart to be foreseen */
         }
-        interleave(tap, columns);
+        interleave(tap, &to);
     }
     if (c < channels) {
         __m512i tap[4] = {flip, flip, flip, flip};
         for (int32_t i = 0; i < channels - c; i++, x += pitch)
             tap[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), flip);
-        interleave(tap, columns);
+        interleave(tap, &to);
     }
 }
 
@@ -86,16 +93,16 @@ ZQ_TARGET_INLINE __m512i next_tap(const zq_step *step, const char **x, size_t pi
 
 /* conv1d */
 ZQ_TARGET static void gather_taps(const zq_step *step, const char *x, size_t pitch, int32_t frames, int32_t maps,
-                                  int32_t start, __m512i flip, uint8_t *columns)
+                                  int32_t start, __m512i flip, target to)
 {
     int32_t k = 0;
-    for (; maps > 0; columns += 256) {
+    while (maps > 0) {
         __m512i tap[4];
         tap[0] = next_tap(step, &x, pitch, frames, &start, &k, &maps, flip);
         tap[1] = next_tap(step, &x, pitch, frames, &start, &k, &maps, flip);
         tap[2] = next_tap(step, &x, pitch, frames, &start, &k, &maps, flip);
         tap[3] = next_tap(step, &x, pitch, frames, &start, &k, &maps, flip);
-        interleave(tap, columns);
+        interleave(tap, &to);
     }
 }
 
@@ -138,21 +145,24 @@ ZQ_TARGET_INLINE __m512i next_map_tap(const zq_step *step, map_place *p, __m512i
     return tap;
 }
 
-ZQ_TARGET static void gather_maps(const zq_step *step, map_place place, __m512i flip, uint8_t *columns)
+ZQ_TARGET static void gather_maps(const zq_step *step, map_place place, __m512i flip, target to)
 {
-    for (; place.maps > 0; columns += 256) {
+    while (place.maps > 0) {
         __m512i tap[4];
         tap[0] = next_map_tap(step, &place, flip);
         tap[1] = next_map_tap(step, &place, flip);
         tap[2] = next_map_tap(step, &place, flip);
         tap[3] = next_map_tap(step, &place, flip);
-        interleave(tap, columns);
+        interleave(tap, &to);
     }
 }
 
 ZQ_TARGET void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
-                                    uint8_t *columns)
+                                    int32_t halves, uint8_t *columns)
 {
+    int32_t to_tile[16], to_plain[16];
+    zq_tile_order(halves, to_tile, to_plain);
+    const target to = {columns, (halves + 1) / 2, halves, _mm512_loadu_si512(to_tile)};
     const zq_value *value = &state->program->values[step->x[0]];
     const int32_t frames = state->frames[step->x[0]], pitch = state->pitch[step->x[0]];
     const int32_t maps = zq_maps_in(state->program, step), start = unit->t0 * step->stride - step->padding;
@@ -160,11 +170,11 @@ ZQ_TARGET void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, 
     const __m512i flip = value->storage == ZQ_INT8 ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
     if (step->op == ZQ_CONV2D) {
         const int32_t top = unit->row * step->stride_rows - step->padding_rows;
-        gather_maps(step, (map_place){x, (size_t)pitch, maps, 0, 0, top, start, frames}, flip, columns);
+        gather_maps(step, (map_place){x, (size_t)pitch, maps, 0, 0, top, start, frames}, flip, to);
     } else if (step->kernel > 1 || step->stride > 1 || step->padding > 0) {
-        gather_taps(step, x, (size_t)pitch, frames, maps, start, flip, columns);
+        gather_taps(step, x, (size_t)pitch, frames, maps, start, flip, to);
     } else {
-        gather_rows(x, frames, pitch, maps, unit->t0, flip, columns);
+        gather_rows(x, frames, pitch, maps, unit->t0, flip, to);
     }
 }
 
