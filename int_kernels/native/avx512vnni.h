@@ -290,6 +290,14 @@ ZQ_TARGET_INLINE __m512i zq_pack_codes(int32_t storage, const __m512i v[4], __m5
     return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(a, b), lo), hi);
 }
 
+/* A row of a tile from accumulators to n codes at y, where all shifts are high. */
+ZQ_TARGET_INLINE void zq_end_codes(int32_t storage, const zq_channel_numbers *numbers, __m512i v[4], __m512i lo, __m512i hi,
+                                   __m512i to_plain, char *y, int32_t n)
+{
+    for (int32_t i = 0; i < 4; i++) v[i] = zq_rescale_packed(numbers, v[i]);
+    zq_store_bytes(y, n, _mm512_permutexvar_epi32(to_plain, zq_pack_codes(storage, v, lo, hi)));
+}
+
 /* Numbers in tile order -> n numbers of 32 or 16 bits at y; halves: ZQ_PLAIN for those in plain order. */
 ZQ_TARGET_INLINE void zq_store_numbers(__m512i v[4], int32_t storage, int32_t halves, char *y, int32_t n)
 {

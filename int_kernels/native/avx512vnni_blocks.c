@@ -73,18 +73,40 @@ BLOCKS(8)
 static block_function *const blocks[8][ROWS] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4),
                                                 NAMES(5), NAMES(6), NAMES(7), NAMES(8)};
 
+/* How the rows of a tile end. */
+typedef struct {
+    const zq_tile_rows *rows;
+    __m512i to_plain, lo, hi;
+    int32_t order, are_codes; /* codes with high shifts */
+} ending;
+
+ZQ_TARGET static void end_block(const ending *e, int32_t first, int32_t count, __m512i sums[ROWS][4])
+{
+    const zq_tile_rows *rows = e->rows;
+    char *y = rows->y + (size_t)first * rows->pitch;
+    for (int32_t r = 0; r < count; r++, y += rows->pitch)
+        if (e->are_codes)
+            zq_end_codes(rows->storage, rows->numbers + first + r, sums[r], e->lo, e->hi, e->to_plain, y, rows->n);
+        else
+            zq_finish_row(rows->step, rows->storage, rows->o + first + r, e->order, e->to_plain, y, rows->n, sums[r]);
+}
+
 ZQ_TARGET void zq_avx512vnni_blocks(const zq_tile_rows *rows)
 {
-    const int32_t order = rows->is_plain ? ZQ_PLAIN : rows->halves;
-    const __m512i to_plain = zq_to_plain_order(order);
-    char *y = rows->y;
-    for (int32_t first = 0; first < rows->rows; first += ROWS) {
-        const int32_t count = zq_min(ROWS, rows->rows - first);
-        __m512i sums[ROWS][4];
-        blocks[rows->halves - 1][count - 1](rows, first, sums);
-        for (int32_t r = 0; r < count; r++, y += rows->pitch)
-            zq_finish_row(rows->step, rows->storage, rows->o + first + r, order, to_plain, y, rows->n, sums[r]);
+    const int32_t order = rows->is_plain ? ZQ_PLAIN : rows->halves, last = (rows->rows - 1) / ROWS * ROWS;
+    const ending e = {rows,
+                      zq_to_plain_order(order),
+                      _mm512_set1_epi8((char)rows->step->clip_lo),
+                      _mm512_set1_epi8((char)rows->step->clip_hi),
+                      order,
+                      rows->storage != ZQ_INT32 && rows->numbers->multiplier};
+    __m512i sums[2][ROWS][4]; /* of this block and of the one before: what was just stored cannot be read at once */
+    if (rows->rows < 1) return;
+    for (int32_t first = 0, turn = 0; first <= last; first += ROWS, turn ^= 1) {
+        blocks[rows->halves - 1][zq_min(ROWS, rows->rows - first) - 1](rows, first, sums[turn]);
+        if (first > 0) end_block(&e, first - ROWS, ROWS, sums[turn ^ 1]);
     }
+    end_block(&e, last, rows->rows - last, sums[last / ROWS % 2]);
 }
 
 #endif

@@ -21,8 +21,9 @@
         zq_dot(&d##r, x3, four);                               \
     }
 /* Sixth i of the taps, for some rows. Weights of rows to come are fetched at the rate at which they are used. */
-#define SIXTH(i, ADDS)                                                                       \
-    for (size_t quad = quads * i / ROWS; quad < quads * (i + 1) / ROWS; quad++) {            \
+#define SIXTH(i, ADDS) TAPS(quads * i / ROWS, quads * (i + 1) / ROWS, ADDS)
+#define TAPS(from, to, ADDS)                                                                 \
+    for (size_t quad = from; quad < to; quad++) {                                            \
         const uint8_t *x = rows->columns + rows->places[quad];                               \
         const __m512i x0 = _mm512_loadu_si512(x), x1 = _mm512_loadu_si512(x + 64);           \
         const __m512i x2 = _mm512_loadu_si512(x + 128), x3 = _mm512_loadu_si512(x + 192);    \
@@ -42,8 +43,8 @@
 #define FROM_2 ADD(2) FROM_3
 #define FROM_1 ADD(1) FROM_2
 
-/* The first `count` rows, a multiple of six. Row number i is r = i mod 6 here. */
-ZQ_TARGET static void STAGGER(const zq_tile_rows *rows, int32_t count)
+/* The first `count` rows, a multiple of six, staggered or together. Row number i is r = i mod 6 here. */
+ZQ_TARGET static void STAGGER(const zq_tile_rows *rows, int32_t count, int is_staggered)
 {
     const zq_channel_numbers *numbers = rows->numbers;
     const size_t quads = rows->quads;
@@ -55,6 +56,14 @@ ZQ_TARGET static void STAGGER(const zq_tile_rows *rows, int32_t count)
     char *y = rows->y;
     int32_t next = 0, ended = 0;
     (void)lo, (void)hi, (void)order, (void)to_plain;
+    if (!is_staggered) {
+        while (next < count) {
+            START_ROW(0) START_ROW(1) START_ROW(2) START_ROW(3) START_ROW(4) START_ROW(5)
+            TAPS(0, quads, ALL)
+            END_ROW(0) END_ROW(1) END_ROW(2) END_ROW(3) END_ROW(4) END_ROW(5)
+        }
+        return;
+    }
     START_ROW(0) SIXTH(0, UP_TO_0)
     START_ROW(1) SIXTH(1, UP_TO_1)
     START_ROW(2) SIXTH(2, UP_TO_2)
