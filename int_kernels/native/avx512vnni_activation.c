@@ -17,8 +17,6 @@ ZQ_TARGET_INLINE operand operand_of(const zq_state *state, const zq_step *step, 
     const zq_value *values = state->program->values;
     operand o;
     o.rescaler = zq_rescaler_of(step, i * values[step->y].channels + c);
-    o.rescaler.lo = _mm512_set1_epi64(lo);
-    o.rescaler.hi = _mm512_set1_epi64(hi);
     o.lo = _mm512_set1_epi32(lo);
     o.hi = _mm512_set1_epi32(hi);
     o.storage = values[step->x[i]].storage;
@@ -30,12 +28,8 @@ ZQ_TARGET_INLINE void load_fixed(const operand *o, const char *row, int32_t t0, 
 {
     for (int32_t t = 0; t < n; t += 16) {
         const __m512i x = zq_load_numbers(row, o->storage, t0 + t, zq_first_numbers(n - t));
-        if (o->rescaler.is_wide) {
-            _mm512_storeu_si512(u + t, zq_rescale_wide(&o->rescaler, x));
-        } else {
-            const __m512i v = zq_rescale_high(&o->rescaler, x);
-            _mm512_storeu_si512(u + t, _mm512_min_epi32(_mm512_max_epi32(v, o->lo), o->hi));
-        }
+        const __m512i v = o->rescaler.is_wide ? zq_rescale_wide(&o->rescaler, x) : zq_rescale_high(&o->rescaler, x);
+        _mm512_storeu_si512(u + t, _mm512_min_epi32(_mm512_max_epi32(v, o->lo), o->hi));
     }
 }
 
@@ -44,17 +38,16 @@ ZQ_TARGET_INLINE void multiply_gates(const zq_step *step, const int32_t *sigma, 
 {
     const __m512i factor = _mm512_set1_epi64(step->factor);
     const __m512i half = _mm512_set1_epi64((int64_t)1 << (step->factor_shift - 1));
-    const __m512i lo = _mm512_set1_epi64((int64_t)step->clip_lo - step->offset);
-    const __m512i hi = _mm512_set1_epi64((int64_t)step->clip_hi - step->offset);
+    const __m512i lo = _mm512_set1_epi32(step->clip_lo - step->offset);
+    const __m512i hi = _mm512_set1_epi32(step->clip_hi - step->offset);
     const __m512i offset = _mm512_set1_epi32(step->offset);
-    const __m128i shift = _mm_cvtsi32_si128(step->factor_shift);
+    const __m512i shift = _mm512_set1_epi64(step->factor_shift);
     for (int32_t t = 0; t < n; t += 16) {
         const __m512i a = _mm512_loadu_si512(u + t), s = _mm512_loadu_si512(sigma + t);
         const __m512i even = _mm512_mul_epi32(a, s);
         const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(s, 32));
-        const __m512i low = zq_round_wide(_mm512_mullo_epi64(even, factor), half, shift, lo, hi);
-        const __m512i high = zq_round_wide(_mm512_mullo_epi64(odd, factor), half, shift, lo, hi);
-        _mm512_storeu_si512(u + t, _mm512_add_epi32(zq_join_low(low, high), offset));
+        const __m512i v = zq_round_wide(_mm512_mullo_epi64(even, factor), _mm512_mullo_epi64(odd, factor), half, shift);
+        _mm512_storeu_si512(u + t, _mm512_add_epi32(_mm512_min_epi32(_mm512_max_epi32(v, lo), hi), offset));
     }
 }
 

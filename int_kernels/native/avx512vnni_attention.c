@@ -123,11 +123,11 @@ ZQ_TARGET static void divide(const int64_t *sums, int64_t n, size_t wide, int32_
     const __m512i inverse = _mm512_set1_epi64((int64_t)(((uint64_t)1 << (s + 30)) / (uint64_t)n));
     const __m512i total = _mm512_set1_epi64(n), shifted = _mm512_set1_epi64(256 * n);
     const __m512i half = _mm512_set1_epi64((int64_t)1 << (s + 14 - u)), rest_half = _mm512_set1_epi64(n / 2);
-    const __m128i narrow = _mm_cvtsi32_si128(u), shift = _mm_cvtsi32_si128(s + 15 - u);
+    const __m512i narrow = _mm512_set1_epi64(u), shift = _mm512_set1_epi64(s + 15 - u);
     for (size_t d = 0; d < wide; d += 8) {
         const __m512i a = _mm512_add_epi64(_mm512_loadu_si512(sums + d), shifted);
-        const __m512i product = _mm512_mul_epu32(_mm512_srl_epi64(a, narrow), inverse);
-        const __m512i q = _mm512_srl_epi64(_mm512_add_epi64(product, half), shift);
+        const __m512i product = _mm512_mul_epu32(_mm512_srlv_epi64(a, narrow), inverse);
+        const __m512i q = _mm512_srlv_epi64(_mm512_add_epi64(product, half), shift);
         const __m512i exact = _mm512_add_epi64(_mm512_slli_epi64(a, 15), rest_half);
         const __m512i rest = _mm512_sub_epi64(exact, _mm512_mullo_epi64(q, total));
         const __m512i one_more = _mm512_maskz_set1_epi64(_mm512_cmpge_epi64_mask(rest, total), 1);

@@ -47,7 +47,7 @@ ZQ_TARGET static void multiply(const int8_t *queries, const int32_t *starts, con
 /* How products become scores; the same for a whole head. */
 typedef struct {
     __m512i content, position, half;
-    __m128i shift;
+    __m512i shift;
     int is_narrow; /* before saturation every score fits 32 bits */
 } scorer;
 
@@ -59,7 +59,7 @@ ZQ_TARGET static scorer scorer_of(const zq_step *step, int32_t head, size_t widt
     s.content = _mm512_set1_epi32((int32_t)content);
     s.position = _mm512_set1_epi32((int32_t)position);
     s.half = _mm512_set1_epi64((int64_t)1 << (step->factor_shift - 1));
-    s.shift = _mm_cvtsi32_si128(step->factor_shift);
+    s.shift = _mm512_set1_epi64(step->factor_shift);
     s.is_narrow = worst < (1u << 31) && (worst * (uint64_t)(content + position) >> step->factor_shift) < (1u << 30);
     return s;
 }
@@ -72,13 +72,11 @@ ZQ_TARGET_INLINE __m512i score(const scorer *s, __m512i a, __m512i b)
     const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, s->content), _mm512_mul_epi32(b, s->position));
     const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(a1, s->content), _mm512_mul_epi32(b1, s->position));
     if (s->is_narrow) {
-        const __m512i e = _mm512_sra_epi64(_mm512_add_epi64(even, s->half), s->shift);
-        const __m512i o = _mm512_sra_epi64(_mm512_add_epi64(odd, s->half), s->shift);
+        const __m512i e = _mm512_srav_epi64(_mm512_add_epi64(even, s->half), s->shift);
+        const __m512i o = _mm512_srav_epi64(_mm512_add_epi64(odd, s->half), s->shift);
         return _mm512_min_epi32(_mm512_max_epi32(zq_join_low(e, o), lo), hi);
     }
-    const __m512i lowest = _mm512_set1_epi64(-LARGEST_SCORE), highest = _mm512_set1_epi64(LARGEST_SCORE);
-    return zq_join_low(zq_round_wide(even, s->half, s->shift, lowest, highest),
-                       zq_round_wide(odd, s->half, s->shift, lowest, highest));
+    return _mm512_min_epi32(_mm512_max_epi32(zq_round_wide(even, odd, s->half, s->shift), lo), hi);
 }
 
 /* scores[j] = s in place of the products with k; returns the greatest. */

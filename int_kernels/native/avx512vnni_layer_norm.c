@@ -44,12 +44,12 @@ ZQ_TARGET_INLINE __m512i load_eight(const char *row, int32_t storage, int32_t t,
 ZQ_TARGET static void apply(const zq_state *state, const zq_step *step, int32_t t0, int32_t n, const zq_norms *norms)
 {
     const zq_value *x = &state->program->values[step->x[0]], *y = &state->program->values[step->y];
-    const __m512i lo = _mm512_set1_epi64(step->clip_lo), hi = _mm512_set1_epi64(step->clip_hi);
+    const __m256i lo = _mm256_set1_epi32(step->clip_lo), hi = _mm256_set1_epi32(step->clip_hi);
     for (int32_t c = 0; c < x->channels; c++) {
         const int32_t shift = step->shift[c];
         const __m512i m = _mm512_set1_epi64(step->multiplier[c]);
         const __m512i added = _mm512_set1_epi64(step->wide_bias[c] + ((int64_t)1 << (shift - 1)));
-        const __m128i count = _mm_cvtsi32_si128(shift);
+        const __m512i count = _mm512_set1_epi64(shift);
         const char *row = zq_row(state, step->x[0], c);
         char *out = zq_row(state, step->y, c);
         for (int32_t t = 0; t < n; t += 8) {
@@ -59,12 +59,12 @@ ZQ_TARGET static void apply(const zq_state *state, const zq_step *step, int32_t 
             const __m512i shifts = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const void *)(norms->shift + t)));
             const __m512i taken = _mm512_loadu_si512(norms->taken + t);
             const __m512i z = _mm512_srav_epi64(_mm512_sub_epi64(product, taken), shifts);
-            const __m512i codes = _mm512_sra_epi64(_mm512_add_epi64(_mm512_mul_epi32(z, m), added), count);
-            const __m512i inside = _mm512_min_epi64(_mm512_max_epi64(codes, lo), hi);
+            const __m512i codes = _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(z, m), added), count);
+            const __m256i inside = _mm256_min_epi32(_mm256_max_epi32(_mm512_cvtsepi64_epi32(codes), lo), hi);
             if (y->storage == ZQ_INT16)
-                _mm512_mask_cvtepi64_storeu_epi16((int16_t *)out + t0 + t, mask, inside);
+                _mm256_mask_cvtepi32_storeu_epi16((int16_t *)out + t0 + t, mask, inside);
             else
-                _mm512_mask_cvtepi64_storeu_epi8(out + t0 + t, mask, inside);
+                _mm256_mask_cvtepi32_storeu_epi8(out + t0 + t, mask, inside);
         }
     }
 }

@@ -1,0 +1,89 @@
+/* sum, for AVX-512: 16 frames at a time, in 64 bits. */
+#include "avx512vnni.h"
+
+#ifdef ZQ_X86_TABLES
+
+/* One input of a sum in one channel. */
+typedef struct {
+    const char *row;
+    __m512i multiplier;
+    int32_t storage;
+} addend;
+
+ZQ_TARGET_INLINE addend addend_of(const zq_state *state, const zq_step *step, int32_t i, int32_t c)
+{
+    const zq_value *values = state->program->values;
+    const size_t place = (size_t)i * (size_t)values[step->y].channels + (size_t)c;
+    return (addend){zq_row(state, step->x[i], c), _mm512_set1_epi32(step->multiplier[place]),
+                    values[step->x[i]].storage};
+}
+
+/* How a sum ends in one channel, and 16 sums, those of even and of odd numbers. */
+typedef struct {
+    __m512i start, shift, lo, hi; /* start: the bias and half of what is shifted out */
+} adder;
+
+typedef struct {
+    __m512i even, odd;
+} wide_sum;
+
+ZQ_TARGET_INLINE adder adder_of(const zq_step *step, int32_t c)
+{
+    const uint64_t half = (uint64_t)1 << (step->shift[c] - 1), bias = step->wide_bias ? (uint64_t)step->wide_bias[c] : 0;
+    return (adder){_mm512_set1_epi64((int64_t)(bias + half)), _mm512_set1_epi64(step->shift[c]),
+                   _mm512_set1_epi32(step->clip_lo), _mm512_set1_epi32(step->clip_hi)};
+}
+
+ZQ_TARGET_INLINE void add_product(wide_sum *sum, __m512i x, __m512i multiplier)
+{
+    sum->even = _mm512_add_epi64(sum->even, _mm512_mul_epi32(x, multiplier));
+    sum->odd = _mm512_add_epi64(sum->odd, _mm512_mul_epi32(_mm512_srli_epi64(x, 32), multiplier));
+}
+
+/* 16 frames from t on. */
+ZQ_TARGET_INLINE void add_input(wide_sum *sum, const addend *input, int32_t t, __mmask16 mask)
+{
+    add_product(sum, zq_load_numbers(input->row, input->storage, t, mask), input->multiplier);
+}
+
+ZQ_TARGET_INLINE __m512i finish_sum(const adder *end, wide_sum sum)
+{
+    const __m512i v = zq_narrow(_mm512_srav_epi64(sum.even, end->shift), _mm512_srav_epi64(sum.odd, end->shift));
+    return _mm512_min_epi32(_mm512_max_epi32(v, end->lo), end->hi);
+}
+
+ZQ_TARGET_INLINE void store_numbers(char *y, int32_t storage, int32_t t, __mmask16 mask, __m512i numbers)
+{
+    if (storage == ZQ_INT32)
+        _mm512_mask_storeu_epi32((int32_t *)y + t, mask, numbers);
+    else if (storage == ZQ_INT16)
+        _mm512_mask_cvtepi32_storeu_epi16((int16_t *)y + t, mask, numbers);
+    else
+        _mm512_mask_cvtepi32_storeu_epi8(y + t, mask, numbers);
+}
+
+/* Nearly all sums have two inputs: those of a channel are looked up once, the others for every vector. */
+ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
+                                 void *scratch)
+{
+    const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
+    (void)scratch;
+    for (int32_t c = first; c < last; c++) {
+        const adder end = adder_of(step, c);
+        const addend a = addend_of(state, step, 0, c), b = addend_of(state, step, step->inputs > 1, c);
+        char *y = zq_row(state, step->y, c);
+        for (int32_t t = 0; t < frames; t += 16) {
+            const __mmask16 mask = zq_first_numbers(frames - t);
+            wide_sum sum = {end.start, end.start};
+            add_input(&sum, &a, t, mask);
+            if (step->inputs > 1) add_input(&sum, &b, t, mask);
+            for (int32_t i = 2; i < step->inputs; i++) {
+                const addend other = addend_of(state, step, i, c);
+                add_input(&sum, &other, t, mask);
+            }
+            store_numbers(y, storage, t, mask, finish_sum(&end, sum));
+        }
+    }
+}
+
+#endif
