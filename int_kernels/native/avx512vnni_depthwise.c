@@ -10,11 +10,16 @@
 
 enum { FRONT = 4, TILES = 4 }; /* zeros before each kernel; tiles worked on at once */
 
-/* The kernel of one phase of the stride: taps at k * dilation / stride, zeros between. */
-static uint64_t groups_of(const zq_step *step)
+/* Dwords of the row that phase p of a tile sees of a kernel, whose taps are at k * dilation / stride: it starts p later. */
+static uint64_t groups_of_phase(const zq_step *step, uint64_t p)
 {
     const uint64_t span = (uint64_t)step->dilation * (uint64_t)(step->kernel - 1) / (uint64_t)step->stride + 1;
-    return (span + 3 + 3) / 4; /* the last phase starts 3 later */
+    return (span + p + 3) / 4;
+}
+
+static uint64_t groups_of(const zq_step *step)
+{
+    return groups_of_phase(step, 3);
 }
 
 static uint64_t kernel_bytes(const zq_step *step)
@@ -178,6 +183,13 @@ ZQ_TARGET static const uint8_t *next_row(const rows *r, int32_t o)
         zq_dot(&acc4, far, w0), zq_dot(&acc5, far, w1), zq_dot(&acc6, far, w2), zq_dot(&acc7, far, w3);        \
         kernel += 4, row += 4;                                                                                 \
     }
+/* The last group, where phases 0 and 1 are done. */
+#define LATE_GROUP                                                                                             \
+    {                                                                                                          \
+        const __m512i w2 = zq_four_weights(kernel - 2), w3 = zq_four_weights(kernel - 3);                      \
+        const __m512i near = _mm512_loadu_si512(row), far = _mm512_loadu_si512(row + 64);                      \
+        zq_dot(&acc2, near, w2), zq_dot(&acc3, near, w3), zq_dot(&acc6, far, w2), zq_dot(&acc7, far, w3);      \
+    }
 #define RESCALE(i) old##i = zq_rescale_packed(numbers, old##i);
 #define GROUP_AND_RESCALE(i) GROUP RESCALE(i)
 #define STORE_PAIR                                                                                        \
@@ -196,7 +208,7 @@ ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const zq_channe
 {
     const zq_step *step = r->step;
     const int32_t frames = r->state->frames[step->y], storage = r->state->program->values[step->y].storage;
-    const size_t groups = (size_t)groups_of(step);
+    const size_t groups = (size_t)groups_of(step), together = (size_t)groups_of_phase(step, 1);
     const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
     const zq_channel_numbers *numbers = NULL; /* of the pair that waits */
     char *y = NULL;
@@ -215,7 +227,8 @@ ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const zq_channe
                 STORE_PAIR
                 j = 8;
             }
-            for (; j < groups; j++) GROUP
+            for (; j < together; j++) GROUP
+            if (together < groups) LATE_GROUP
             EACH_ACCUMULATOR(KEEP)
             numbers = channels + o;
             y = zq_row(r->state, step->y, o) + 128 * pair;
@@ -241,7 +254,7 @@ ZQ_TARGET void zq_avx512vnni_depthwise(const zq_state *state, const zq_step *ste
     const zq_channel_numbers *channels = step->packed;
     const int8_t *kernels = (const int8_t *)(channels + y->channels);
     const rows r = {state, step, scratch, length, y->channels / step->groups, last};
-    const int is_paired = step->stride == 1 && groups_of(step) >= 8 && zq_size(y->storage) == 1 &&
+    const int is_paired = step->stride == 1 && groups_of_phase(step, 1) >= 8 && zq_size(y->storage) == 1 &&
                           zq_has_high_shifts(step, y->channels);
     const int32_t paired = is_paired ? tiles / 2 * 2 : 0;
     if (paired) {

@@ -21,17 +21,33 @@ ZQ_TARGET_INLINE addend addend_of(const zq_state *state, const zq_step *step, in
 /* How a sum ends in one channel, and 16 sums, those of even and of odd numbers. */
 typedef struct {
     __m512i start, shift, lo, hi; /* start: the bias and half of what is shifted out */
+    int32_t is_narrow;            /* what is left of a sum fits 32 bits */
 } adder;
 
 typedef struct {
     __m512i even, odd;
 } wide_sum;
 
-ZQ_TARGET_INLINE adder adder_of(const zq_step *step, int32_t c)
+/* The sums of channel c fit 32 bits once shifted and rounded, whatever the inputs. */
+static int fits_32_bits(const zq_state *state, const zq_step *step, int32_t c)
+{
+    static const int32_t bits[] = {[ZQ_INT8] = 8, [ZQ_UINT8] = 8, [ZQ_INT16] = 16, [ZQ_INT32] = 32};
+    const zq_value *values = state->program->values;
+    const int64_t bias = step->wide_bias ? step->wide_bias[c] : 0;
+    uint64_t all = 2 + ((bias < 0 ? -(uint64_t)bias : (uint64_t)bias) >> step->shift[c]);
+    for (int32_t i = 0; i < step->inputs && all < (uint64_t)1 << 31; i++) {
+        const int64_t m = step->multiplier[(size_t)i * (size_t)values[step->y].channels + (size_t)c];
+        all += 1 + ((uint64_t)(m < 0 ? -m : m) << bits[values[step->x[i]].storage] >> step->shift[c]);
+    }
+    return all < (uint64_t)1 << 31;
+}
+
+ZQ_TARGET_INLINE adder adder_of(const zq_state *state, const zq_step *step, int32_t c)
 {
     const uint64_t half = (uint64_t)1 << (step->shift[c] - 1), bias = step->wide_bias ? (uint64_t)step->wide_bias[c] : 0;
     return (adder){_mm512_set1_epi64((int64_t)(bias + half)), _mm512_set1_epi64(step->shift[c]),
-                   _mm512_set1_epi32(step->clip_lo), _mm512_set1_epi32(step->clip_hi)};
+                   _mm512_set1_epi32(step->clip_lo), _mm512_set1_epi32(step->clip_hi),
+                   fits_32_bits(state, step, c)};
 }
 
 ZQ_TARGET_INLINE void add_product(wide_sum *sum, __m512i x, __m512i multiplier)
@@ -48,8 +64,24 @@ ZQ_TARGET_INLINE void add_input(wide_sum *sum, const addend *input, int32_t t, _
 
 ZQ_TARGET_INLINE __m512i finish_sum(const adder *end, wide_sum sum)
 {
-    const __m512i v = zq_narrow(_mm512_srav_epi64(sum.even, end->shift), _mm512_srav_epi64(sum.odd, end->shift));
+    const __m512i even = _mm512_srav_epi64(sum.even, end->shift), odd = _mm512_srav_epi64(sum.odd, end->shift);
+    const __m512i v = end->is_narrow ? zq_join_low(even, odd) : zq_narrow(even, odd);
     return _mm512_min_epi32(_mm512_max_epi32(v, end->lo), end->hi);
+}
+
+/* 16 frames of channel c from t on. Nearly all sums have two inputs: those are looked up once for a channel, the others for
+ * every vector. */
+ZQ_TARGET_INLINE __m512i add_up(const zq_state *state, const zq_step *step, const adder *end, const addend two[2],
+                                int32_t c, int32_t t, __mmask16 mask)
+{
+    wide_sum sum = {end->start, end->start};
+    add_input(&sum, &two[0], t, mask);
+    if (step->inputs > 1) add_input(&sum, &two[1], t, mask);
+    for (int32_t i = 2; i < step->inputs; i++) {
+        const addend other = addend_of(state, step, i, c);
+        add_input(&sum, &other, t, mask);
+    }
+    return finish_sum(end, sum);
 }
 
 ZQ_TARGET_INLINE void store_numbers(char *y, int32_t storage, int32_t t, __mmask16 mask, __m512i numbers)
@@ -62,26 +94,18 @@ ZQ_TARGET_INLINE void store_numbers(char *y, int32_t storage, int32_t t, __mmask
         _mm512_mask_cvtepi32_storeu_epi8(y + t, mask, numbers);
 }
 
-/* Nearly all sums have two inputs: those of a channel are looked up once, the others for every vector. */
 ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
                                  void *scratch)
 {
     const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
     (void)scratch;
     for (int32_t c = first; c < last; c++) {
-        const adder end = adder_of(step, c);
-        const addend a = addend_of(state, step, 0, c), b = addend_of(state, step, step->inputs > 1, c);
+        const adder end = adder_of(state, step, c);
+        const addend two[2] = {addend_of(state, step, 0, c), addend_of(state, step, step->inputs > 1, c)};
         char *y = zq_row(state, step->y, c);
         for (int32_t t = 0; t < frames; t += 16) {
             const __mmask16 mask = zq_first_numbers(frames - t);
-            wide_sum sum = {end.start, end.start};
-            add_input(&sum, &a, t, mask);
-            if (step->inputs > 1) add_input(&sum, &b, t, mask);
-            for (int32_t i = 2; i < step->inputs; i++) {
-                const addend other = addend_of(state, step, i, c);
-                add_input(&sum, &other, t, mask);
-            }
-            store_numbers(y, storage, t, mask, finish_sum(&end, sum));
+            store_numbers(y, storage, t, mask, add_up(state, step, &end, two, c, t, mask));
         }
     }
 }
