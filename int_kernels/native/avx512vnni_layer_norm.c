@@ -41,30 +41,44 @@ ZQ_TARGET_INLINE __m512i load_eight(const char *row, int32_t storage, int32_t t,
     return storage == ZQ_INT8 ? _mm512_cvtepi8_epi64(codes) : _mm512_cvtepu8_epi64(codes);
 }
 
+/* What makes codes of one channel's z: (z * multiplier + added) >> shift. */
+typedef struct {
+    __m512i multiplier, added, shift;
+} scale;
+
+/* The codes of frames t .. t + 7 of a tile. */
+ZQ_TARGET_INLINE __m256i normalise(const zq_norms *norms, const int64_t *shifts, int32_t t, const scale *s, __m512i q)
+{
+    const __m512i product = _mm512_mullo_epi64(q, _mm512_loadu_si512(norms->factor + t));
+    const __m512i rest = _mm512_sub_epi64(product, _mm512_loadu_si512(norms->taken + t));
+    const __m512i z = _mm512_srav_epi64(rest, _mm512_loadu_si512(shifts + t));
+    return _mm512_cvtsepi64_epi32(
+        _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(z, s->multiplier), s->added), s->shift));
+}
+
 ZQ_TARGET static void apply(const zq_state *state, const zq_step *step, int32_t t0, int32_t n, const zq_norms *norms)
 {
     const zq_value *x = &state->program->values[step->x[0]], *y = &state->program->values[step->y];
-    const __m256i lo = _mm256_set1_epi32(step->clip_lo), hi = _mm256_set1_epi32(step->clip_hi);
+    const __m512i lo = _mm512_set1_epi32(step->clip_lo), hi = _mm512_set1_epi32(step->clip_hi);
+    int64_t shifts[ZQ_TILE];
+    for (int32_t t = 0; t < ZQ_TILE; t++) shifts[t] = norms->shift[t];
     for (int32_t c = 0; c < x->channels; c++) {
-        const int32_t shift = step->shift[c];
-        const __m512i m = _mm512_set1_epi64(step->multiplier[c]);
-        const __m512i added = _mm512_set1_epi64(step->wide_bias[c] + ((int64_t)1 << (shift - 1)));
-        const __m512i count = _mm512_set1_epi64(shift);
+        const int64_t half = (int64_t)1 << (step->shift[c] - 1);
+        const scale s = {_mm512_set1_epi64(step->multiplier[c]), _mm512_set1_epi64(step->wide_bias[c] + half),
+                         _mm512_set1_epi64(step->shift[c])};
         const char *row = zq_row(state, step->x[0], c);
         char *out = zq_row(state, step->y, c);
-        for (int32_t t = 0; t < n; t += 8) {
-            const __mmask8 mask = (__mmask8)zq_first_numbers(zq_min(8, n - t));
-            const __m512i q = load_eight(row, x->storage, t0 + t, mask);
-            const __m512i product = _mm512_mullo_epi64(q, _mm512_loadu_si512(norms->factor + t));
-            const __m512i shifts = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const void *)(norms->shift + t)));
-            const __m512i taken = _mm512_loadu_si512(norms->taken + t);
-            const __m512i z = _mm512_srav_epi64(_mm512_sub_epi64(product, taken), shifts);
-            const __m512i codes = _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(z, m), added), count);
-            const __m256i inside = _mm256_min_epi32(_mm256_max_epi32(_mm512_cvtsepi64_epi32(codes), lo), hi);
+        for (int32_t t = 0; t < n; t += 16) {
+            const __mmask16 mask = zq_first_numbers(n - t);
+            const __m512i near = load_eight(row, x->storage, t0 + t, (__mmask8)mask);
+            const __m512i far = load_eight(row, x->storage, t0 + t + 8, (__mmask8)(mask >> 8));
+            const __m256i a = normalise(norms, shifts, t, &s, near), b = normalise(norms, shifts, t + 8, &s, far);
+            const __m512i codes = _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
+            const __m512i inside = _mm512_min_epi32(_mm512_max_epi32(codes, lo), hi);
             if (y->storage == ZQ_INT16)
-                _mm256_mask_cvtepi32_storeu_epi16((int16_t *)out + t0 + t, mask, inside);
+                _mm512_mask_cvtepi32_storeu_epi16((int16_t *)out + t0 + t, mask, inside);
             else
-                _mm256_mask_cvtepi32_storeu_epi8(out + t0 + t, mask, inside);
+                _mm512_mask_cvtepi32_storeu_epi8(out + t0 + t, mask, inside);
         }
     }
 }
