@@ -16,10 +16,14 @@ enum {
     NEAR = 4096    /* bytes of weights to be fetched ahead, beyond one row */
 };
 
-/* Row number i is r = i mod 6 here: gcc keeps accumulators in registers only under names of their own. */
-#define START(r)                                                                         \
-    a##r = _mm512_set1_epi32(numbers[next].bias), b##r = a##r, c##r = a##r, d##r = a##r; \
-    w##r = rows->weight + (size_t)next++ * 4 * quads;
+/* Row number i is r = i mod 6 here: gcc keeps accumulators in registers only under names of their own. Where the row
+ * will be stored is fetched ahead: rows lie too far apart to be foreseen. */
+#define START(r)                                                                            \
+    a##r = _mm512_set1_epi32(numbers[next].bias), b##r = a##r, c##r = a##r, d##r = a##r;    \
+    w##r = rows->weight + (size_t)next * 4 * quads;                                         \
+    for (int32_t byte = 0; byte < n * (int32_t)zq_size(storage); byte += 64)                \
+        _mm_prefetch(rows->y + (size_t)next * rows->pitch + byte, _MM_HINT_T0);             \
+    next++;
 #define END(r)                                                          \
     {                                                                   \
         __m512i sums[4] = {a##r, b##r, c##r, d##r};                     \
