@@ -69,21 +69,6 @@ ZQ_TARGET_INLINE __m512i finish_sum(const adder *end, wide_sum sum)
     return _mm512_min_epi32(_mm512_max_epi32(v, end->lo), end->hi);
 }
 
-/* 16 frames of channel c from t on. Nearly all sums have two inputs: those are looked up once for a channel, the others for
- * every vector. */
-ZQ_TARGET_INLINE __m512i add_up(const zq_state *state, const zq_step *step, const adder *end, const addend two[2],
-                                int32_t c, int32_t t, __mmask16 mask)
-{
-    wide_sum sum = {end->start, end->start};
-    add_input(&sum, &two[0], t, mask);
-    if (step->inputs > 1) add_input(&sum, &two[1], t, mask);
-    for (int32_t i = 2; i < step->inputs; i++) {
-        const addend other = addend_of(state, step, i, c);
-        add_input(&sum, &other, t, mask);
-    }
-    return finish_sum(end, sum);
-}
-
 ZQ_TARGET_INLINE void store_numbers(char *y, int32_t storage, int32_t t, __mmask16 mask, __m512i numbers)
 {
     if (storage == ZQ_INT32)
@@ -94,20 +79,38 @@ ZQ_TARGET_INLINE void store_numbers(char *y, int32_t storage, int32_t t, __mmask
         _mm512_mask_cvtepi32_storeu_epi8(y + t, mask, numbers);
 }
 
+/* All frames of channel c. few: the number of inputs, a constant where this is compiled, which are looked up once for the
+ * channel; 0: any number, each looked up for every vector. */
+ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t c, const int32_t few)
+{
+    const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
+    const adder end = adder_of(state, step, c);
+    const addend a = addend_of(state, step, 0, c), b = addend_of(state, step, few > 1, c);
+    char *y = zq_row(state, step->y, c);
+    for (int32_t t = 0; t < frames; t += 16) {
+        const __mmask16 mask = zq_first_numbers(frames - t);
+        wide_sum sum = {end.start, end.start};
+        if (few) add_input(&sum, &a, t, mask);
+        if (few > 1) add_input(&sum, &b, t, mask);
+        for (int32_t i = 0; !few && i < step->inputs; i++) {
+            const addend x = addend_of(state, step, i, c);
+            add_input(&sum, &x, t, mask);
+        }
+        store_numbers(y, storage, t, mask, finish_sum(&end, sum));
+    }
+}
+
 ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
                                  void *scratch)
 {
-    const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
     (void)scratch;
-    for (int32_t c = first; c < last; c++) {
-        const adder end = adder_of(state, step, c);
-        const addend two[2] = {addend_of(state, step, 0, c), addend_of(state, step, step->inputs > 1, c)};
-        char *y = zq_row(state, step->y, c);
-        for (int32_t t = 0; t < frames; t += 16) {
-            const __mmask16 mask = zq_first_numbers(frames - t);
-            store_numbers(y, storage, t, mask, add_up(state, step, &end, two, c, t, mask));
-        }
-    }
+    for (int32_t c = first; c < last; c++)
+        if (step->inputs == 1)
+            add_up(state, step, c, 1);
+        else if (step->inputs == 2)
+            add_up(state, step, c, 2);
+        else
+            add_up(state, step, c, 0);
 }
 
 #endif
