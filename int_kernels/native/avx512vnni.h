@@ -25,10 +25,10 @@ zq_scratch_size zq_avx512vnni_dense_scratch, zq_avx512vnni_depthwise_scratch, zq
 zq_kernel zq_avx512vnni_dense, zq_avx512vnni_depthwise, zq_avx512vnni_sum, zq_avx512vnni_attention;
 zq_kernel zq_avx512vnni_activation, zq_avx512vnni_layer_norm;
 
-/* What an output channel starts from and ends with. half and shift are those of zq_rescale_high; like the multiplier 0
- * unless zq_has_high_shifts. */
+/* What an output channel starts from and ends with. The shift is that of zq_rescale_high; like the multiplier 0 unless
+ * zq_has_high_shifts. */
 typedef struct {
-    int32_t bias, multiplier, half, shift;
+    int32_t bias, multiplier, shift;
 } zq_channel_numbers;
 
 /* Orders of frames other than those of tiles, where a number of halves stands. */
@@ -99,11 +99,7 @@ static inline void zq_pack_channel_numbers(const zq_step *step, int32_t storage,
     const int is_high = zq_has_high_shifts(step, channels);
     for (int32_t o = 0; o < channels; o++) {
         const int32_t bias = zq_shifted_bias(step, storage, o, taps);
-        numbers[o] = (zq_channel_numbers){bias, 0, 0, 0};
-        if (!is_high) continue;
-        numbers[o].multiplier = step->multiplier[o];
-        numbers[o].half = (int32_t)1 << (step->shift[o] - 33);
-        numbers[o].shift = step->shift[o] - 32;
+        numbers[o] = (zq_channel_numbers){bias, is_high ? step->multiplier[o] : 0, is_high ? step->shift[o] - 32 : 0};
     }
 }
 
@@ -163,12 +159,13 @@ ZQ_TARGET_INLINE __m512i zq_rescale_high(const zq_rescaler *r, __m512i acc)
 /* The same by a channel's packed numbers. */
 ZQ_TARGET_INLINE __m512i zq_rescale_packed(const zq_channel_numbers *numbers, __m512i acc)
 {
+    const __m512i shift = _mm512_set1_epi32(numbers->shift);
+    const __m512i half = _mm512_srli_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), shift), 1);
     const __m512i multiplier = _mm512_set1_epi32(numbers->multiplier);
     const __m512i even = _mm512_mul_epi32(acc, multiplier);
     const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), multiplier);
     const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
-    return _mm512_srav_epi32(_mm512_add_epi32(high, _mm512_set1_epi32(numbers->half)),
-                             _mm512_set1_epi32(numbers->shift));
+    return _mm512_srav_epi32(_mm512_add_epi32(high, half), shift);
 }
 
 /* Even and odd lanes from 64-bit numbers, saturated to 32 bits. */
