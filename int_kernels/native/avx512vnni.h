@@ -161,11 +161,8 @@ ZQ_TARGET_INLINE __m512i zq_rescale_packed(const zq_channel_numbers *numbers, __
 {
     const __m512i shift = _mm512_set1_epi32(numbers->shift);
     const __m512i half = _mm512_srli_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), shift), 1);
-    const __m512i multiplier = _mm512_set1_epi32(numbers->multiplier);
-    const __m512i even = _mm512_mul_epi32(acc, multiplier);
-    const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), multiplier);
-    const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
-    return _mm512_srav_epi32(_mm512_add_epi32(high, half), shift);
+    const zq_rescaler r = {_mm512_set1_epi32(numbers->multiplier), half, shift, 0};
+    return zq_rescale_high(&r, acc);
 }
 
 /* Even and odd lanes from 64-bit numbers, saturated to 32 bits. */
@@ -212,6 +209,17 @@ ZQ_TARGET_INLINE __m512i zq_load_numbers(const char *row, int32_t storage, int32
     return storage == ZQ_INT8 ? _mm512_cvtepi8_epi32(codes) : _mm512_cvtepu8_epi32(codes);
 }
 
+/* Those of 16 numbers inside the mask into a row from frame t on. */
+ZQ_TARGET_INLINE void zq_store_vector(char *row, int32_t storage, int32_t t, __mmask16 mask, __m512i numbers)
+{
+    if (storage == ZQ_INT32)
+        _mm512_mask_storeu_epi32((int32_t *)row + t, mask, numbers);
+    else if (storage == ZQ_INT16)
+        _mm512_mask_cvtepi32_storeu_epi16((int16_t *)row + t, mask, numbers);
+    else
+        _mm512_mask_cvtepi32_storeu_epi8(row + t, mask, numbers);
+}
+
 /* Tile order and plain order are each other's mirror image: lanes of 16 bytes, transposed. */
 ZQ_TARGET_INLINE void zq_transpose_lanes(__m512i v[4])
 {
@@ -245,6 +253,25 @@ ZQ_TARGET_INLINE void zq_interleave(__m512i v[4])
     v[3] = _mm512_unpackhi_epi16(b, d);
 }
 
+/* What makes unsigned bytes of codes: x ^ flip = x + 128 for signed ones. */
+ZQ_TARGET_INLINE __m512i zq_flip(int32_t storage)
+{
+    return storage == ZQ_INT8 ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
+}
+
+/* Up to four channels of a value from `first` on, side by side: v[i] = frames t + 16 * i .. + 15, each byte with its
+ * flip. Frames outside 0 .. frames - 1, and channels that are not there, are the flip alone. */
+ZQ_TARGET_INLINE void zq_load_quad(const zq_state *state, int32_t value, int32_t first, int32_t channels, int32_t t,
+                                   __m512i flip, __m512i v[4])
+{
+    const __mmask64 mask = zq_first_bytes(state->frames[value] - t) & ~zq_first_bytes(-t);
+    for (int32_t i = 0; i < 4; i++)
+        v[i] = i < channels ? _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, zq_row(state, value, first + i) + t), flip)
+                            : flip;
+    zq_interleave(v);
+    zq_transpose_lanes(v); /* to plain order */
+}
+
 /* Within each lane of 16 bytes: byte i of dword j becomes byte j of dword i. */
 ZQ_TARGET_INLINE __m512i zq_transpose_bytes(__m512i v)
 {
@@ -269,9 +296,9 @@ ZQ_TARGET_INLINE void zq_tile_order(int32_t halves, int32_t to_tile[16], int32_t
 ZQ_TARGET_INLINE __m512i zq_to_plain_order(int32_t halves)
 {
     int32_t to_tile[16], to_plain[16];
-    zq_tile_order(halves == ZQ_PLAIN ? 8 : halves, to_tile, to_plain);
-    const __m512i packed = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    return halves == ZQ_PLAIN ? packed : _mm512_loadu_si512(to_plain);
+    if (halves == ZQ_PLAIN) return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    zq_tile_order(halves, to_tile, to_plain);
+    return _mm512_loadu_si512(to_plain);
 }
 
 /* 64 bytes at y. On processors that store 32 bytes at a time this takes nothing from the products around it: a store of
@@ -316,17 +343,15 @@ ZQ_TARGET_INLINE void zq_store_numbers(__m512i v[4], int32_t storage, int32_t ha
         const __mmask16 mask = zq_first_numbers(zq_min(count, n - t));
         if (storage == ZQ_INT32 && mask == 0xFFFF)
             zq_store_whole(y + 4 * t, v[l]);
-        else if (storage == ZQ_INT32)
-            _mm512_mask_storeu_epi32(y + 4 * t, mask, v[l]);
         else
-            _mm512_mask_cvtepi32_storeu_epi16(y + 2 * t, mask, v[l]);
+            zq_store_vector(y, storage, t, mask, v[l]);
         t += count;
     }
 }
 
 /* One row of a tile from its accumulators to memory: n frames at y, with the ratio of output map o. halves: of tile
- * order; ZQ_PLAIN; or ZQ_PHASED: v[p] holds frames 4 * i + p, i = 0..15. to_plain: zq_to_plain_order(halves). */
-
+ * order; ZQ_PLAIN; or ZQ_PHASED: v[p] holds frames 4 * i + p, i = 0..15. to_plain: zq_to_plain_order(halves),
+ * not looked at for ZQ_PHASED. */
 ZQ_TARGET_INLINE void zq_finish_row(const zq_step *step, int32_t storage, int32_t o, int32_t halves, __m512i to_plain,
                                     char *y, int32_t n, __m512i v[4])
 {

@@ -149,13 +149,9 @@ ZQ_TARGET static void store(const zq_state *state, const zq_step *step, const in
     zq_transpose_16(v);
     for (int32_t d = 0; d < zq_min(16, channels); d++) {
         const zq_rescaler r = zq_rescaler_of(step, c + d);
-        char *y = zq_row(state, step->y, c + d) + (size_t)t * zq_size(storage);
         const __m512i scaled = r.is_wide ? zq_rescale_wide(&r, v[d]) : zq_rescale_high(&r, v[d]);
         const __m512i codes = _mm512_min_epi32(_mm512_max_epi32(scaled, lo), hi);
-        if (storage == ZQ_INT16)
-            _mm512_mask_cvtepi32_storeu_epi16(y, mask, codes);
-        else
-            _mm512_mask_cvtepi32_storeu_epi8(y, mask, codes);
+        zq_store_vector(zq_row(state, step->y, c + d), storage, t, mask, codes);
     }
 }
 

@@ -39,34 +39,14 @@ size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head)
     return (size_t)(memory - start);
 }
 
-/* Up to four channels from `first` on, frame by frame: v[i] = frames t + 16 * i .. + 15 of them, each byte with its
- * flip; frames from n on, and channels that are not there, are the flip alone. */
-ZQ_TARGET_INLINE void load_quad(const zq_state *state, int32_t value, int32_t first, int32_t channels, int32_t t,
-                                int32_t n, __m512i flip, __m512i v[4])
-{
-    __m512i row[4] = {flip, flip, flip, flip};
-    for (int32_t i = 0; i < zq_min(4, channels); i++) {
-        const char *x = zq_row(state, value, first + i) + t;
-        row[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(zq_first_bytes(n), x), flip);
-    }
-    const __m512i a = _mm512_unpacklo_epi8(row[0], row[1]), b = _mm512_unpackhi_epi8(row[0], row[1]);
-    const __m512i c = _mm512_unpacklo_epi8(row[2], row[3]), d = _mm512_unpackhi_epi8(row[2], row[3]);
-    v[0] = _mm512_unpacklo_epi16(a, c);
-    v[1] = _mm512_unpackhi_epi16(a, c);
-    v[2] = _mm512_unpacklo_epi16(b, d);
-    v[3] = _mm512_unpackhi_epi16(b, d);
-    zq_transpose_lanes(v); /* to plain order */
-}
-
 ZQ_TARGET void zq_pack_columns(const zq_state *state, int32_t value, int32_t first, int32_t channels, uint8_t *columns)
 {
     const int32_t frames = state->frames[value];
-    const int is_signed = state->program->values[value].storage == ZQ_INT8;
-    const __m512i flip = is_signed ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
+    const __m512i flip = zq_flip(state->program->values[value].storage);
     for (int32_t t = 0; t < frames; t += 64) {
         for (int32_t c = 0; c < channels; c += 4, columns += 256) {
             __m512i v[4];
-            load_quad(state, value, first + c, channels - c, t, frames - t, flip, v);
+            zq_load_quad(state, value, first + c, channels - c, t, flip, v);
             for (int32_t i = 0; i < 4; i++) _mm512_storeu_si512(columns + 64 * i, v[i]);
         }
     }
@@ -113,7 +93,7 @@ ZQ_TARGET static void pack_queries(const zq_state *state, int32_t value, int32_t
     __m512i sums[4] = {zero, zero, zero, zero};
     for (int32_t c = 0; c < width; c += 4, queries += 256) {
         __m512i v[4];
-        load_quad(state, value, first + c, width - c, t0, (int32_t)head->frames - t0, zero, v);
+        zq_load_quad(state, value, first + c, width - c, t0, zero, v);
         for (int32_t i = 0; i < 4; i++) {
             _mm512_storeu_si512(queries + 64 * i, v[i]);
             zq_dot(&sums[i], ones, v[i]);

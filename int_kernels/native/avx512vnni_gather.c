@@ -167,7 +167,7 @@ ZQ_TARGET void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, 
     const int32_t frames = state->frames[step->x[0]], pitch = state->pitch[step->x[0]];
     const int32_t maps = zq_maps_in(state->program, step), start = unit->t0 * step->stride - step->padding;
     const char *x = zq_row(state, step->x[0], unit->group * maps * step->rows);
-    const __m512i flip = value->storage == ZQ_INT8 ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
+    const __m512i flip = zq_flip(value->storage);
     if (step->op == ZQ_CONV2D) {
         const int32_t top = unit->row * step->stride_rows - step->padding_rows;
         gather_maps(step, (map_place){x, (size_t)pitch, maps, 0, 0, top, start, frames}, flip, to);

@@ -75,10 +75,7 @@ ZQ_TARGET static void apply(const zq_state *state, const zq_step *step, int32_t 
             const __m256i a = normalise(norms, shifts, t, &s, near), b = normalise(norms, shifts, t + 8, &s, far);
             const __m512i codes = _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
             const __m512i inside = _mm512_min_epi32(_mm512_max_epi32(codes, lo), hi);
-            if (y->storage == ZQ_INT16)
-                _mm512_mask_cvtepi32_storeu_epi16((int16_t *)out + t0 + t, mask, inside);
-            else
-                _mm512_mask_cvtepi32_storeu_epi8(out + t0 + t, mask, inside);
+            zq_store_vector(out, y->storage, t0 + t, mask, inside);
         }
     }
 }

@@ -69,16 +69,6 @@ ZQ_TARGET_INLINE __m512i finish_sum(const adder *end, wide_sum sum)
     return _mm512_min_epi32(_mm512_max_epi32(v, end->lo), end->hi);
 }
 
-ZQ_TARGET_INLINE void store_numbers(char *y, int32_t storage, int32_t t, __mmask16 mask, __m512i numbers)
-{
-    if (storage == ZQ_INT32)
-        _mm512_mask_storeu_epi32((int32_t *)y + t, mask, numbers);
-    else if (storage == ZQ_INT16)
-        _mm512_mask_cvtepi32_storeu_epi16((int16_t *)y + t, mask, numbers);
-    else
-        _mm512_mask_cvtepi32_storeu_epi8(y + t, mask, numbers);
-}
-
 /* All frames of channel c. few: the number of inputs, a constant where this is compiled, which are looked up once for the
  * channel; 0: any number, each looked up for every vector. */
 ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t c, const int32_t few)
@@ -96,7 +86,7 @@ ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t
             const addend x = addend_of(state, step, i, c);
             add_input(&sum, &x, t, mask);
         }
-        store_numbers(y, storage, t, mask, finish_sum(&end, sum));
+        zq_store_vector(y, storage, t, mask, finish_sum(&end, sum));
     }
 }
 
