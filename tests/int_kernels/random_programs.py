@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from random_blocks import BLOCKS
 from random_maker import CODE_TYPES, Maker, codes
 
-from int_kernels import INT32, Argmax, Program
+from int_kernels import INT32, Argmax, Program, compile_program
 
-__all__ = ["CODE_TYPES", "assert_same", "codes", "inputs", "lengths", "programs"]
+__all__ = ["CODE_TYPES", "assert_native", "assert_same", "codes", "inputs", "lengths", "programs"]
 
 
 @st.composite
@@ -57,3 +57,10 @@ def assert_same(actual: Any, expected: Any, where: str = "") -> None:
             place = tuple(different[0])
             counts = f"{len(different)} of {a.size} differ"
             raise AssertionError(f"{where} output {output}: {counts}, first at {place}: {a[place]} for {e[place]}")
+
+
+def assert_native(program: Program, x: NDArray[np.int64]) -> None:
+    """native == reference on x [C, T], for 1 and 3 threads."""
+    expected = compile_program(program, "reference").run([x])[0]
+    for threads in (1, 3):
+        assert_same(compile_program(program).run([x], threads)[0], expected, f"{threads} threads")
