@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import random_programs
 from numpy.typing import NDArray
 
 from int_kernels import Program, compile_program
@@ -133,7 +134,8 @@ def record(module: ModuleType, names: Iterable[str], monkeypatch: pytest.MonkeyP
     """What the tests of `module` with these names run on a table of inner loops."""
     recorder = Recorder()
     with monkeypatch.context() as patch:
-        patch.setattr(module, "compile_program", recorder.compile_program)
+        for place in (module, random_programs):  # the body itself, and `assert_native`
+            patch.setattr(place, "compile_program", recorder.compile_program)
         for name in names:
             test = getattr(module, name)
             for parameters in _parameters(test):
