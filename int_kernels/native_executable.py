@@ -2,7 +2,8 @@
 
 setup.py compiles native/*.c into the shared object `_native` beside this file. It is loaded with ctypes, which releases
 the interpreter's lock while C runs. ZEROQ_KERNELS names the table of inner loops ("c", "avx2", "avxvnni",
-"avx512vl-vnni", "avx512vnni", on AArch64 "neon", "neon-dotprod"); unset, the best one for the processor is taken.
+"avx512vl-vnni", "avx512vnni", "amx", on AArch64 "neon", "neon-dotprod"); unset, the best one for the processor is
+taken.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ FAILURES = {
 }
 
 
-INTERFACE = 1
+INTERFACE = 2
 """ZQ_INTERFACE of zq.h, which these declarations follow."""
+
+_LINE = 64  # bytes of a line of the cache: packed weights start at one
 
 
 class _Utterance(Structure):
@@ -107,7 +110,7 @@ def load_library(path: Path) -> ctypes.CDLL:
         c_void_p,
         POINTER(_State),
     ]
-    library.zq_units.argtypes = [POINTER(_State), c_int32]
+    library.zq_units.argtypes = [POINTER(_Kernels), POINTER(_State), c_int32]
     library.zq_units.restype = c_int32
     library.zq_run_units.argtypes = [POINTER(_Kernels), POINTER(_State), c_int32, c_int32, c_int32, c_void_p]
     library.zq_run_units.restype = None
@@ -138,12 +141,19 @@ class NativeExecutable:
         self._known: Known | None = None
 
     def _pack(self, spend: bool) -> list[NDArray[np.uint8]]:
-        """The weights in the order of the inner loops in use, one array per step that wants one."""
+        """The weights in the order of the inner loops in use, one array per step that wants one.
+
+        All lie in one piece of memory, in the order of the steps: kernels fetch what comes next, and the system can
+        give large pages.
+        """
         layout, packed = self._layout.program, list[NDArray[np.uint8]]()
-        for index, step in enumerate(self.program.steps):
-            size = self._library.zq_packed_bytes(layout, self._kernels, index)
+        sizes = [self._library.zq_packed_bytes(layout, self._kernels, i) for i in range(len(self.program.steps))]
+        places = np.cumsum([0, *(-(-size // _LINE) * _LINE for size in sizes)])
+        memory = np.empty(places[-1] + _LINE, np.uint8)
+        memory = memory[-memory.ctypes.data % _LINE :]
+        for index, (step, size, place) in enumerate(zip(self.program.steps, sizes, places, strict=False)):
             if size:
-                packed.append(np.empty(size, np.uint8))
+                packed.append(memory[place : place + size])
                 self._library.zq_pack(layout, self._kernels, index, packed[-1].ctypes.data)
                 layout.steps[index].packed = packed[-1].ctypes.data
                 if spend and isinstance(step, Conv1d | Conv2d):
@@ -200,7 +210,7 @@ class NativeExecutable:
         known = self._know(x.shape[1])
         state, scratch, _hold = self._prepare(x, known)
         for index, step in enumerate(self.program.steps):
-            units, start = self._library.zq_units(state, index), clock()
+            units, start = self._library.zq_units(self._kernels, state, index), clock()
             self._library.zq_run_units(self._kernels, state, index, 0, units, scratch)
             times.append((step.y, type(step).__name__, clock() - start))
         return times
@@ -237,7 +247,8 @@ class NativeExecutable:
         results = {}
         for index in self._length_steps:
             name = self.program.steps[index].y
-            self._library.zq_run_units(self._kernels, state, index, 0, self._library.zq_units(state, index), scratch)
+            units = self._library.zq_units(self._kernels, state, index)
+            self._library.zq_run_units(self._kernels, state, index, 0, units, scratch)
             results[name] = self._copy(state, numbers[name], name)
         return Known(self.program, results, frames)
 

@@ -49,10 +49,10 @@ typedef struct {
     size_t pitch;                      /* bytes from row to row */
 } zq_tile_rows;
 
-/* Frames that the kernels of a tile see, in whole vectors. */
-static inline int32_t zq_window_frames(const zq_step *step)
+/* Frames that the kernels of so many tiles see, in whole vectors. */
+static inline int32_t zq_window_frames(const zq_step *step, int32_t tiles)
 {
-    return zq_ceil_div(ZQ_TILE + (step->kernel - 1) * step->dilation, 64) * 64;
+    return zq_ceil_div(tiles * ZQ_TILE + (step->kernel - 1) * step->dilation, 64) * 64;
 }
 
 /* The inputs of a step's tile are taken once for all taps: no more bytes than one by one, and four channels, not four taps
@@ -64,9 +64,9 @@ static inline int zq_is_windowed(const zq_program *program, const zq_step *step)
 }
 
 /* The inputs of one unit of a dense convolution for every tap, in tile order (avx512vnni_gather.c), or once for all taps
- * of a window, in plain order (avx512vnni_window.c). */
+ * of a window, in plain order (avx512vnni_window.c). Each gathered code with the flip (zq_flip_of, or 0). */
 void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int32_t halves,
-                          uint8_t *columns);
+                          uint8_t flip, uint8_t *columns);
 void zq_avx512vnni_window(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, uint8_t *columns);
 
 /* y's rows, a few at a time, in any tile (avx512vnni_blocks.c). */
@@ -74,6 +74,12 @@ void zq_avx512vnni_blocks(const zq_tile_rows *rows);
 
 /* The same for many rows of a whole tile, if these can be done so; returns how many it has done (avx512vnni_stagger.c). */
 int32_t zq_avx512vnni_stagger(const zq_tile_rows *rows);
+
+/* What makes unsigned bytes of codes: x ^ flip = x + 128 for signed ones. */
+static inline uint8_t zq_flip_of(int32_t storage)
+{
+    return storage == ZQ_INT8 ? 128 : 0;
+}
 
 /* bias[o] - 128 * sum(weight) for signed activations, else bias[o]; modulo 2^32. */
 static inline int32_t zq_shifted_bias(const zq_step *step, int32_t storage, int32_t o, size_t taps)
@@ -242,6 +248,19 @@ ZQ_TARGET_INLINE void zq_transpose_numbers(__m512i v[4])
     v[3] = _mm512_unpackhi_epi64(b, d);
 }
 
+/* v[i] lane j = v[j] lane i, for 16 vectors of 16 numbers. */
+ZQ_TARGET_INLINE void zq_transpose_16(__m512i v[16])
+{
+    __m512i out[16];
+    for (int32_t g = 0; g < 16; g += 4) zq_transpose_numbers(v + g);
+    for (int32_t k = 0; k < 4; k++) {
+        __m512i lanes[4] = {v[k], v[4 + k], v[8 + k], v[12 + k]};
+        zq_transpose_lanes(lanes);
+        for (int32_t l = 0; l < 4; l++) out[4 * l + k] = lanes[l];
+    }
+    for (int32_t i = 0; i < 16; i++) v[i] = out[i];
+}
+
 /* Four rows of 64 bytes: byte i of each becomes one dword, in tile order. */
 ZQ_TARGET_INLINE void zq_interleave(__m512i v[4])
 {
@@ -253,10 +272,9 @@ ZQ_TARGET_INLINE void zq_interleave(__m512i v[4])
     v[3] = _mm512_unpackhi_epi16(b, d);
 }
 
-/* What makes unsigned bytes of codes: x ^ flip = x + 128 for signed ones. */
 ZQ_TARGET_INLINE __m512i zq_flip(int32_t storage)
 {
-    return storage == ZQ_INT8 ? _mm512_set1_epi8((char)-128) : _mm512_setzero_si512();
+    return _mm512_set1_epi8((char)zq_flip_of(storage));
 }
 
 /* Up to four channels of a value from `first` on, side by side: v[i] = frames t + 16 * i .. + 15, each byte with its

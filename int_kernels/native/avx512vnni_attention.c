@@ -5,30 +5,13 @@
 
 #ifdef ZQ_X86_TABLES
 
-enum {
-    KEYS = 512,           /* whose sum of e * v fits 32 bits: 2^9 * 2^14 * 255 < 2^31 */
-    MOST_FRAMES = 1 << 17 /* n < 2^32 */
-};
-
-/* Signed queries on few enough frames; others stay with the portable loops. */
-static int is_suited(const zq_state *state, const zq_step *step)
-{
-    const zq_value *values = state->program->values;
-    return state->frames[step->y] <= MOST_FRAMES && values[step->x[0]].storage == ZQ_INT8 &&
-           values[step->x[1]].storage == ZQ_INT8;
-}
+enum { KEYS = 512 }; /* whose sum of e * v fits 32 bits: 2^9 * 2^14 * 255 < 2^31 */
 
 uint64_t zq_avx512vnni_attention_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     zq_head head;
     const size_t width = (size_t)(program->values[step->y].channels / step->groups);
-    return frames_y <= MOST_FRAMES ? zq_lay_out_head((size_t)frames_y, width, NULL, &head) : 0;
-}
-
-/* acc += the two products of 16-bit numbers in each lane. */
-ZQ_TARGET_INLINE void dot_words(__m512i *acc, __m512i a, __m512i b)
-{
-    __asm__("vpdpwssd %2,%1,%0" : "+v"(*acc) : "v"(a), "v"(b));
+    return frames_y <= ZQ_MOST_FRAMES ? zq_lay_out_head((size_t)frames_y, width, NULL, &head) : 0;
 }
 
 #define EACH_6(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
@@ -58,10 +41,10 @@ ZQ_TARGET static void weigh_64(const int16_t *powers, size_t stride, const int16
 #define ADD(r)                                                         \
     {                                                                  \
         const __m512i two = two_powers(powers + r * stride + 2 * i);   \
-        dot_words(&a##r, x0, two);                                     \
-        dot_words(&b##r, x1, two);                                     \
-        dot_words(&c##r, x2, two);                                     \
-        dot_words(&d##r, x3, two);                                     \
+        zq_dot_words(&a##r, x0, two);                                  \
+        zq_dot_words(&b##r, x1, two);                                  \
+        zq_dot_words(&c##r, x2, two);                                  \
+        zq_dot_words(&d##r, x3, two);                                  \
     }
 #define FINISH(r)                             \
     add_sums(a##r, sums + r * wide);          \
@@ -84,7 +67,7 @@ ZQ_TARGET static void weigh_16(const int16_t *powers, size_t stride, const int16
                                int64_t *sums)
 {
 #define START(r) __m512i a##r = _mm512_setzero_si512();
-#define ADD(r) dot_words(&a##r, x, two_powers(powers + r * stride + 2 * i));
+#define ADD(r) zq_dot_words(&a##r, x, two_powers(powers + r * stride + 2 * i));
 #define FINISH(r) add_sums(a##r, sums + r * wide);
     EACH_6(START)
     for (size_t i = 0; i < pairs; i++, values += 2 * wide) {
@@ -112,24 +95,19 @@ static void weigh(const zq_head *head)
     }
 }
 
-/* means[d] = floor((a * 2^15 + floor(n / 2)) / n), 8 channels at a time.
- *
- * a' = a + 256 n is not negative, and its quotient q below 2^24. With s = bit_length(n), I = floor(2^(s+30) / n) and
- * X = a' >> max(0, s - 23), X * I / 2^(s+15-u) lies below a' * 2^15 / n by at most 2^-6 + 2^-7, so that rounding it
- * gives q or q - 1; the remainder decides. */
-ZQ_TARGET static void divide(const int64_t *sums, int64_t n, size_t wide, int32_t *means)
+ZQ_TARGET void zq_divide(const int64_t *sums, int64_t n, size_t wide, int32_t *means)
 {
-    const int32_t s = zq_bit_length((uint64_t)n), u = s > 23 ? s - 23 : 0;
-    const __m512i inverse = _mm512_set1_epi64((int64_t)(((uint64_t)1 << (s + 30)) / (uint64_t)n));
+    const zq_divisor by = zq_divisor_of(n);
+    const __m512i inverse = _mm512_set1_epi64((int64_t)by.inverse);
     const __m512i total = _mm512_set1_epi64(n), shifted = _mm512_set1_epi64(256 * n);
-    const __m512i half = _mm512_set1_epi64((int64_t)1 << (s + 14 - u)), rest_half = _mm512_set1_epi64(n / 2);
-    const __m512i narrow = _mm512_set1_epi64(u), shift = _mm512_set1_epi64(s + 15 - u);
+    const __m512i half = _mm512_set1_epi64((int64_t)1 << (by.shift - 1)), rest_half = _mm512_set1_epi64(n / 2);
+    const __m512i narrow = _mm512_set1_epi64(by.narrow), shift = _mm512_set1_epi64(by.shift);
     for (size_t d = 0; d < wide; d += 8) {
         const __m512i a = _mm512_add_epi64(_mm512_loadu_si512(sums + d), shifted);
         const __m512i product = _mm512_mul_epu32(_mm512_srlv_epi64(a, narrow), inverse);
         const __m512i q = _mm512_srlv_epi64(_mm512_add_epi64(product, half), shift);
         const __m512i exact = _mm512_add_epi64(_mm512_slli_epi64(a, 15), rest_half);
-        const __m512i rest = _mm512_sub_epi64(exact, _mm512_mullo_epi64(q, total));
+        const __m512i rest = _mm512_sub_epi64(exact, _mm512_mul_epu32(q, total));
         const __m512i one_more = _mm512_maskz_set1_epi64(_mm512_cmpge_epi64_mask(rest, total), 1);
         const __m512i mean = _mm512_sub_epi64(_mm512_add_epi64(q, one_more), _mm512_set1_epi64(1 << 23));
         _mm256_storeu_si256((__m256i *)(void *)(means + d), _mm512_cvtepi64_epi32(mean));
@@ -172,8 +150,8 @@ static void run_tile(const zq_state *state, const zq_step *step, int32_t number,
         zq_attend(step, number, head, t0, i, totals);
         weigh(head);
         for (int32_t r = 0; r < zq_min(ZQ_QUERIES, n - i); r++)
-            divide(head->sums + (size_t)r * head->wide, totals[r], head->wide,
-                   head->means + (size_t)(i + r) * head->wide);
+            zq_divide(head->sums + (size_t)r * head->wide, totals[r], head->wide,
+                      head->means + (size_t)(i + r) * head->wide);
     }
     for (int32_t i = 0; i < n; i += 16)
         for (int32_t c = 0; c < width; c += 16)
@@ -187,7 +165,7 @@ void zq_avx512vnni_attention(const zq_state *state, const zq_step *step, int32_t
     const int32_t width = state->program->values[step->y].channels / step->groups;
     int32_t packed = -1;
     zq_head head;
-    if (!is_suited(state, step)) {
+    if (!zq_is_suited(state, step)) {
         zq_attention(state, step, first, last, scratch);
         return;
     }

@@ -5,8 +5,6 @@
 
 #ifdef ZQ_X86_TABLES
 
-enum { LARGEST_SCORE = 1 << 29, WORST_PRODUCT = 255 * 255 };
-
 #define EACH_6(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 
 /* products[r][64 * b + j] = starts[r] + query r . column j of block b, for six queries. */
@@ -44,48 +42,13 @@ ZQ_TARGET static void multiply(const int8_t *queries, const int32_t *starts, con
     }
 }
 
-/* How products become scores; the same for a whole head. */
-typedef struct {
-    __m512i content, position, half;
-    __m512i shift;
-    int is_narrow; /* before saturation every score fits 32 bits */
-} scorer;
-
-ZQ_TARGET static scorer scorer_of(const zq_step *step, int32_t head, size_t width)
-{
-    const int64_t content = step->bias[head], position = step->bias[step->groups + head];
-    const uint64_t worst = (uint64_t)width * WORST_PRODUCT; /* of a product; below 2^31, SPEC 5 */
-    scorer s;
-    s.content = _mm512_set1_epi32((int32_t)content);
-    s.position = _mm512_set1_epi32((int32_t)position);
-    s.half = _mm512_set1_epi64((int64_t)1 << (step->factor_shift - 1));
-    s.shift = _mm512_set1_epi64(step->factor_shift);
-    s.is_narrow = worst < (1u << 31) && (worst * (uint64_t)(content + position) >> step->factor_shift) < (1u << 30);
-    return s;
-}
-
-/* s of 16 pairs of products. */
-ZQ_TARGET_INLINE __m512i score(const scorer *s, __m512i a, __m512i b)
-{
-    const __m512i lo = _mm512_set1_epi32(-LARGEST_SCORE), hi = _mm512_set1_epi32(LARGEST_SCORE);
-    const __m512i a1 = _mm512_srli_epi64(a, 32), b1 = _mm512_srli_epi64(b, 32);
-    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(a, s->content), _mm512_mul_epi32(b, s->position));
-    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(a1, s->content), _mm512_mul_epi32(b1, s->position));
-    if (s->is_narrow) {
-        const __m512i e = _mm512_srav_epi64(_mm512_add_epi64(even, s->half), s->shift);
-        const __m512i o = _mm512_srav_epi64(_mm512_add_epi64(odd, s->half), s->shift);
-        return _mm512_min_epi32(_mm512_max_epi32(zq_join_low(e, o), lo), hi);
-    }
-    return _mm512_min_epi32(_mm512_max_epi32(zq_round_wide(even, odd, s->half, s->shift), lo), hi);
-}
-
 /* scores[j] = s in place of the products with k; returns the greatest. */
-ZQ_TARGET static int32_t finish_scores(const scorer *s, size_t frames, int32_t *scores, const int32_t *far)
+ZQ_TARGET static int32_t finish_scores(const zq_scorer *s, size_t frames, int32_t *scores, const int32_t *far)
 {
-    __m512i most = _mm512_set1_epi32(-LARGEST_SCORE);
+    __m512i most = _mm512_set1_epi32(-ZQ_LARGEST_SCORE);
     for (size_t j = 0; j < frames; j += 16) {
         const __mmask16 mask = zq_first_numbers((int32_t)(frames - j));
-        const __m512i numbers = score(s, _mm512_loadu_si512(scores + j), _mm512_loadu_si512(far + j));
+        const __m512i numbers = zq_score(s, _mm512_loadu_si512(scores + j), _mm512_loadu_si512(far + j));
         _mm512_storeu_si512(scores + j, numbers);
         most = _mm512_mask_max_epi32(most, mask, most, numbers);
     }
@@ -124,7 +87,7 @@ ZQ_TARGET void zq_attend(const zq_step *step, int32_t number, const zq_head *hea
     const int32_t first = frames - t0 - i - queries; /* the place of key 0 for the last of the frames */
     const int32_t base = first / 64 * 64, last = 2 * frames - 2 - t0 - i;
     const size_t stride = head->padded + 128;
-    const scorer s = scorer_of(step, number, head->width);
+    const zq_scorer s = zq_scorer_of(step, number, head->width);
     multiply(head->content + 4 * i, head->content_start + i, head->keys, head->quads, head->padded / 64, head->scores,
              head->padded);
     multiply(head->position + 4 * i, head->position_start + i, head->places + (size_t)base * 4 * head->quads,

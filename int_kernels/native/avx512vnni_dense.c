@@ -43,7 +43,7 @@ void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, vo
 /* Columns, then places. */
 static size_t columns_bytes(const zq_program *program, const zq_step *step)
 {
-    if (zq_is_windowed(program, step)) return (size_t)zq_maps_in(program, step) * (size_t)zq_window_frames(step);
+    if (zq_is_windowed(program, step)) return (size_t)zq_maps_in(program, step) * (size_t)zq_window_frames(step, 1);
     return quads_of(program, step) * 256;
 }
 
@@ -57,18 +57,19 @@ uint64_t zq_avx512vnni_dense_scratch(const zq_program *program, const zq_step *s
 static void lay_out(const zq_state *state, const zq_dense_unit *unit, uint8_t *columns, zq_tile_rows *rows)
 {
     const zq_step *step = rows->step;
+    const uint8_t flip = zq_flip_of(state->program->values[step->x[0]].storage);
     size_t *places = (size_t *)(void *)(columns + columns_bytes(state->program, step));
     rows->columns = columns;
     rows->places = places;
     rows->is_plain = zq_is_windowed(state->program, step);
     if (rows->is_plain) {
-        const size_t kernel = (size_t)step->kernel, group = 4 * (size_t)zq_window_frames(step);
+        const size_t kernel = (size_t)step->kernel, group = 4 * (size_t)zq_window_frames(step, 1);
         zq_avx512vnni_window(state, step, unit, columns);
         for (size_t start = 0, quad = 0; quad < rows->quads; quad += kernel, start += group)
             for (size_t k = 0; k < kernel; k++) *places++ = start + 4 * k * (size_t)step->dilation;
     } else {
         const size_t size = 64 * (((size_t)rows->halves + 1) / 2);
-        zq_avx512vnni_gather(state, step, unit, rows->halves, columns);
+        zq_avx512vnni_gather(state, step, unit, rows->halves, flip, columns);
         for (size_t quad = 0; quad < rows->quads; quad++) places[quad] = quad * size;
     }
 }

@@ -157,7 +157,7 @@ static uint8_t *row_of(const rows *r, int32_t o)
 ZQ_TARGET static void lay_out_row(const rows *r, int32_t o)
 {
     const int32_t x = r->step->x[0];
-    const uint8_t flip = r->state->program->values[x].storage == ZQ_INT8 ? 128 : 0;
+    const uint8_t flip = zq_flip_of(r->state->program->values[x].storage);
     lay_out((const uint8_t *)zq_row(r->state, x, o / r->channels), r->state->frames[x], r->step, flip, r->length,
             row_of(r, o));
 }

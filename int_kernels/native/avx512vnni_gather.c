@@ -158,16 +158,15 @@ ZQ_TARGET static void gather_maps(const zq_step *step, map_place place, __m512i 
 }
 
 ZQ_TARGET void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
-                                    int32_t halves, uint8_t *columns)
+                                    int32_t halves, uint8_t flip_byte, uint8_t *columns)
 {
     int32_t to_tile[16], to_plain[16];
     zq_tile_order(halves, to_tile, to_plain);
     const target to = {columns, (halves + 1) / 2, halves, _mm512_loadu_si512(to_tile)};
-    const zq_value *value = &state->program->values[step->x[0]];
     const int32_t frames = state->frames[step->x[0]], pitch = state->pitch[step->x[0]];
     const int32_t maps = zq_maps_in(state->program, step), start = unit->t0 * step->stride - step->padding;
     const char *x = zq_row(state, step->x[0], unit->group * maps * step->rows);
-    const __m512i flip = zq_flip(value->storage);
+    const __m512i flip = _mm512_set1_epi8((char)flip_byte);
     if (step->op == ZQ_CONV2D) {
         const int32_t top = unit->row * step->stride_rows - step->padding_rows;
         gather_maps(step, (map_place){x, (size_t)pitch, maps, 0, 0, top, start, frames}, flip, to);

@@ -1,5 +1,6 @@
 /* The list of kernel tables, best first. A table for an instruction set counts only where the processor has it and
  * the system saves its registers. */
+#define _DEFAULT_SOURCE /* syscall */
 #include "kernels.h"
 
 #ifdef ZQ_X86_TABLES
@@ -37,6 +38,26 @@ static int has_avxvnni(void)
 }
 #endif
 
+#ifdef ZQ_AMX_TABLE
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A process may use tiles once it has asked for them; asking again does no harm. */
+static int may_use_tiles(void)
+{
+    enum { REQUEST = 0x1023, TILES = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA */
+    return syscall(SYS_arch_prctl, REQUEST, TILES) == 0;
+}
+
+static int has_amx(void)
+{
+    const uint32_t tile = 1u << 24, int8 = 1u << 25, saved = 3u << 17, vbmi = 1u << 1;
+    uint32_t a, b, c, d;
+    return has_avx512vnni() && (saved_state() & saved) == saved && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+           (d & (tile | int8)) == (tile | int8) && (c & vbmi) && may_use_tiles();
+}
+#endif
+
 #ifdef ZQ_DOTPROD_TABLE
 #if defined(__ARM_FEATURE_DOTPROD)
 static int has_dotprod(void)
@@ -67,6 +88,9 @@ static const zq_kernels portable = {
 
 const zq_kernels *zq_kernels_at(int32_t index)
 {
+#ifdef ZQ_AMX_TABLE
+    if (has_amx() && index-- == 0) return &zq_amx;
+#endif
 #ifdef ZQ_X86_TABLES
     if (has_avx512vnni() && index-- == 0) return &zq_avx512vnni;
 #ifdef ZQ_AVXVNNI_TABLES

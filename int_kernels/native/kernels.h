@@ -36,6 +36,10 @@
 /* The prefix of AVX for VPDPBUSD came later. */
 #if (defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11)
 #define ZQ_AVXVNNI_TABLES
+/* The system has to be asked for tiles, each in its own way. */
+#if defined(__linux__)
+#define ZQ_AMX_TABLE
+#endif
 #endif
 #endif
 /* The same for AArch64; SDOT, which not every such processor has, wants a compiler that takes it for one function. */
@@ -72,14 +76,16 @@ typedef enum {
 /* Work on units first..last-1 of a step. */
 typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
 
-/* Bytes of one step's packed weights (0: this step runs unpacked), the packing, the bytes of its scratch. */
+/* Bytes of one step's packed weights (0: this step runs unpacked), the packing, its units, the bytes of its scratch. */
 typedef uint64_t zq_packed_size(const zq_program *program, const zq_step *step);
 typedef void zq_packer(const zq_program *program, const zq_step *step, void *packed);
+typedef int32_t zq_unit_count(const zq_state *state, const zq_step *step);
 typedef uint64_t zq_scratch_size(const zq_program *program, const zq_step *step, int32_t frames_y);
 
 struct zq_kernels {
     const char *name;
     zq_kernel *run[ZQ_LOOPS];
+    zq_unit_count *units[ZQ_LOOPS];         /* where they are not those of zq_loop; NULL, 0: they are */
     zq_packed_size *packed_bytes[ZQ_LOOPS]; /* NULL: nothing is ever packed */
     zq_packer *pack[ZQ_LOOPS];
     zq_scratch_size *scratch_bytes[ZQ_LOOPS]; /* beyond what the portable loops ask for; NULL: nothing more */
@@ -107,6 +113,10 @@ zq_scratch_size zq_avx2_planes_scratch;
 #ifdef ZQ_AVXVNNI_TABLES
 extern const zq_kernels zq_avxvnni, zq_avx512vl_vnni;
 int64_t zq_avxvnni_peak(int32_t rounds, int32_t *codes), zq_avx512vl_vnni_peak(int32_t rounds, int32_t *codes);
+#endif
+#ifdef ZQ_AMX_TABLE
+extern const zq_kernels zq_amx;
+int64_t zq_amx_peak(int32_t rounds, int32_t *codes);
 #endif
 #ifdef ZQ_NEON_TABLES
 extern const zq_kernels zq_neon, zq_neon_dotprod;

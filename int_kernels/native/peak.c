@@ -79,6 +79,9 @@ int64_t zq_neon_peak(int32_t rounds, int32_t *codes)
 
 int64_t zq_peak(const zq_kernels *kernels, int32_t rounds, int32_t *codes)
 {
+#ifdef ZQ_AMX_TABLE
+    if (kernels == &zq_amx) return zq_amx_peak(rounds, codes);
+#endif
 #ifdef ZQ_X86_TABLES
     if (kernels == &zq_avx512vnni) return zq_avx512vnni_peak(rounds, codes);
 #ifdef ZQ_AVXVNNI_TABLES

@@ -167,13 +167,16 @@ zq_status zq_prepare(const zq_program *program, const zq_known *known, int32_t T
     return ZQ_OK;
 }
 
-int32_t zq_units(const zq_state *state, int32_t index)
+int32_t zq_units(const zq_kernels *kernels, const zq_state *state, int32_t index)
 {
     const zq_step *step = &state->program->steps[index];
     const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
     const int32_t channels = state->program->values[step->y].channels;
+    const zq_loop loop = loop_of(state->program, step);
     if (state->known && state->known->data[step->y]) return 0;
-    switch (loop_of(state->program, step)) {
+    const int32_t units = kernels->units[loop] ? kernels->units[loop](state, step) : 0;
+    if (units > 0) return units;
+    switch (loop) {
     case ZQ_LOOP_DENSE:
         return tiles * step->groups * zq_rows_out(step) * zq_ceil_div(zq_maps_out(state->program, step), ZQ_CHUNK);
     case ZQ_LOOP_ARGMAX:
@@ -200,7 +203,7 @@ zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, con
     if (arena_bytes < values + zq_scratch_bytes(program, kernels, T)) return ZQ_SMALL_ARENA;
     zq_status status = zq_prepare(program, known, T, input, outputs, arena, &state);
     for (int32_t step = 0; status == ZQ_OK && step < program->steps_count; step++)
-        zq_run_units(kernels, &state, step, 0, zq_units(&state, step), (char *)arena + values);
+        zq_run_units(kernels, &state, step, 0, zq_units(kernels, &state, step), (char *)arena + values);
     return status;
 }
 

@@ -119,7 +119,7 @@ static int find_next_step(zq_pool *pool)
             const zq_utterance *u = pool->queue[pool->utterance];
             zq_prepare(pool->program, pool->known, u->frames, u->input, u->outputs, pool->values, &pool->state);
         }
-    } while (zq_units(&pool->state, pool->step) == 0);
+    } while (zq_units(pool->kernels, &pool->state, pool->step) == 0);
     return 1;
 }
 
@@ -128,7 +128,7 @@ static int find_next_step(zq_pool *pool)
 static void open_next_step(zq_pool *pool)
 {
     const uint32_t turn = find_next_step(pool) ? __atomic_load_n(&pool->turn, __ATOMIC_RELAXED) + 1 : 0;
-    const int64_t units = turn ? zq_units(&pool->state, pool->step) : 0;
+    const int64_t units = turn ? zq_units(pool->kernels, &pool->state, pool->step) : 0;
     __atomic_store_n(&pool->left, (int32_t)units, __ATOMIC_RELAXED);
     for (int32_t w = 0; turn && w < pool->workers; w++) {
         const uint64_t first = (uint64_t)(units * w / pool->workers);

@@ -100,7 +100,7 @@ typedef struct zq_kernels zq_kernels; /* kernels.h */
 
 /* The number of this interface: another one when a struct or a call here or in threads.h changes. A library that was
  * built from older sources is known by it. */
-#define ZQ_INTERFACE 1
+#define ZQ_INTERFACE 2
 int32_t zq_interface(void);
 
 /* ZQ_OK when every index, size and length fits; *step is then steps_count, else the step at fault (or -1: a
@@ -123,7 +123,7 @@ zq_status zq_prepare(const zq_program *program, const zq_known *known, int32_t T
                      void *const *outputs, void *arena, zq_state *state);
 
 /* A step is cut into units that may run in any order, on any worker, each once; none, where y is known. */
-int32_t zq_units(const zq_state *state, int32_t step);
+int32_t zq_units(const zq_kernels *kernels, const zq_state *state, int32_t step);
 void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t step, int32_t first, int32_t last,
                   void *scratch);
 

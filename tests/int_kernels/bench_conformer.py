@@ -162,7 +162,7 @@ def main() -> None:
         row = table[f"{'layer' if is_layer else 'other'}: {describe(step, program)}"]
         for column, amount in enumerate((1, nanoseconds, multiplications(step, program, given.frames))):
             row[column] += amount / (given.layers if is_layer else 1)
-    print(f"kernels {executable.kernels}; limit of VPDPBUSD, one thread: {limit:.0f} GMAC/s (median)")
+    print(f"kernels {executable.kernels}; limit of its instructions, one thread: {limit:.0f} GMAC/s (median)")
     print(f"{'operations of a shape, one thread':46}{'count':>6}{'ms':>8}{'GMAC/s':>8}{'% of limit':>11}")
     for name, (count, spent, macs) in table.items():
         speed = f"{macs / spent:8.0f}{100 * macs / spent / limit:11.0f}" if macs else ""

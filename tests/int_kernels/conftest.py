@@ -29,10 +29,10 @@ ARM = ("c", "neon", "neon-dotprod")
 X86 = (
     "c",
     "avx2",
-    *{"avxvnni"}.intersection(available_kernels()),
+    *(name for name in ("avxvnni", "amx") if name in available_kernels()),  # test_avxvnni.py, test_amx.py
     "avx512vl-vnni",
     "avx512vnni",
-)  # see test_avxvnni.py
+)
 KERNELS = ARM if platform.machine() in ("aarch64", "arm64") else X86
 
 

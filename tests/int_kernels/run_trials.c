@@ -65,7 +65,7 @@ static int run(const trial *t, const zq_kernels *kernels, int in_units)
         zq_state state;
         require(zq_prepare(&t->program, NULL, frames, input.bytes, pointers, arena.bytes, &state) == ZQ_OK, "not prepared");
         for (int32_t step = 0; step < t->program.steps_count; step++)
-            for (int32_t unit = zq_units(&state, step); unit-- > 0;)
+            for (int32_t unit = zq_units(kernels, &state, step); unit-- > 0;)
                 zq_run_units(kernels, &state, step, unit, unit + 1, (char *)arena.bytes + values);
     } else {
         require(zq_run(&t->program, kernels, frames, input.bytes, pointers, arena.bytes, size) == ZQ_OK, "not run");

@@ -64,6 +64,15 @@ def test_long_kernels(kernels: str, types: Types, kernel: int, dilation: int) ->
         compare(frames, types, step, (24, 26))
 
 
+@pytest.mark.parametrize("types", TYPES, ids=NAMES)
+@pytest.mark.parametrize("kernel, dilation", [(2, 1), (3, 64), (11, 2)])
+def test_windows_of_many_channels(kernels: str, types: Types, kernel: int, dilation: int) -> None:
+    """Channels that are whole vectors and a rest; up to more tiles than share one window."""
+    for frames, groups, maps, out in ((200, 1, 64, 70), (233, 2, 68, 26), (640, 1, 132, 5)):
+        step = conv1d(types, (out, maps, kernel), frames, padding=dilation, dilation=dilation, groups=groups)
+        compare(frames, types, step, (groups * maps, out))
+
+
 def test_a_low_shift_among_high_ones(kernels: str) -> None:
     for types in TYPES[:2]:
         compare(130, types, conv1d(types, (14, 160, 1), 3, least=1), (160, 14))

@@ -23,7 +23,7 @@ def declarations() -> str:
 
 def test_the_number_changes_with_the_headers() -> None:
     """When this fails: raise ZQ_INTERFACE and INTERFACE, and write the new digest here."""
-    assert (INTERFACE, declarations()) == (1, "f7e5fa93248a84eb")
+    assert (INTERFACE, declarations()) == (2, "bba5656cf962fc5c")
     assert f"#define ZQ_INTERFACE {INTERFACE}\n" in (NATIVE / "zq.h").read_text()
 
 

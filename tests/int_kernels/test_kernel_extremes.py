@@ -67,6 +67,20 @@ def test_kernels_strides_dilations_groups(kernels: str, kernel: int, stride: int
         compare(x, x_type, INT8, step)
 
 
+@pytest.mark.parametrize("frames", [255, 256, 257, 513, 1100])
+@pytest.mark.parametrize(
+    "kernel, stride, dilation", [(33, 1, 1), (49, 1, 1), (50, 1, 1), (114, 1, 1), (29, 1, 2), (40, 2, 1)]
+)
+def test_depthwise_of_many_frames(kernels: str, frames: int, kernel: int, stride: int, dilation: int) -> None:
+    """More channels and frames than any table works on at once, kernels at the edges of 64 places."""
+    random = np.random.default_rng(frames + kernel)
+    weight = random.integers(-128, 128, (10, 1, kernel))
+    for x_type, y_type, padding in ((INT8, UINT8, dilation * kernel // 2), (UINT8, INT32, 0)):
+        x = random.integers(x_type.lo, x_type.hi, (5, frames * stride), endpoint=True)
+        rescale = None if y_type == INT32 else ratios(random, 10)
+        compare(x, x_type, y_type, Conv1d("x", "y", weight, np.arange(10), stride, dilation, padding, 5, rescale))
+
+
 @pytest.mark.parametrize("x_type", [INT8, UINT8], ids=str)
 @pytest.mark.parametrize("code", ["lo", "hi"])
 @pytest.mark.parametrize("weight", [-128, 127])
@@ -129,5 +143,7 @@ def test_the_best_kernels_pack_their_weights(kernels: str) -> None:
     values = (ValueSpec("x", 8, UINT8), ValueSpec("y", 8, INT32))
     executable: Any = compile_program(Program(values, (Conv1d("x", "y", weight, np.zeros(8, int)),), "x", ("y",)))
     assert executable.kernels == kernels
-    beside = {"neon": 0, "avx512vnni": 8 * 12}.get(kernels, 8 * 4)  # what a channel starts from, and its ratio
-    assert executable.packed_bytes == (0 if kernels in ("c", "avx2") else 8 * 8 + beside)
+    # What a channel starts from, and its ratio; for amx up to a whole line of the cache.
+    beside = {"neon": 0, "avx512vnni": 8 * 12, "amx": 128}.get(kernels, 8 * 4)
+    weights = 1024 if kernels == "amx" else 8 * 8  # tiles of 16 maps x 64 taps
+    assert executable.packed_bytes == (0 if kernels in ("c", "avx2") else weights + beside)

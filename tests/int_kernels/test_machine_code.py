@@ -14,7 +14,7 @@ from int_kernels import available_kernels
 from int_kernels.native_executable import library_path
 
 X86_REAL_SUFFIX = re.compile(r"(ps|pd|ss|sd|ph|sh|bf16)$")
-X86_PACKED_INTEGER = re.compile(r"^v?p(?!erm)")  # vpmaxsd, vpabsd, vpcompressd, ...
+X86_PACKED_INTEGER = re.compile(r"^(v?p(?!erm)|tdpb[su][su]d$)")  # vpmaxsd, vpabsd, vpcompressd, tdpbssd, ...
 X86_MOVES = re.compile(
     r"^v?(mov\w*|(and|andn|or|xor)p[sd]|unpck[lh]p[sd]|shufp[sd]|perm\w*|blend\w*|broadcasts[sd]|insertps|extractps|"
     r"(compress|expand)p[sd]|shuff\w*|gather\w*|scatter\w*|maskmov\w*)$"
@@ -111,6 +111,8 @@ def test_the_scan_can_fail(tmp_path: Path, body: str, caught: bool) -> None:
             "movss vmovaps movsd vxorps andps vpmaxsd vpminsd vpabsd vpaddd vpmulld vpmuldq vpsraq vpermps vshufps",
             False,
         ),
+        ("tdpbf16ps tdpfp16ps tcmmrlfp16ps", True),
+        ("tdpbssd tdpbsud tdpbusd tdpbuud tileloadd tilestored tilezero ldtilecfg tilerelease", False),
         (
             "vpcompressd vpdpbusd vbroadcastss vinsertps unpcklps sets cmovs vpmovsxwd vextracti64x4 movlps imul sar",
             False,

@@ -15,7 +15,7 @@ from int_kernels import INT8, INT32, Conv1d, KernelError, Program, ValueSpec, co
 from int_kernels._door import integer_array
 from int_kernels.native_executable import NativeExecutable
 
-WIDTH = 96
+WIDTH = 128
 
 
 @settings(max_examples=60)
@@ -60,7 +60,9 @@ def test_a_program_is_used_up_once(kernels: str) -> None:
         compile_program(program)
         return
     for backend in ("native", "reference"):
-        with pytest.raises(KernelError, match=r"weight \[96, 96, 1\]: needed the numbers; an executable has used them"):
+        with pytest.raises(
+            KernelError, match=rf"weight \[{WIDTH}, {WIDTH}, 1\]: needed the numbers; an executable has used them"
+        ):
             compile_program(program, backend).run([np.zeros((WIDTH, 4), np.int8)])
     assert program.steps[0].channels_in == program.steps[0].channels_out == WIDTH  # type: ignore[union-attr]
 

@@ -1,0 +1,302 @@
+/* conv1d and conv2d with two or more input maps per group, for AMX: 16 output maps x 64 frames x 64 taps at a time.
+ *
+ * Mostly the weights are rows, the inputs columns: they are gathered for a tile of 64 frames as for AVX-512 VNNI, four
+ * taps side by side. Where a long kernel sees each input often, the inputs are rows and the weights columns: a window of
+ * 64 channels side by side serves all taps (amx_window.c); its sums come out frame by frame and are turned. Weights that
+ * are too many for the second cache are read once for some tiles, or for some rows of feature maps, together. This file
+ * lays out what amx_multiply.c multiplies. */
+#include "amx_dense.h"
+
+#ifdef ZQ_AMX_TABLE
+
+enum {
+    BAND = 8,             /* tiles, or rows of feature maps, that are done together, at most */
+    BAND_BYTES = 1 << 20, /* of their gathered inputs */
+    NEAR_BYTES = 1 << 19, /* of weights: so many stay in the second cache */
+    CHANNELS = 64         /* at least, for a window */
+};
+
+static int is_windowed(const zq_program *program, const zq_step *step)
+{
+    return zq_is_windowed(program, step) && zq_maps_in(program, step) >= CHANNELS;
+}
+
+/* Products that make a sum, each of 64 taps; of a window: each of one tap of 64 channels. */
+static size_t steps_of(const zq_program *program, const zq_step *step)
+{
+    const int32_t maps = zq_maps_in(program, step);
+    if (is_windowed(program, step)) return (size_t)zq_ceil_div(maps, ZQ_AMX_TAPS) * (size_t)step->kernel;
+    return (zq_taps(program, step) + ZQ_AMX_TAPS - 1) / ZQ_AMX_TAPS;
+}
+
+/* ---- weights -------------------------------------------------------------------------------------------------- */
+
+/* Bytes of 16 maps. */
+static size_t block_bytes(const zq_program *program, const zq_step *step)
+{
+    return steps_of(program, step) * ZQ_AMX_BYTES;
+}
+
+static size_t blocks_of_group(const zq_program *program, const zq_step *step)
+{
+    return (size_t)zq_ceil_div(zq_maps_out(program, step), ZQ_AMX_MAPS);
+}
+
+/* Packed: [C_out] zq_channel_numbers, then [groups][blocks of 16 maps][steps][16 maps][64 taps], or, for a window,
+ * [16][16 maps][4 channels] in each step. */
+uint64_t zq_amx_dense_bytes(const zq_program *program, const zq_step *step)
+{
+    const size_t groups = (size_t)step->groups, maps = (size_t)zq_maps_out(program, step) * groups;
+    return (uint64_t)zq_amx_numbers_bytes(maps) +
+           (uint64_t)groups * blocks_of_group(program, step) * (uint64_t)block_bytes(program, step);
+}
+
+/* One map's weights into its places of each step's tile. */
+static void pack_map(const zq_program *program, const zq_step *step, int32_t o, const int8_t *weight, int8_t *block)
+{
+    const size_t taps = zq_taps(program, step), kernel = (size_t)step->kernel, map = (size_t)(o % ZQ_AMX_MAPS);
+    if (is_windowed(program, step))
+        for (size_t c = 0; c < taps / kernel; c++)
+            for (size_t k = 0; k < kernel; k++)
+                block[(c / ZQ_AMX_TAPS * kernel + k) * ZQ_AMX_BYTES + c % ZQ_AMX_TAPS / 4 * 64 + 4 * map + c % 4] =
+                    weight[c * kernel + k];
+    else
+        for (size_t tap = 0; tap < taps; tap++)
+            block[tap / ZQ_AMX_TAPS * ZQ_AMX_BYTES + ZQ_AMX_TAPS * map + tap % ZQ_AMX_TAPS] = weight[tap];
+}
+
+void zq_amx_pack_dense(const zq_program *program, const zq_step *step, void *packed)
+{
+    const int32_t maps = zq_maps_out(program, step), all = maps * step->groups;
+    const size_t taps = zq_taps(program, step), block = block_bytes(program, step);
+    int8_t *weights = (int8_t *)packed + zq_amx_numbers_bytes((size_t)all);
+    zq_pack_channel_numbers(step, ZQ_UINT8, all, taps, packed); /* codes are read as they are */
+    memset(weights, 0, (size_t)step->groups * blocks_of_group(program, step) * block);
+    for (int32_t g = 0; g < step->groups; g++, weights += blocks_of_group(program, step) * block)
+        for (int32_t o = 0; o < maps; o++)
+            pack_map(program, step, o, step->weight + (size_t)(g * maps + o) * taps,
+                     weights + (size_t)(o / ZQ_AMX_MAPS) * block);
+}
+
+/* ---- inputs --------------------------------------------------------------------------------------------------- */
+
+/* Of all tiles of a band of a window, else of one tile. */
+static size_t inputs_bytes(const zq_program *program, const zq_step *step)
+{
+    const size_t channels = (size_t)zq_ceil_div(zq_maps_in(program, step), ZQ_AMX_TAPS) * ZQ_AMX_TAPS;
+    if (is_windowed(program, step)) return channels * (size_t)zq_window_frames(step, BAND);
+    return steps_of(program, step) * ZQ_AMX_TAPS * ZQ_TILE;
+}
+
+/* Weights that do not stay in the second cache. */
+static int is_far(const zq_program *program, const zq_step *step)
+{
+    return is_windowed(program, step) || blocks_of_group(program, step) * block_bytes(program, step) > NEAR_BYTES;
+}
+
+/* A tile is gathered while the one before it is multiplied. */
+static int is_ahead(const zq_program *program, const zq_step *step)
+{
+    return step->op == ZQ_CONV1D && step->kernel == 1 && step->stride == 1 && step->padding == 0 && !is_far(program, step);
+}
+
+/* Tiles of a window, or gathered ones, or rows of feature maps, that are done together at most. */
+static int32_t most_together(const zq_program *program, const zq_step *step)
+{
+    const size_t bytes = inputs_bytes(program, step), most = BAND_BYTES / bytes;
+    if (is_windowed(program, step)) return BAND;
+    if (step->groups > 1 || most < 2 || !is_far(program, step)) return 1;
+    return most < BAND ? (int32_t)most : BAND;
+}
+
+/* Inputs, then places. */
+uint64_t zq_amx_dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
+{
+    (void)frames_y;
+    const int32_t gathered = is_ahead(program, step) ? 2 : most_together(program, step);
+    const size_t parts = is_windowed(program, step) ? 1 : (size_t)gathered;
+    return (uint64_t)parts * inputs_bytes(program, step) + (uint64_t)steps_of(program, step) * sizeof(size_t);
+}
+
+ZQ_TARGET static void gather_all(zq_amx_gathering g)
+{
+    zq_amx_gather(&g, g.channels);
+}
+
+/* The inputs of a unit and where each step finds its own. */
+static void lay_out_window(const zq_state *state, const zq_dense_unit *unit, uint8_t *inputs, size_t *places,
+                           zq_amx_product *p)
+{
+    const zq_step *step = p->step;
+    const int32_t frames = zq_window_frames(step, p->count);
+    p->order = ZQ_PLAIN;
+    p->pitch = 64;
+    p->next_inputs = 64 * ZQ_TILE;
+    zq_amx_window(state, step, unit, frames, inputs);
+    for (size_t start = 0, i = 0; i < p->steps; start += 64 * (size_t)frames)
+        for (int32_t k = 0; k < step->kernel; k++) places[i++] = start + 64 * (size_t)k * (size_t)step->dilation;
+}
+
+static void lay_out_columns(const zq_state *state, const zq_dense_unit *unit, uint8_t *inputs, size_t *places,
+                            zq_amx_product *p)
+{
+    zq_dense_unit u = *unit;
+    p->order = p->count > 1 ? 8 : zq_ceil_div(zq_min(ZQ_TILE, p->frames), 8);
+    p->pitch = 64 * (((size_t)p->order + 1) / 2);
+    p->next_inputs = inputs_bytes(state->program, p->step);
+    for (int32_t tile = 0; tile < p->count; tile++, inputs += p->next_inputs) {
+        zq_avx512vnni_gather(state, p->step, &u, p->order, 0, inputs);
+        u.t0 += p->next_frames;
+        u.row += p->next_frames == 0;
+    }
+    for (size_t i = 0; i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
+}
+
+ZQ_TARGET static zq_amx_gathering gathering_of(const zq_state *state, const zq_dense_unit *unit, uint8_t *columns,
+                                               const zq_amx_product *p)
+{
+    const int32_t x = p->step->x[0], maps = zq_maps_in(state->program, p->step);
+    const int32_t steps = zq_ceil_div(p->maps, ZQ_AMX_MAPS) * (int32_t)p->steps;
+    return (zq_amx_gathering){zq_row(state, x, unit->group * maps) + unit->t0,
+                       (size_t)state->pitch[x],
+                       zq_first_bytes(state->frames[x] - unit->t0),
+                       columns,
+                       maps,
+                       zq_ceil_div(zq_ceil_div(maps, 4), steps)};
+}
+
+/* One of two buffers has the tile of `unit`, if it is not the first; the other one gets that of `next`, if there is one. */
+static void lay_out_ahead(const zq_state *state, const zq_dense_unit *unit, const zq_dense_unit *next, int is_first,
+                          uint8_t *inputs, size_t *places, zq_amx_product *p)
+{
+    uint8_t *const other = inputs + inputs_bytes(state->program, p->step);
+    p->count = 1;
+    p->next_frames = ZQ_TILE;
+    p->order = 8;
+    p->pitch = 256;
+    p->next_inputs = 0;
+    p->inputs = is_first || p->inputs == other ? inputs : other;
+    if (is_first) gather_all(gathering_of(state, unit, inputs, p));
+    p->soon = (zq_amx_gathering){.channels = 0};
+    if (next) p->soon = gathering_of(state, next, p->inputs == inputs ? other : inputs, p);
+    for (size_t i = 0; is_first && i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
+}
+
+/* ---- units ---------------------------------------------------------------------------------------------------- */
+
+enum { BEYOND = 1 << 16 };
+
+/* Tiles, or bands of a window, x rows of y's maps x groups. */
+static int32_t places_of(const zq_state *state, const zq_step *step)
+{
+    const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
+    const int32_t parts = is_windowed(state->program, step) ? zq_ceil_div(tiles, BAND) : tiles;
+    return parts * zq_rows_out(step) * step->groups;
+}
+
+/* Maps of a unit. Of two workers each has half of them, the same half as in the steps before and behind this one, which go
+ * by channels; so they exchange less, and each reads half of the weights. A window's inputs are less work than its
+ * products: more, and smaller, units. */
+static int32_t chunk_of(const zq_program *program, const zq_step *step)
+{
+    return is_windowed(program, step) ? ZQ_CHUNK : zq_ceil_div(zq_maps_out(program, step), 2 * ZQ_AMX_MAPS) * ZQ_AMX_MAPS;
+}
+
+/* A chunk of maps x a place, places of one chunk side by side. */
+int32_t zq_amx_dense_units(const zq_state *state, const zq_step *step)
+{
+    const int32_t maps = zq_maps_out(state->program, step);
+    if (!step->packed) return 0;
+    return places_of(state, step) * zq_ceil_div(maps, chunk_of(state->program, step));
+}
+
+static zq_dense_unit unit_of(const zq_state *state, const zq_step *step, int32_t unit, int32_t chunk)
+{
+    const int32_t maps = zq_maps_out(state->program, step), places = places_of(state, step);
+    zq_dense_unit u = zq_dense_unit_of(state->program, step, unit % places * zq_ceil_div(maps, ZQ_CHUNK));
+    u.t0 *= is_windowed(state->program, step) ? BAND : 1;
+    u.first = unit / places * chunk;
+    u.last = zq_min(u.first + chunk, maps);
+    return u;
+}
+
+/* Tiles that go with unit u: those of the rows, else of the time, behind it. Returns the first unit that is not one. */
+static int32_t join_tiles(const zq_state *state, int32_t unit, int32_t last, int32_t chunk, zq_amx_product *p)
+{
+    const zq_step *step = p->step;
+    const zq_dense_unit u = unit_of(state, step, unit, chunk);
+    const int32_t end = zq_min(last, unit + most_together(state->program, step));
+    p->count = 1;
+    p->next_frames = zq_rows_out(step) > 1 ? 0 : ZQ_TILE;
+    while (unit + p->count < end) {
+        const zq_dense_unit next = unit_of(state, step, unit + p->count, chunk);
+        if (next.first != u.first || (p->next_frames == 0 && next.t0 != u.t0)) break;
+        p->count++;
+    }
+    return unit + p->count;
+}
+
+/* Where all weights stay in the second cache, a share of as many, and some more, behind them: for the next convolutions. */
+static zq_amx_fetching fetch_of(const zq_state *state, const zq_amx_product *p, int32_t unit, int32_t next,
+                                int32_t units)
+{
+    const zq_program *program = state->program;
+    const size_t bytes = (size_t)zq_amx_dense_bytes(program, p->step), share = (bytes + BEYOND) / (size_t)units;
+    const size_t lines = share * (size_t)(next - unit) / 64;
+    const char *behind = (const char *)p->step->packed + bytes + share * (size_t)unit;
+    const size_t steps = (size_t)zq_ceil_div(p->maps, ZQ_AMX_MAPS) * p->steps * (size_t)p->count;
+    if (is_far(program, p->step)) return (zq_amx_fetching){NULL, zq_ceil_div(ZQ_AMX_BYTES / 64, p->count)};
+    return (zq_amx_fetching){behind, (int32_t)((lines + steps - 1) / steps)};
+}
+
+void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
+{
+    if (!step->packed) {
+        zq_conv_dense(state, step, first, last, scratch);
+        return;
+    }
+    const zq_program *program = state->program;
+    const int32_t maps = zq_maps_out(program, step), frames = state->frames[step->y], places = places_of(state, step);
+    const int32_t storage = program->values[step->y].storage, is_all = last - first == zq_amx_dense_units(state, step);
+    const int32_t chunk = is_all ? maps : chunk_of(program, step); /* one worker: all maps of a place at once */
+    const size_t size = zq_size(storage), pitch = (size_t)state->pitch[step->y] * size;
+    const size_t blocks = blocks_of_group(program, step), bytes = (size_t)zq_amx_dense_scratch(program, step, frames);
+    const zq_channel_numbers *numbers = step->packed;
+    const int8_t *weight = (const int8_t *)step->packed + zq_amx_numbers_bytes((size_t)(maps * step->groups));
+    zq_amx_product p = {.step = step, .steps = steps_of(program, step), .storage = storage, .inputs = scratch};
+    size_t *at = (size_t *)(void *)((char *)scratch + bytes - p.steps * sizeof(size_t));
+    p.places = at;
+    p.is_windowed = is_windowed(program, step);
+    p.is_signed = program->values[step->x[0]].storage == ZQ_INT8;
+    p.map = pitch * (size_t)zq_rows_out(step);
+    if (is_all) last = places;
+    zq_amx_begin();
+    for (int32_t unit = first, next; unit < last; unit = next) {
+        const zq_dense_unit u = unit_of(state, step, unit, chunk);
+        p.frames = frames - u.t0;
+        p.o = u.group * maps + u.first;
+        p.maps = u.last - u.first;
+        if (is_ahead(program, step)) {
+            next = unit + 1;
+            const zq_dense_unit behind = unit_of(state, step, zq_min(next, last - 1), chunk);
+            lay_out_ahead(state, &u, next < last ? &behind : NULL, unit == first, scratch, at, &p);
+        } else if (p.is_windowed) {
+            next = unit + 1;
+            p.next_frames = ZQ_TILE;
+            p.count = zq_min(BAND, zq_ceil_div(p.frames, ZQ_TILE));
+            lay_out_window(state, &u, scratch, at, &p);
+        } else {
+            next = join_tiles(state, unit, last, chunk, &p);
+            lay_out_columns(state, &u, scratch, at, &p);
+        }
+        p.next_y = p.next_frames == 0 ? pitch : ZQ_TILE * size;
+        p.numbers = numbers + p.o;
+        p.weight = weight + ((size_t)u.group * blocks + (size_t)(u.first / ZQ_AMX_MAPS)) * p.steps * ZQ_AMX_BYTES;
+        p.y = zq_row(state, step->y, p.o * zq_rows_out(step) + u.row) + (size_t)u.t0 * size;
+        p.ahead = fetch_of(state, &p, unit, next, places * zq_ceil_div(maps, chunk));
+        zq_amx_multiply(&p);
+    }
+    zq_amx_end();
+}
+
+#endif

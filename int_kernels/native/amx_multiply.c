@@ -1,0 +1,160 @@
+/* Products of a dense convolution for AMX: 16 output maps x 64 frames x 64 taps at a time.
+ *
+ * Sums lie in tiles 0 to 3, one for each vector of 16 frames. Those of one block are scaled and stored while the products
+ * of the next one run, and a pointwise convolution gathers the inputs of the next tile meanwhile: they take other parts of
+ * the processor. */
+#include "amx_dense.h"
+
+#ifdef ZQ_AMX_TABLE
+
+/* Sums of 16 maps x 64 frames that wait to be stored: [map][frame], or, of a window, [vector][16 frames][16 maps]. */
+typedef struct {
+    int32_t *sums;
+    const zq_channel_numbers *numbers;
+    char *y;
+    int32_t o, n, rows, done; /* the first map; frames; maps, and how many of them are stored */
+} ending;
+
+/* A window's sums as [map][frame]. */
+ZQ_TARGET static void turn_sums(int32_t *sums)
+{
+    __m512i v[4][16];
+    for (int32_t i = 0; i < 4; i++) {
+        for (int32_t f = 0; f < 16; f++) v[i][f] = _mm512_load_si512(sums + 256 * i + 16 * f);
+        zq_transpose_16(v[i]);
+    }
+    for (int32_t map = 0; map < ZQ_AMX_MAPS; map++)
+        for (int32_t i = 0; i < 4; i++) _mm512_store_si512(sums + map * ZQ_TILE + 16 * i, v[i][map]);
+}
+
+/* The next row. */
+ZQ_TARGET_INLINE void end_row(const zq_amx_product *p, ending *e, const zq_amx_row_end *end, const int is_windowed,
+                              const int32_t kind)
+{
+    const int32_t r = e->done++;
+    if (is_windowed && r == 0) turn_sums(e->sums);
+    zq_amx_end_row(end, kind, e->numbers + r, e->o + r, e->sums + r * ZQ_TILE, e->y + (size_t)r * p->map, e->n);
+}
+
+#define INPUTS_SIGNED(sums, weight, inputs) ZQ_AMX_DOT_SS(sums, inputs, weight)
+#define INPUTS_UNSIGNED(sums, weight, inputs) ZQ_AMX_DOT_US(sums, inputs, weight)
+#define WEIGHTS_SIGNED(sums, weight, inputs) ZQ_AMX_DOT_SS(sums, weight, inputs)
+#define WEIGHTS_UNSIGNED(sums, weight, inputs) ZQ_AMX_DOT_SU(sums, weight, inputs)
+
+/* One block of weights with up to four vectors of 16 frames, `next` bytes from one to the next. */
+#define MULTIPLY(DOT)                                    \
+    {                                                    \
+        ZQ_AMX_LOAD(4, weight, ZQ_AMX_TAPS);             \
+        ZQ_AMX_LOAD(5, inputs, p->pitch);                \
+        DOT(0, 4, 5);                                    \
+        if (vectors > 1) {                               \
+            ZQ_AMX_LOAD(6, inputs + next, p->pitch);     \
+            DOT(1, 4, 6);                                \
+        }                                                \
+        if (vectors > 2) {                               \
+            ZQ_AMX_LOAD(7, inputs + 2 * next, p->pitch); \
+            DOT(2, 4, 7);                                \
+        }                                                \
+        if (vectors > 3) {                               \
+            ZQ_AMX_LOAD(5, inputs + 3 * next, p->pitch); \
+            DOT(3, 4, 5);                                \
+        }                                                \
+    }
+
+ZQ_TARGET_INLINE void multiply(const zq_amx_product *p, const int8_t *weight, const uint8_t *inputs, int32_t vectors,
+                               const int is_windowed)
+{
+    const size_t next = is_windowed ? ZQ_AMX_BYTES : 64;
+    if (is_windowed && p->is_signed)
+        MULTIPLY(INPUTS_SIGNED)
+    else if (is_windowed)
+        MULTIPLY(INPUTS_UNSIGNED)
+    else if (p->is_signed)
+        MULTIPLY(WEIGHTS_SIGNED)
+    else
+        MULTIPLY(WEIGHTS_UNSIGNED)
+}
+
+ZQ_TARGET_INLINE void store(int32_t *sums, const int is_windowed)
+{
+    const int32_t next = is_windowed ? 256 : 16;
+    const size_t row = is_windowed ? 64 : sizeof(int32_t) * ZQ_TILE;
+    ZQ_AMX_STORE(0, sums, row);
+    ZQ_AMX_STORE(1, sums + next, row);
+    ZQ_AMX_STORE(2, sums + 2 * next, row);
+    ZQ_AMX_STORE(3, sums + 3 * next, row);
+}
+
+static inline int32_t vectors_of(const zq_amx_product *p, int32_t n)
+{
+    return p->order == ZQ_PLAIN ? zq_ceil_div(n, 16) : (p->order + 1) / 2;
+}
+
+ZQ_TARGET_INLINE void fetch_ahead(zq_amx_fetching *f)
+{
+    for (int32_t i = 0; i < f->lines; i++, f->next += 64) _mm_prefetch(f->next, _MM_HINT_T1);
+}
+
+ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowed, const int32_t kind)
+{
+    const zq_amx_row_end end = zq_amx_row_end_of(p->step, p->order, p->storage);
+    const size_t block = p->steps * ZQ_AMX_BYTES;
+    int32_t sums[2][ZQ_AMX_MAPS * ZQ_TILE] __attribute__((aligned(64)));
+    ending e = {.rows = 0};
+    zq_amx_fetching f = p->ahead;
+    zq_amx_gathering soon = p->soon;
+    int32_t turn = 0;
+    for (int32_t o = 0; o < p->maps; o += ZQ_AMX_MAPS) {
+        const int8_t *weight = p->weight + (size_t)(o / ZQ_AMX_MAPS) * block;
+        if (!p->ahead.next) f.next = (const char *)weight + block;
+        for (int32_t tile = 0; tile < p->count; tile++, turn ^= 1) {
+            const int32_t n = zq_min(ZQ_TILE, p->frames - tile * p->next_frames);
+            const int32_t vectors = vectors_of(p, n), quota = zq_ceil_div(e.rows, (int32_t)p->steps);
+            const uint8_t *inputs = p->inputs + (size_t)tile * p->next_inputs;
+            ZQ_AMX_ZERO(0);
+            ZQ_AMX_ZERO(1);
+            ZQ_AMX_ZERO(2);
+            ZQ_AMX_ZERO(3);
+            for (size_t step = 0; step < p->steps; step++) {
+                multiply(p, weight + step * ZQ_AMX_BYTES, inputs + p->places[step], vectors, is_windowed);
+                fetch_ahead(&f);
+                if (!is_windowed) zq_amx_gather(&soon, soon.quads);
+                for (int32_t r = zq_min(quota, e.rows - e.done); r > 0; r--) end_row(p, &e, &end, is_windowed, kind);
+            }
+            store(sums[turn], is_windowed);
+            e = (ending){sums[turn], p->numbers + o, p->y + (size_t)o * p->map + (size_t)tile * p->next_y, p->o + o, n,
+                         zq_min(ZQ_AMX_MAPS, p->maps - o), 0};
+        }
+    }
+    while (e.done < e.rows) end_row(p, &e, &end, is_windowed, kind);
+    zq_amx_gather(&soon, soon.channels);
+}
+
+#define KIND(name, is_windowed, kind)                              \
+    ZQ_TARGET static void multiply_##name(const zq_amx_product *p) \
+    {                                                              \
+        multiply_all(p, is_windowed, kind);                        \
+    }
+KIND(int8, 0, ZQ_INT8)
+KIND(uint8, 0, ZQ_UINT8)
+KIND(raw, 0, ZQ_INT32)
+KIND(other, 0, ZQ_INT16)
+KIND(window_int8, 1, ZQ_INT8)
+KIND(window_uint8, 1, ZQ_UINT8)
+KIND(window_raw, 1, ZQ_INT32)
+KIND(window_other, 1, ZQ_INT16)
+
+typedef void multiply_function(const zq_amx_product *p);
+static multiply_function *const multiply_kinds[2][4] = {
+    {[ZQ_INT8] = multiply_int8, [ZQ_UINT8] = multiply_uint8, [ZQ_INT32] = multiply_raw, [ZQ_INT16] = multiply_other},
+    {[ZQ_INT8] = multiply_window_int8,
+     [ZQ_UINT8] = multiply_window_uint8,
+     [ZQ_INT32] = multiply_window_raw,
+     [ZQ_INT16] = multiply_window_other}};
+
+void zq_amx_multiply(const zq_amx_product *p)
+{
+    multiply_kinds[p->is_windowed][zq_amx_kind(p->step, p->storage, p->numbers)](p);
+}
+
+#endif

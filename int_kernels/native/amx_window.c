@@ -1,0 +1,34 @@
+/* What a dense conv1d of a long kernel multiplies, for AMX: at every frame that some tiles and their kernels see, 64
+ * channels side by side,
+ *     window[channels / 64][frames][64]
+ * as they are. Tap k of 16 frames is there once, as 16 whole lines of the cache from frame t + k * dilation on. */
+#include "amx.h"
+
+#ifdef ZQ_AMX_TABLE
+
+/* 64 frames of 64 channels, from channel `first` of x and frame t on. Channels that are not there are 0. */
+ZQ_TARGET static void turn_frames(const zq_state *state, int32_t x, int32_t first, int32_t channels, int32_t t,
+                                  uint8_t *window)
+{
+    __m512i quads[4][16]; /* 16 frames of four channels each */
+    for (int32_t q = 0; q < 16; q++) {
+        __m512i v[4];
+        zq_load_quad(state, x, first + 4 * q, channels - 4 * q, t, _mm512_setzero_si512(), v);
+        for (int32_t i = 0; i < 4; i++) quads[i][q] = v[i];
+    }
+    for (int32_t i = 0; i < 4; i++) {
+        zq_transpose_16(quads[i]);
+        for (int32_t f = 0; f < 16; f++) _mm512_store_si512(window + 64 * (16 * i + f), quads[i][f]);
+    }
+}
+
+void zq_amx_window(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int32_t frames,
+                   uint8_t *window)
+{
+    const int32_t maps = zq_maps_in(state->program, step), first = unit->group * maps;
+    for (int32_t c = 0; c < maps; c += ZQ_AMX_TAPS)
+        for (int32_t t = 0; t < frames; t += 64, window += 64 * 64)
+            turn_frames(state, step->x[0], first + c, maps - c, unit->t0 - step->padding + t, window);
+}
+
+#endif
