@@ -128,9 +128,12 @@ def test_reflection_needs_samples_to_reflect() -> None:
 def test_a_minute_is_quick() -> None:
     audio = noise(60 * 16000)
     log_mel(audio[:16000], SPEC)
-    start = time.perf_counter()
-    log_mel(audio, SPEC)
-    assert time.perf_counter() - start < 1.0
+    best = float("inf")
+    for _ in range(3):  # the best of three: another process may have the core
+        start = time.perf_counter()
+        log_mel(audio, SPEC)
+        best = min(best, time.perf_counter() - start)
+    assert best < 1.0
 
 
 def test_spec_survives_json() -> None:
