@@ -24,6 +24,11 @@ zq_scratch_size zq_amx_dense_scratch, zq_amx_depthwise_scratch, zq_amx_attention
 zq_unit_count zq_amx_dense_units, zq_amx_depthwise_units;
 zq_kernel zq_amx_dense, zq_amx_depthwise, zq_amx_attention;
 
+/* 64 frames of 64 channels, from channel `first` of x and frame t on, as rows of four tiles, `next` bytes from one tile to
+ * the next. Channels and frames that are not there are 0. */
+void zq_amx_turn_frames(const zq_state *state, int32_t x, int32_t first, int32_t channels, int32_t t, uint8_t *tile,
+                        size_t next);
+
 /* What the kernels of a unit's tiles see in so many frames, whole vectors of 64 (amx_window.c). */
 void zq_amx_window(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int32_t frames,
                    uint8_t *window);

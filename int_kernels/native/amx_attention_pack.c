@@ -93,25 +93,12 @@ void zq_amx_pack_head(const zq_state *state, const zq_step *step, int32_t first,
     pack_values(state, step->x[3], first, head);
 }
 
-/* Rows of 64 channels. */
-ZQ_TARGET static void pack_queries(const zq_state *state, int32_t value, int32_t first, int32_t t0,
-                                   const zq_amx_head *head, int8_t *queries)
+static void pack_queries(const zq_state *state, int32_t value, int32_t first, int32_t t0, const zq_amx_head *head,
+                         int8_t *queries)
 {
-    const int32_t width = (int32_t)head->width;
-    for (size_t step = 0; step < head->steps; step++) {
-        __m512i v[4][16];
-        for (int32_t quad = 0; quad < 16; quad++) {
-            const int32_t c = 64 * (int32_t)step + 4 * quad;
-            __m512i four[4];
-            zq_load_quad(state, value, first + c, width - c, t0, _mm512_setzero_si512(), four);
-            for (int32_t i = 0; i < 4; i++) v[i][quad] = four[i];
-        }
-        for (size_t i = 0; i < 4; i++) {
-            int8_t *tile = queries + (i * head->steps + step) * ZQ_AMX_BYTES;
-            zq_transpose_16(v[i]);
-            for (size_t r = 0; r < 16; r++) _mm512_store_si512(tile + 64 * r, v[i][r]);
-        }
-    }
+    uint8_t *tile = (uint8_t *)queries;
+    for (int32_t c = 0; c < (int32_t)head->width; c += ZQ_AMX_TAPS, tile += ZQ_AMX_BYTES)
+        zq_amx_turn_frames(state, value, first + c, (int32_t)head->width - c, t0, tile, head->steps * ZQ_AMX_BYTES);
 }
 
 void zq_amx_pack_queries(const zq_state *state, const zq_step *step, int32_t first, int32_t t0,

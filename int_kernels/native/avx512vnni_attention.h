@@ -1,4 +1,4 @@
-/* What the files of attention for AVX-512 VNNI share, with those for AMX too: where things lie, scores, transposing. */
+/* What the files of attention for AVX-512 VNNI share, with those for AMX too: where things lie, scores. */
 #ifndef ZQ_AVX512VNNI_ATTENTION_H
 #define ZQ_AVX512VNNI_ATTENTION_H
 
