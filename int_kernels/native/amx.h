@@ -94,19 +94,31 @@ ZQ_TARGET_INLINE zq_amx_row_end zq_amx_row_end_of(const zq_step *step, int32_t o
                             storage};
 }
 
+/* The same for all rows of a channel. */
+typedef struct {
+    zq_rescaler rescaler; /* not looked at where it is not by high shifts */
+    __m512i bias;
+} zq_amx_channel_end;
+
+ZQ_TARGET_INLINE zq_amx_channel_end zq_amx_channel_end_of(const zq_channel_numbers *numbers)
+{
+    return (zq_amx_channel_end){zq_rescaler_packed(numbers), _mm512_set1_epi32(numbers->bias)};
+}
+
 /* n frames of channel o at y, from 64 sums. */
-ZQ_TARGET_INLINE void zq_amx_end_row(const zq_amx_row_end *end, const int32_t kind, const zq_channel_numbers *numbers,
+ZQ_TARGET_INLINE void zq_amx_end_row(const zq_amx_row_end *end, const int32_t kind, const zq_amx_channel_end *channel,
                                      int32_t o, const int32_t *sums, char *y, int32_t n)
 {
-    const __m512i bias = _mm512_set1_epi32(numbers->bias);
     __m512i v[4];
-    for (int32_t i = 0; i < 4; i++) v[i] = _mm512_add_epi32(_mm512_load_si512(sums + 16 * i), bias);
-    if (kind == ZQ_INT16)
+    for (int32_t i = 0; i < 4; i++) v[i] = _mm512_add_epi32(_mm512_load_si512(sums + 16 * i), channel->bias);
+    if (kind == ZQ_INT16) {
         zq_finish_row(end->step, end->storage, o, end->order, end->to_plain, y, n, v);
-    else if (kind == ZQ_INT32)
+    } else if (kind == ZQ_INT32) {
         zq_store_numbers(v, ZQ_INT32, end->order, y, n);
-    else
-        zq_end_codes(kind, numbers, v, end->lo, end->hi, end->to_plain, y, n);
+    } else {
+        for (int32_t i = 0; i < 4; i++) v[i] = zq_rescale_high(&channel->rescaler, v[i]);
+        zq_store_bytes(y, n, _mm512_permutexvar_epi32(end->to_plain, zq_pack_codes(kind, v, end->lo, end->hi)));
+    }
 }
 
 #endif

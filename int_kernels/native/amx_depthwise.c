@@ -1,19 +1,23 @@
-/* conv1d with one input channel per group, for AMX: 256 frames of a channel at a time.
+/* conv1d with one input channel per group, for AMX: 512 frames of a channel at a time.
  *
- * Row i of the first tile is the input from frame 16 * i on, column j of the second the kernel, j places down:
- *     sums[i][j] = sum over n of x[16 * i + n] * kernel[n - j],
- * 64 places n at a time; the next 64 of row i are row i + 4. Four places of a column are the dword of the four taps from
- * n - j on. Rows that overlap, and columns that do, are written out, since a tile is loaded six times as fast from whole
- * lines of the cache; this is done for a channel before it is its turn. With a stride it is done for each phase of the
- * row, as in conv1d_depthwise.c. */
+ * Row i of the first tile is the input from frame 32 * i on, column j of the second the kernel, j places down:
+ *     sums[i][j] = sum over n of x[32 * i + n] * kernel[n - j],
+ * 64 places n at a time; the next 64 of row i are row i + 2. The second half of each 32 frames is the same with columns
+ * 16 places further down. Four places of a column are the dword of the four taps from n - j on; as the next four are the
+ * next row of the tile, all columns' tiles are cut from one strip of rows, which starts and ends with zeros. Rows of
+ * inputs overlap and are written out, since a tile is loaded six times as fast from whole lines of the cache; this is done
+ * for a channel before it is its turn. With a stride it is done for each phase of the row, as in conv1d_depthwise.c. */
 #include "amx.h"
 
 #ifdef ZQ_AMX_TABLE
 
 enum {
-    FRAMES = 256,
-    AT_ONCE = 4,           /* sums of 256 frames each */
-    LEAST_USE = 8          /* of 64 places: kernels that are mostly zeros between the taps are done otherwise */
+    FRAMES = 512,
+    STEP = FRAMES / ZQ_AMX_ROWS, /* frames from row to row */
+    HALF = STEP / 2,             /* of them: columns of a tile */
+    AT_ONCE = 2,                 /* times FRAMES */
+    ABOVE = HALF / 4,            /* rows of zeros that a strip starts with */
+    LEAST_USE = 8                /* of 64 places: kernels that are mostly zeros between the taps are done otherwise */
 };
 
 /* Places of a phase's kernel, whose taps are at k * dilation / stride. */
@@ -22,15 +26,15 @@ static size_t span_of(const zq_step *step)
     return (size_t)step->dilation * (size_t)(step->kernel - 1) / (size_t)step->stride + 1;
 }
 
-/* Products that make a sum, for each phase: the last column's kernel starts 15 places down. */
-static size_t chunks_of(const zq_step *step)
+/* Products that make a sum of one half, for each phase: the last column's kernel starts so many places down. */
+static size_t chunks_of(const zq_step *step, size_t half)
 {
-    return (span_of(step) + 15 + 63) / 64;
+    return (span_of(step) + HALF * half + 15 + 63) / 64;
 }
 
 static int is_suited(const zq_step *step)
 {
-    return (size_t)step->stride * chunks_of(step) * LEAST_USE <= (size_t)step->kernel + 2 * LEAST_USE;
+    return (size_t)step->stride * chunks_of(step, 1) * LEAST_USE <= (size_t)step->kernel + 2 * LEAST_USE;
 }
 
 /* Packed: [C_out] zq_channel_numbers, then [C_out][stride][span]. */
@@ -65,12 +69,27 @@ typedef struct {
     const zq_step *step;
     const zq_channel_numbers *numbers; /* [C_out] */
     const int8_t *taps;                /* [C_out][stride][span] */
-    uint8_t *rows;                     /* [ready][stride][rows_bytes]: 64 bytes from every 16th on */
-    uint8_t *columns;                  /* [ready][stride][chunks][16][16 columns][4] */
+    uint8_t *rows;                     /* [ready][stride][rows_bytes]: 64 bytes from every 32nd on */
+    uint8_t *strips;                   /* [ready][stride][strip_bytes] of [16 columns][4] */
     uint8_t *phases;                   /* [stride][length]: of one row, where there is a stride */
-    size_t stride, span, chunks, rows_bytes, length;
-    int32_t tiles, ready, is_signed;   /* tiles of 256 frames; channels that can be laid out at a time */
+    size_t stride, span, chunks[2], rows_bytes, strip_bytes, length;
+    int32_t tiles, ready, is_signed;   /* tiles of 512 frames; channels that can be laid out at a time */
 } filter;
+
+/* Tile `tile` of channel o, which is laid out in slot `slot`. */
+typedef struct {
+    int32_t o, tile, slot;
+} place;
+
+static inline place next_channel(const filter *f, place p)
+{
+    return (place){p.o + 1, 0, p.slot + 1 < f->ready ? p.slot + 1 : 0};
+}
+
+static inline place next_place(const filter *f, place p)
+{
+    return p.tile + 1 < f->tiles ? (place){p.o, p.tile + 1, p.slot} : next_channel(f, p);
+}
 
 /* In scratch (which may be NULL) for y of so many frames; returns the bytes that it takes. */
 static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, uint8_t *scratch)
@@ -78,17 +97,19 @@ static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, u
     f->step = step;
     f->stride = (size_t)step->stride;
     f->span = span_of(step);
-    f->chunks = chunks_of(step);
+    f->chunks[0] = chunks_of(step, 0);
+    f->chunks[1] = chunks_of(step, 1);
     f->tiles = zq_ceil_div(frames_y, FRAMES);
     f->ready = zq_ceil_div(2 * AT_ONCE, f->tiles) + 1;
-    f->rows_bytes = 64 * (16 * (size_t)f->tiles + 4 * (f->chunks - 1));
-    f->length = f->stride > 1 ? (size_t)f->tiles * FRAMES + 64 * f->chunks : 0;
+    f->rows_bytes = 64 * (ZQ_AMX_ROWS * (size_t)f->tiles + 2 * (f->chunks[1] - 1));
+    f->strip_bytes = 64 * (ABOVE + ZQ_AMX_ROWS * f->chunks[1]);
+    f->length = f->stride > 1 ? (size_t)f->tiles * FRAMES + 64 * f->chunks[1] : 0;
     const size_t rows = (size_t)f->ready * f->stride * f->rows_bytes;
-    const size_t columns = (size_t)f->ready * f->stride * f->chunks * ZQ_AMX_BYTES;
+    const size_t strips = (size_t)f->ready * f->stride * f->strip_bytes;
     f->rows = scratch;
-    f->columns = scratch + rows;
-    f->phases = scratch + rows + columns;
-    return rows + columns + f->stride * f->length;
+    f->strips = scratch + rows;
+    f->phases = scratch + rows + strips;
+    return rows + strips + f->stride * f->length;
 }
 
 uint64_t zq_amx_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
@@ -102,59 +123,47 @@ uint64_t zq_amx_depthwise_scratch(const zq_program *program, const zq_step *step
 /* bytes[start .. start + 63], those outside 0 .. count - 1 as 0. */
 ZQ_TARGET_INLINE __m512i bytes_from(const void *bytes, int32_t start, int32_t count)
 {
+    if (start >= 0 && count - start >= 64) return _mm512_loadu_si512((const char *)bytes + start);
     return _mm512_maskz_loadu_epi8(zq_first_bytes(count - start) & ~zq_first_bytes(-start), (const char *)bytes + start);
 }
 
-/* rows[i] = the 64 bytes from x[16 * i - padding] on, x is 0 outside 0 .. frames - 1. A load across lines takes longer than
+/* rows[i] = the 64 bytes from x[32 * i - padding] on, x is 0 outside 0 .. frames - 1. A load across lines takes longer than
  * joining two vectors. */
 ZQ_TARGET static void write_rows(const uint8_t *x, int32_t frames, int32_t padding, size_t bytes, uint8_t *rows)
 {
     __m512i v = bytes_from(x, -padding, frames);
-    for (int32_t start = 64 - padding; bytes > 0; start += 64, rows += 256, bytes -= 256) {
+    for (int32_t start = 64 - padding; bytes > 0; start += 64, rows += 128, bytes -= 128) {
         const __m512i next = bytes_from(x, start, frames);
         _mm512_store_si512(rows, v);
-        _mm512_store_si512(rows + 64, _mm512_alignr_epi64(next, v, 2));
-        _mm512_store_si512(rows + 128, _mm512_alignr_epi64(next, v, 4));
-        _mm512_store_si512(rows + 192, _mm512_alignr_epi64(next, v, 6));
+        _mm512_store_si512(rows + 64, _mm512_alignr_epi64(next, v, 4));
         v = next;
     }
 }
 
-/* Rows of the columns' tiles: dword j of row q holds the four taps from 4 * q - j on. Four rows need 31 taps. */
-ZQ_AMX_TARGET static void write_columns(const filter *f, const int8_t *taps, uint8_t *columns)
+/* Rows of a strip that are not 0, four at a time: dword j of row q holds the four taps from 4 * q - j on. Four rows need
+ * 31 taps. */
+ZQ_AMX_TARGET static void write_strip(const int8_t *taps, int32_t span, uint8_t *rows)
 {
     const __m512i first = _mm512_setr_epi32(0x13121110, 0x1211100F, 0x11100F0E, 0x100F0E0D, 0x0F0E0D0C, 0x0E0D0C0B, 0x0D0C0B0A,
                                             0x0C0B0A09, 0x0B0A0908, 0x0A090807, 0x09080706, 0x08070605, 0x07060504,
                                             0x06050403, 0x05040302, 0x04030201); /* of taps from 4 * q - 16 on */
     const __m512i second = _mm512_add_epi8(first, _mm512_set1_epi8(4));
     const __m512i third = _mm512_add_epi8(first, _mm512_set1_epi8(8)), fourth = _mm512_add_epi8(first, _mm512_set1_epi8(12));
-    const int32_t span = (int32_t)f->span;
-    __m512i v = bytes_from(taps, -16, span), next;
-#define FOUR_ROWS(shift)                                                          \
-    {                                                                             \
-        const __m512i near = _mm512_alignr_epi64(next, v, shift);                 \
-        _mm512_store_si512(columns, _mm512_permutexvar_epi8(first, near));        \
-        _mm512_store_si512(columns + 64, _mm512_permutexvar_epi8(second, near));  \
-        _mm512_store_si512(columns + 128, _mm512_permutexvar_epi8(third, near));  \
-        _mm512_store_si512(columns + 192, _mm512_permutexvar_epi8(fourth, near)); \
-        columns += 256;                                                           \
+    for (int32_t start = -16; start + 1 < span; start += 16, rows += 256) {
+        const __m512i near = bytes_from(taps, start, span);
+        _mm512_store_si512(rows, _mm512_permutexvar_epi8(first, near));
+        _mm512_store_si512(rows + 64, _mm512_permutexvar_epi8(second, near));
+        _mm512_store_si512(rows + 128, _mm512_permutexvar_epi8(third, near));
+        _mm512_store_si512(rows + 192, _mm512_permutexvar_epi8(fourth, near));
     }
-    for (int32_t chunk = 0; chunk < (int32_t)f->chunks; chunk++, v = next) {
-        next = bytes_from(taps, 64 * chunk + 48, span);
-        FOUR_ROWS(0)
-        FOUR_ROWS(2)
-        FOUR_ROWS(4)
-        FOUR_ROWS(6)
-    }
-#undef FOUR_ROWS
 }
 
-static void lay_out_channel(const filter *f, int32_t o)
+static void lay_out_channel(const filter *f, place at)
 {
     const int32_t shared = f->state->program->values[f->step->y].channels / f->step->groups, value = f->step->x[0];
-    const uint8_t *x = (const uint8_t *)zq_row(f->state, value, o / shared);
+    const uint8_t *x = (const uint8_t *)zq_row(f->state, value, at.o / shared);
     const int32_t frames = f->state->frames[value];
-    const size_t slot = (size_t)(o % f->ready) * f->stride;
+    const size_t slot = (size_t)at.slot * f->stride;
     uint8_t *rows = f->rows + slot * f->rows_bytes;
     if (f->stride == 1) {
         write_rows(x, frames, f->step->padding, f->rows_bytes, rows);
@@ -165,84 +174,98 @@ static void lay_out_channel(const filter *f, int32_t o)
                        rows + phase * f->rows_bytes);
     }
     for (size_t phase = 0; phase < f->stride; phase++)
-        write_columns(f, f->taps + ((size_t)o * f->stride + phase) * f->span,
-                      f->columns + (slot + phase) * f->chunks * ZQ_AMX_BYTES);
+        write_strip(f->taps + ((size_t)at.o * f->stride + phase) * f->span, (int32_t)f->span,
+                    f->strips + (slot + phase) * f->strip_bytes + 64 * ABOVE);
 }
 
-/* Sums of four times 256 frames: of tile job % tiles of channel job / tiles, job = first .. last - 1. */
+/* Sums of one tile after the other, from `first` on. */
 typedef struct {
     int32_t sums[AT_ONCE][FRAMES] __attribute__((aligned(64)));
-    int32_t first, last;
+    place first;
+    int32_t count;
 } batch;
 
-#define FILTER(sum, x, w)                                                                              \
-    if (job < b->last) {                                                                               \
-        const size_t slot = (size_t)(job / f->tiles % f->ready) * f->stride;                           \
-        const uint8_t *row = f->rows + slot * f->rows_bytes + (size_t)(job % f->tiles) * ZQ_AMX_BYTES; \
-        const uint8_t *column = f->columns + slot * f->chunks * ZQ_AMX_BYTES;                          \
-        ZQ_AMX_ZERO(sum);                                                                              \
-        for (size_t phase = 0; phase < f->stride; phase++, row += f->rows_bytes)                       \
-            for (size_t c = 0; c < f->chunks; c++, column += ZQ_AMX_BYTES) {                           \
-                ZQ_AMX_LOAD(x, row + 4 * 64 * c, 64);                                                  \
-                ZQ_AMX_LOAD(w, column, 64);                                                            \
-                if (f->is_signed)                                                                      \
-                    ZQ_AMX_DOT_SS(sum, x, w);                                                          \
-                else                                                                                   \
-                    ZQ_AMX_DOT_US(sum, x, w);                                                          \
-            }                                                                                          \
-        job++;                                                                                         \
-    }                                                                                                  \
-    if (waiting < before->last) end_frames(f, before, waiting++, end, kind);
+/* One chunk of one phase: both halves see the same rows. */
+#define MULTIPLY(even, odd, x, DOT)                                \
+    ZQ_AMX_LOAD(x, row + 2 * 64 * c, 64);                          \
+    if (c < f->chunks[0]) {                                        \
+        ZQ_AMX_LOAD(6, strip + 64 * ABOVE + ZQ_AMX_BYTES * c, 64); \
+        DOT(even, x, 6);                                           \
+    }                                                              \
+    ZQ_AMX_LOAD(7, strip + ZQ_AMX_BYTES * c, 64);                  \
+    DOT(odd, x, 7);
 
-/* The frames of one job. */
-ZQ_TARGET_INLINE void end_frames(const filter *f, const batch *b, int32_t job, const zq_amx_row_end *end,
+#define FILTER(even, odd, x)                                                                              \
+    {                                                                                                     \
+        const uint8_t *row = f->rows + (size_t)at.slot * slot_rows + (size_t)at.tile * ZQ_AMX_BYTES;      \
+        const uint8_t *strip = f->strips + (size_t)at.slot * slot_strips;                                 \
+        ZQ_AMX_ZERO(even);                                                                                \
+        ZQ_AMX_ZERO(odd);                                                                                 \
+        for (size_t phase = 0; phase < f->stride; phase++, row += f->rows_bytes, strip += f->strip_bytes) \
+            for (size_t c = 0; c < f->chunks[1]; c++) {                                                   \
+                if (f->is_signed) {                                                                       \
+                    MULTIPLY(even, odd, x, ZQ_AMX_DOT_SS)                                                 \
+                } else {                                                                                  \
+                    MULTIPLY(even, odd, x, ZQ_AMX_DOT_US)                                                 \
+                }                                                                                         \
+            }                                                                                             \
+        at = next_place(f, at);                                                                           \
+    }
+
+/* The frames of one tile. */
+ZQ_TARGET_INLINE void end_frames(const filter *f, place at, const int32_t *sums, const zq_amx_row_end *end,
                                  const int32_t kind)
 {
-    const int32_t o = job / f->tiles, start = job % f->tiles * FRAMES;
-    const int32_t frames = zq_min(FRAMES, f->state->frames[f->step->y] - start);
+    const int32_t start = at.tile * FRAMES, frames = zq_min(FRAMES, f->state->frames[f->step->y] - start);
     const size_t size = zq_size(end->storage);
-    char *y = zq_row(f->state, f->step->y, o) + (size_t)start * size;
-    for (int32_t t = 0; t < frames; t += ZQ_TILE)
-        zq_amx_end_row(end, kind, f->numbers + o, o, b->sums[job - b->first] + t, y + (size_t)t * size, frames - t);
+    const zq_amx_channel_end channel = zq_amx_channel_end_of(f->numbers + at.o);
+    char *y = zq_row(f->state, f->step->y, at.o) + (size_t)start * size;
+    int32_t t = 0;
+    for (; t + ZQ_TILE <= frames; t += ZQ_TILE)
+        zq_amx_end_row(end, kind, &channel, at.o, sums + t, y + (size_t)t * size, ZQ_TILE);
+    if (t < frames) zq_amx_end_row(end, kind, &channel, at.o, sums + t, y + (size_t)t * size, frames - t);
 }
 
 /* The sums of one batch, while those of the batch before it are stored. */
 ZQ_TARGET_INLINE void filter_batch(const filter *f, batch *b, const batch *before, const zq_amx_row_end *end,
                                    const int32_t kind)
 {
-    int32_t job = b->first, waiting = before->first;
-    FILTER(0, 4, 6)
-    FILTER(1, 5, 7)
-    FILTER(2, 4, 6)
-    FILTER(3, 5, 7)
-    ZQ_AMX_STORE(0, b->sums[0], 64);
-    ZQ_AMX_STORE(1, b->sums[1], 64);
-    ZQ_AMX_STORE(2, b->sums[2], 64);
-    ZQ_AMX_STORE(3, b->sums[3], 64);
+    const size_t slot_rows = f->stride * f->rows_bytes, slot_strips = f->stride * f->strip_bytes;
+    place at = b->first;
+    FILTER(0, 1, 4)
+    if (before->count > 0) end_frames(f, before->first, before->sums[0], end, kind);
+    if (b->count > 1) FILTER(2, 3, 5)
+    if (before->count > 1) end_frames(f, next_place(f, before->first), before->sums[1], end, kind);
+    ZQ_AMX_STORE(0, b->sums[0], 4 * STEP);
+    ZQ_AMX_STORE(1, b->sums[0] + HALF, 4 * STEP);
+    ZQ_AMX_STORE(2, b->sums[1], 4 * STEP);
+    ZQ_AMX_STORE(3, b->sums[1] + HALF, 4 * STEP);
 }
 
 ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t last, const int32_t kind)
 {
     const zq_amx_row_end end = zq_amx_row_end_of(f->step, ZQ_PLAIN, f->state->program->values[f->step->y].storage);
-    const int32_t jobs = last * f->tiles;
     batch batches[2];
-    int32_t turn = 0, ready = first;
-    batches[1].first = batches[1].last = 0;
-    for (int32_t job = first * f->tiles; job < jobs; job += AT_ONCE, turn ^= 1) {
-        const int32_t soon = (job + 2 * AT_ONCE - 1) / f->tiles; /* the last channel of the next batch */
-        for (; ready < last && ready <= soon; ready++) lay_out_channel(f, ready);
-        batches[turn].first = job;
-        batches[turn].last = zq_min(job + AT_ONCE, jobs);
-        filter_batch(f, &batches[turn], &batches[turn ^ 1], &end, kind);
+    place at = {first, 0, 0}, laid = {first, 0, 0};
+    int32_t turn = 0;
+    batches[1].count = 0;
+    for (; at.o < last; turn ^= 1) {
+        batch *b = &batches[turn];
+        b->first = at;
+        for (b->count = 0; b->count < AT_ONCE && at.o < last; b->count++) at = next_place(f, at);
+        const int32_t soon = at.o + (at.tile + AT_ONCE - 1) / f->tiles; /* the last channel of the next batch */
+        for (; laid.o < last && laid.o <= soon; laid = next_channel(f, laid)) lay_out_channel(f, laid);
+        filter_batch(f, b, &batches[turn ^ 1], &end, kind);
     }
     const batch *rest = &batches[turn ^ 1];
-    for (int32_t job = rest->first; job < rest->last; job++) end_frames(f, rest, job, &end, kind);
+    if (rest->count > 0) end_frames(f, rest->first, rest->sums[0], &end, kind);
+    if (rest->count > 1) end_frames(f, next_place(f, rest->first), rest->sums[1], &end, kind);
 }
 
-#define KIND(name, kind)                                                                  \
-    ZQ_TARGET static void filter_##name(const filter *f, int32_t first, int32_t last)     \
-    {                                                                                     \
-        filter_channels(f, first, last, kind);                                            \
+#define KIND(name, kind)                                                              \
+    ZQ_TARGET static void filter_##name(const filter *f, int32_t first, int32_t last) \
+    {                                                                                 \
+        filter_channels(f, first, last, kind);                                        \
     }
 KIND(int8, ZQ_INT8)
 KIND(uint8, ZQ_UINT8)
@@ -274,6 +297,7 @@ void zq_amx_depthwise(const zq_state *state, const zq_step *step, int32_t first,
     lay_out_filter(&f, step, state->frames[step->y], scratch);
     f.taps = (const int8_t *)step->packed + zq_amx_numbers_bytes((size_t)y->channels);
     f.is_signed = state->program->values[step->x[0]].storage == ZQ_INT8;
+    memset(f.strips, 0, (size_t)f.ready * f.stride * f.strip_bytes);
     zq_amx_begin();
     filter_kinds[zq_amx_kind(step, y->storage, f.numbers)](&f, first * CHANNELS, zq_min(last * CHANNELS, y->channels));
     zq_amx_end();

@@ -33,7 +33,8 @@ ZQ_TARGET_INLINE void end_row(const zq_amx_product *p, ending *e, const zq_amx_r
 {
     const int32_t r = e->done++;
     if (is_windowed && r == 0) turn_sums(e->sums);
-    zq_amx_end_row(end, kind, e->numbers + r, e->o + r, e->sums + r * ZQ_TILE, e->y + (size_t)r * p->map, e->n);
+    const zq_amx_channel_end channel = zq_amx_channel_end_of(e->numbers + r);
+    zq_amx_end_row(end, kind, &channel, e->o + r, e->sums + r * ZQ_TILE, e->y + (size_t)r * p->map, e->n);
 }
 
 #define INPUTS_SIGNED(sums, weight, inputs) ZQ_AMX_DOT_SS(sums, inputs, weight)
