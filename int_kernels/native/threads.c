@@ -164,15 +164,15 @@ static uint32_t wait_for_turn_after(zq_pool *pool, uint32_t turn)
     return now;
 }
 
-/* Take half of what is left of a range: units *first .. + the result - 1. None (0) if nothing is left, or the range is
- * another turn's already. */
+/* Take three quarters of what is left of a range: units *first .. + the result - 1. None (0) if nothing is left, or the
+ * range is another turn's already. Each piece begins with inputs to lay out: halves were 2 to 3 % slower. */
 static int32_t take(zq_range *range, uint32_t turn, int32_t *first)
 {
     uint64_t seen = __atomic_load_n(&range->turn_and_next, __ATOMIC_ACQUIRE);
     for (;;) {
         if (seen >> 32 != turn) return 0;
         *first = (int32_t)(uint32_t)seen;
-        const int32_t left = __atomic_load_n(&range->end, __ATOMIC_ACQUIRE) - *first, n = left - left / 2;
+        const int32_t left = __atomic_load_n(&range->end, __ATOMIC_ACQUIRE) - *first, n = left - left / 4;
         if (left <= 0) return 0;
         if (__atomic_compare_exchange_n(&range->turn_and_next, &seen, seen + (uint64_t)n, 0, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE))
