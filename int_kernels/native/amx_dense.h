@@ -30,7 +30,7 @@ ZQ_TARGET_INLINE void zq_amx_gather(zq_amx_gathering *g, int32_t quads)
         __m512i v[4];
         for (int32_t i = 0; i < 4; i++, g->x += g->pitch) {
             v[i] = i < g->channels ? _mm512_maskz_loadu_epi8(g->mask, g->x) : _mm512_setzero_si512();
-            /* for the tile behind: rows lie too far apart to be foreseen */
+            _mm_prefetch(g->x + 64, _MM_HINT_T1); /* for the tile behind: rows lie too far apart to be foreseen */
         }
         zq_interleave(v);
         for (int32_t i = 0; i < 4; i++) _mm512_store_si512(g->columns + 64 * i, v[i]);
