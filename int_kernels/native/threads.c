@@ -36,6 +36,7 @@ typedef struct {
     /* shared steps */
     char *values;       /* the arena of the utterance at work */
     zq_state state;     /* its layout */
+    int32_t *units;     /* [steps] of the utterance at work */
     zq_range *ranges;   /* [workers] */
     int32_t utterance, step;
     int32_t left;       /* units of this step that are not done; atomic */
@@ -106,6 +107,14 @@ static void run_whole_utterances(zq_pool *pool, void *memory, uint64_t bytes)
 
 /* ---- shared steps -------------------------------------------------------------------------------------------- */
 
+/* The next utterance. All units are counted at once: between two steps everybody waits. */
+static void prepare_utterance(zq_pool *pool)
+{
+    const zq_utterance *u = pool->queue[pool->utterance];
+    zq_prepare(pool->program, pool->known, u->frames, u->input, u->outputs, pool->values, &pool->state);
+    for (int32_t s = 0; s < pool->program->steps_count; s++) pool->units[s] = zq_units(pool->kernels, &pool->state, s);
+}
+
 /* Go on to the next step that has units. False where there is none. */
 static int find_next_step(zq_pool *pool)
 {
@@ -115,11 +124,8 @@ static int find_next_step(zq_pool *pool)
             pool->utterance++;
         }
         if (pool->utterance == pool->count) return 0;
-        if (pool->step == 0) {
-            const zq_utterance *u = pool->queue[pool->utterance];
-            zq_prepare(pool->program, pool->known, u->frames, u->input, u->outputs, pool->values, &pool->state);
-        }
-    } while (zq_units(pool->kernels, &pool->state, pool->step) == 0);
+        if (pool->step == 0) prepare_utterance(pool);
+    } while (pool->units[pool->step] == 0);
     return 1;
 }
 
@@ -128,7 +134,7 @@ static int find_next_step(zq_pool *pool)
 static void open_next_step(zq_pool *pool)
 {
     const uint32_t turn = find_next_step(pool) ? __atomic_load_n(&pool->turn, __ATOMIC_RELAXED) + 1 : 0;
-    const int64_t units = turn ? zq_units(pool->kernels, &pool->state, pool->step) : 0;
+    const int64_t units = turn ? pool->units[pool->step] : 0;
     __atomic_store_n(&pool->left, (int32_t)units, __ATOMIC_RELAXED);
     for (int32_t w = 0; turn && w < pool->workers; w++) {
         const uint64_t first = (uint64_t)(units * w / pool->workers);
@@ -269,7 +275,8 @@ static zq_status plan(zq_pool *pool, const zq_utterance *utterances)
     pool->whole = count_whole(pool);
     if (pool->whole == pool->count) return ZQ_OK;
     pool->values = allocate(most_values_bytes(pool, pool->whole, pool->count));
-    if (!pool->values) return ZQ_NO_MEMORY;
+    pool->units = malloc((size_t)pool->program->steps_count * sizeof *pool->units);
+    if (!pool->values || !pool->units) return ZQ_NO_MEMORY;
     pool->utterance = pool->whole - 1;
     pool->step = pool->program->steps_count - 1;
     open_next_step(pool);
@@ -290,6 +297,7 @@ zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, cons
     if (pool.status == ZQ_OK) run_workers(&pool);
     free(pool.queue);
     free(pool.ranges);
+    free(pool.units);
     free(pool.values);
     pthread_cond_destroy(&pool.changed);
     pthread_mutex_destroy(&pool.mutex);
