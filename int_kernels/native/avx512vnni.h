@@ -28,7 +28,7 @@ zq_kernel zq_avx512vnni_activation, zq_avx512vnni_layer_norm;
 /* What an output channel starts from and ends with. The shift is that of zq_rescale_high; like the multiplier 0 unless
  * zq_has_high_shifts. */
 typedef struct {
-    int32_t bias, multiplier, shift, half;
+    int32_t bias, multiplier, shift;
 } zq_channel_numbers;
 
 /* Orders of frames other than those of tiles, where a number of halves stands. */
@@ -105,8 +105,7 @@ static inline void zq_pack_channel_numbers(const zq_step *step, int32_t storage,
     const int is_high = zq_has_high_shifts(step, channels);
     for (int32_t o = 0; o < channels; o++) {
         const int32_t bias = zq_shifted_bias(step, storage, o, taps);
-        numbers[o] = (zq_channel_numbers){bias, is_high ? step->multiplier[o] : 0, is_high ? step->shift[o] - 32 : 0,
-                                          is_high ? (int32_t)((uint32_t)1 << (step->shift[o] - 33)) : 0};
+        numbers[o] = (zq_channel_numbers){bias, is_high ? step->multiplier[o] : 0, is_high ? step->shift[o] - 32 : 0};
     }
 }
 
@@ -166,8 +165,9 @@ ZQ_TARGET_INLINE __m512i zq_rescale_high(const zq_rescaler *r, __m512i acc)
 /* The same by a channel's packed numbers. */
 ZQ_TARGET_INLINE zq_rescaler zq_rescaler_packed(const zq_channel_numbers *numbers)
 {
-    return (zq_rescaler){_mm512_set1_epi32(numbers->multiplier), _mm512_set1_epi32(numbers->half),
-                         _mm512_set1_epi32(numbers->shift), 0};
+    const __m512i shift = _mm512_set1_epi32(numbers->shift);
+    const __m512i half = _mm512_srli_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), shift), 1);
+    return (zq_rescaler){_mm512_set1_epi32(numbers->multiplier), half, shift, 0};
 }
 
 ZQ_TARGET_INLINE __m512i zq_rescale_packed(const zq_channel_numbers *numbers, __m512i acc)
