@@ -59,10 +59,27 @@ def test_gates_share_slots_among_themselves_only() -> None:
 def test_the_plan_is_the_same_for_every_length_and_repeat() -> None:
     """It is made from the program alone: kinds and strides decide, no length does."""
     tables = np.zeros((2, 1, 64), int)
-    values = (ValueSpec("x", 2, INT8), ValueSpec("s", 2, INT8), ValueSpec("a", 2, INT16), ValueSpec("y", 2, INT8))
+    values = (ValueSpec("x", 2, INT8), ValueSpec("s", 2, INT8), ValueSpec("a", 2, INT8), ValueSpec("y", 2, INT8))
     steps = (
         Positions("x", "s", tables, tables),
         Sum(("x",), "a", np.ones((1, 2), int), np.ones(2, int)),
         Sum(("a",), "y", np.ones((1, 2), int), np.ones(2, int)),
     )
     assert plan_slots(Program(values, steps, "x", ("y",))) == {"s": 0, "a": 0}
+
+
+def test_codes_of_8_bits_and_wider_numbers_share_no_slot() -> None:
+    """Accumulators between codes, as residual blocks have them."""
+    values, steps = [ValueSpec("v0", 2, INT8)], list[Step]()
+    for i in range(10):
+        values += [ValueSpec(f"a{i}", 2, INT32), ValueSpec(f"b{i}", 2, INT16), ValueSpec(f"v{i + 1}", 2, INT8)]
+        one, shift = np.ones((1, 2), int), np.full(2, 8)
+        steps += [
+            Conv1d(f"v{i}", f"a{i}", np.ones((2, 2, 1), int), np.zeros(2, int)),
+            Sum((f"a{i}",), f"b{i}", one, shift),
+            Sum((f"b{i}",), f"v{i + 1}", one, shift),
+        ]
+    slots = plan_slots(Program(tuple(values), tuple(steps), "v0", ("v10",)))
+    codes = {slot for name, slot in slots.items() if name.startswith("v")}
+    wider = {slot for name, slot in slots.items() if not name.startswith("v")}
+    assert len(codes) == 1 and len(wider) == 2 and not codes & wider
