@@ -19,6 +19,14 @@ def compile_library(target: Path, *flags: str) -> Path:
     return target
 
 
+def compile_core(folder: Path, *flags: str) -> list[str]:
+    """An object file in `folder` for every source of the core."""
+    objects = [str(folder / f"{source.stem}.o") for source in CORE]
+    for source, target in zip(CORE, objects, strict=True):
+        run("gcc", "-std=c99", *flags, "-c", str(source), "-o", target)
+    return objects
+
+
 def run(*command: str) -> str:
     """Standard output of a command that must succeed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)

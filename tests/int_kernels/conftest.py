@@ -13,6 +13,8 @@ from int_kernels import available_backends, available_kernels
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `oracle`, `random_programs`, `builds`
 
+from builds import compile_core
+
 # One body, all backends; no deadline, as the machine may be busy; the same examples in every run.
 settings.register_profile(
     "kernels",
@@ -60,3 +62,9 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if table:
         choose_kernels(table, monkeypatch)
     return name
+
+
+@pytest.fixture(scope="session")
+def core_objects(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The core compiled with -O1 -DZQ_SINGLE_VERSION, for programs of tests to be linked with."""
+    return compile_core(tmp_path_factory.mktemp("core"), "-O1", "-DZQ_SINGLE_VERSION")

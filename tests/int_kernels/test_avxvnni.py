@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import test_kernel_extremes
-from builds import CORE, NATIVE, has_processor_flags, run
+from builds import NATIVE, has_processor_flags, run
 from test_machine_code import disassemble
 from trials import record, write_trials
 
@@ -77,20 +77,12 @@ def test_the_comparison_sees_another_register() -> None:
 
 @needs_x86
 @pytest.mark.skipif(not has_processor_flags("avx2"), reason="the loops around the product need AVX2")
-def test_the_code_for_avx_runs_and_equals_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_for_avx_runs_and_equals_the_reference(
+    core_objects: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the processor lacks the instruction a handler does what it does, one product after the other."""
-    driver, sources = tmp_path / "run_vex_trials", [str(path) for path in (DRIVER, *CORE)]
-    run(
-        "gcc",
-        "-std=c99",
-        "-O1",
-        "-DZQ_SINGLE_VERSION",
-        f"-I{NATIVE}",
-        f"-I{DRIVER.parent}",
-        *sources,
-        "-o",
-        str(driver),
-    )
+    driver, folders = tmp_path / "run_vex_trials", (f"-I{NATIVE}", f"-I{DRIVER.parent}")
+    run("gcc", "-std=c99", "-O1", *folders, str(DRIVER), *core_objects, "-o", str(driver))
     trials = record(test_kernel_extremes, EXTREMES, monkeypatch)
     lines = run(str(driver), str(write_trials(trials, tmp_path / "trials"))).splitlines()
     assert lines[0] == f"avxvnni {len(trials)}" and len(trials) > 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,24 +43,33 @@ def every_code(code_type: IntType) -> NDArray[np.int64]:
     return np.arange(code_type.lo, code_type.hi + 1)[None, :]
 
 
+@cache
+def lattice(x_type: IntType, y_type: IntType) -> tuple[NDArray[Any], Dyadic, NDArray[Any]]:
+    """Biases, ratios, and what they make of all codes, by integers of Python, once for all backends."""
+    biases = [INT32.lo - x_type.lo, -(1 << 20), 0, 1 << 15, INT32.hi - x_type.hi]
+    cases = [(b, m, r) for b in biases for m in (0, LOW, LOW + 1, 1518500250, HIGH) for r in range(1, 63)]
+    bias, multiplier, shift = (np.array(column) for column in zip(*cases, strict=True))
+    acc = (bias[:, None] + every_code(x_type)).tolist()
+    expected = [
+        # floor division of Python integers: exact at any size
+        [min(max((2 * a * m + (1 << r)) // (1 << (r + 1)), y_type.lo), y_type.hi) for a in row]
+        for row, (_, m, r) in zip(acc, cases, strict=True)
+    ]
+    return bias, Dyadic(multiplier, shift), np.array(expected)
+
+
 @pytest.mark.parametrize("is_dense", [False, True], ids=["depthwise", "dense"])
 @pytest.mark.parametrize("x_type", [INT8, UINT8], ids=str)
 @pytest.mark.parametrize("y_type", [INT8, UINT8, INT32], ids=str)
 def test_rescale_on_the_whole_lattice(backend: str, is_dense: bool, x_type: IntType, y_type: IntType) -> None:
     """All codes, added to biases at the int32 limits and near zero (ties); all shifts; the limits of the multiplier."""
-    biases = [INT32.lo - x_type.lo, -(1 << 20), 0, 1 << 15, INT32.hi - x_type.hi]
-    cases = [(b, m, r) for b in biases for m in (0, LOW, LOW + 1, 1518500250, HIGH) for r in range(1, 63)]
-    bias, multiplier, shift = (np.array(column) for column in zip(*cases, strict=True))
+    bias, rescale, expected = lattice(x_type, y_type)
     x = every_code(x_type)
-    weight = np.ones((len(cases), 1, 1), np.int8)
+    weight = np.ones((len(bias), 1, 1), np.int8)
     if is_dense:  # a second channel that weighs nothing
         x, weight = np.concatenate([x, x]), np.concatenate([weight, 0 * weight], axis=1)
-    step = Conv1d("x", "y", weight, bias, rescale=Dyadic(multiplier, shift))
-    y = run(backend, [step], {"x": (len(x), x_type), "y": (len(cases), y_type)}, x)
-    acc = (bias[:, None] + every_code(x_type)).tolist()
-    for row, actual, m, r in zip(acc, y.tolist(), multiplier.tolist(), shift.tolist(), strict=True):
-        # floor division of Python integers: exact at any size
-        assert actual == [min(max((2 * a * m + (1 << r)) // (1 << (r + 1)), y_type.lo), y_type.hi) for a in row]
+    step = Conv1d("x", "y", weight, bias, rescale=rescale)
+    assert_same([run(backend, [step], {"x": (len(x), x_type), "y": (len(bias), y_type)}, x)], [expected])
 
 
 @pytest.mark.parametrize("x_type", CODE_TYPES, ids=str)
