@@ -23,7 +23,7 @@ def run_sanitized(
     preload = run("gcc", f"-print-file-name={runtime}").strip()
     if not Path(preload).is_absolute():
         pytest.skip(f"gcc has no {runtime} here")
-    library = compile_library(tmp_path / "sanitized.so", "-O1", "-g", "-DZQ_SINGLE_VERSION", *flags)
+    library = compile_library(tmp_path / "sanitized.so", "-O1", "-g1", "-DZQ_SINGLE_VERSION", *flags)
     environment = os.environ | {"LD_PRELOAD": preload, "PYTHONPATH": str(ROOT)} | options
     command = [sys.executable, str(SCRIPT), str(library), "40"]
     if "thread" in runtime or "tsan" in runtime:  # its runtime wants a fixed layout of memory
