@@ -21,8 +21,9 @@ $(STAMP): requirements.txt setup.py pyproject.toml $(NATIVE)
 demo: $(STAMP)
 	$(BIN)/python -m zeroq_asr.demo
 
+# One process per core, each with one thread of torch; four at most, as the largest parity test takes 7 GB, another 3.5.
 test: $(STAMP)
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff check .
