@@ -40,10 +40,12 @@ typedef struct {
     zq_range *ranges;   /* [workers] */
     int32_t utterance, step;
     int32_t left;       /* units of this step that are not done; atomic */
-    uint32_t turn;      /* the number of the step at work, from 1 on; atomic, 0 at the end */
     int32_t sleepers;   /* atomic */
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* the turn */
+    char apart[64];     /* who waits looks at the turn all the time: it has a cache line of its own */
+    uint32_t turn;      /* the number of the step at work, from 1 on; atomic, 0 at the end */
+    char behind[64];
 } zq_pool;
 
 typedef struct {
@@ -186,18 +188,27 @@ static int32_t take(zq_range *range, uint32_t turn, int32_t *first)
     }
 }
 
+/* Units of the step called `turn`, until none is left to take or this worker has opened the next step. */
+static void run_parts_of_step(zq_pool *pool, uint32_t turn, int32_t number, void *scratch)
+{
+    for (int32_t i = 0; i < pool->workers; i++) {
+        zq_range *range = &pool->ranges[(number + i) % pool->workers];
+        int32_t first, n;
+        while ((n = take(range, turn, &first)) > 0) {
+            zq_run_units(pool->kernels, &pool->state, pool->step, first, first + n, scratch);
+            if (__atomic_sub_fetch(&pool->left, n, __ATOMIC_ACQ_REL) == 0) {
+                open_next_step(pool);
+                return;
+            }
+        }
+    }
+}
+
 static void run_parts_of_steps(zq_pool *pool, int32_t number, void *scratch)
 {
     uint32_t turn = __atomic_load_n(&pool->turn, __ATOMIC_ACQUIRE);
     while (turn) {
-        for (int32_t i = 0; i < pool->workers; i++) {
-            zq_range *range = &pool->ranges[(number + i) % pool->workers];
-            int32_t first, n;
-            while ((n = take(range, turn, &first)) > 0) {
-                zq_run_units(pool->kernels, &pool->state, pool->step, first, first + n, scratch);
-                if (__atomic_sub_fetch(&pool->left, n, __ATOMIC_ACQ_REL) == 0) open_next_step(pool);
-            }
-        }
+        run_parts_of_step(pool, turn, number, scratch);
         turn = wait_for_turn_after(pool, turn);
     }
 }
