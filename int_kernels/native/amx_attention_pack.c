@@ -3,46 +3,34 @@
 
 #ifdef ZQ_AMX_TABLE
 
-static size_t rounded(size_t number, size_t unit)
-{
-    return (number + unit - 1) / unit * unit;
-}
-
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
 }
 
-static void *take(char **memory, size_t bytes)
-{
-    void *taken = *memory;
-    *memory += rounded(bytes, 64);
-    return taken;
-}
-
 size_t zq_amx_lay_out_head(size_t frames, size_t width, char *memory, zq_amx_head *head)
 {
     char *const start = memory;
-    const size_t padded = rounded(frames, 64), steps = rounded(width, 64) / 64, wide = rounded(width, 32);
-    const size_t before = rounded(frames, 16) - frames;
+    const size_t padded = zq_rounded(frames, 64), steps = zq_rounded(width, 64) / 64, wide = zq_rounded(width, 32);
+    const size_t before = zq_rounded(frames, 16) - frames;
     head->frames = frames;
     head->width = width;
     head->steps = steps;
     head->wide = wide;
     head->padded = padded;
     head->before = before;
-    head->keys = take(&memory, padded * 64 * steps);
+    head->keys = zq_take(&memory, padded * 64 * steps);
     /* the last band starts at column T - 16 + before; columns are packed 64 at a time */
-    head->places = take(&memory, rounded(frames + before + padded, 64) * 64 * steps);
-    head->values = take(&memory, padded * wide);
-    head->content = take(&memory, ZQ_TILE * 64 * steps);
-    head->position = take(&memory, ZQ_TILE * 64 * steps);
-    head->halves = take(&memory, larger(sizeof *head->products, wide / 16 * 2 * ZQ_AMX_BYTES));
+    head->places = zq_take(&memory, zq_rounded(frames + before + padded, 64) * 64 * steps);
+    head->values = zq_take(&memory, padded * wide);
+    head->content = zq_take(&memory, ZQ_TILE * 64 * steps);
+    head->position = zq_take(&memory, ZQ_TILE * 64 * steps);
+    head->halves = zq_take(&memory, larger(sizeof *head->products, wide / 16 * 2 * ZQ_AMX_BYTES));
     head->products = (zq_amx_products *)(void *)head->halves;
-    head->powers = take(&memory, 2 * ZQ_AMX_BYTES + ZQ_AMX_ROWS * padded * 4);
+    head->powers = zq_take(&memory, 2 * ZQ_AMX_BYTES + ZQ_AMX_ROWS * padded * 4);
     head->scores = (int32_t *)(void *)head->powers + ZQ_AMX_BYTES / 2; /* a block behind the powers that replace them */
-    head->sums = take(&memory, ZQ_AMX_ROWS * wide * 8);
-    head->means = take(&memory, ZQ_TILE * wide * 4);
+    head->sums = zq_take(&memory, ZQ_AMX_ROWS * wide * 8);
+    head->means = zq_take(&memory, ZQ_TILE * wide * 4);
     return (size_t)(memory - start);
 }
 

@@ -32,6 +32,19 @@ typedef struct {
     int32_t *means;       /* [ZQ_TILE][wide]: the quotients */
 } zq_head;
 
+static inline size_t zq_rounded(size_t number, size_t unit)
+{
+    return (number + unit - 1) / unit * unit;
+}
+
+/* The next so many bytes of `memory`, whole lines of the cache. */
+static inline void *zq_take(char **memory, size_t bytes)
+{
+    void *taken = *memory;
+    *memory += zq_rounded(bytes, 64);
+    return taken;
+}
+
 /* The layout of a head; returns the bytes it takes. `memory` may be NULL. */
 size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head);
 

@@ -3,39 +3,27 @@
 
 #ifdef ZQ_X86_TABLES
 
-static size_t rounded(size_t number, size_t unit)
-{
-    return (number + unit - 1) / unit * unit;
-}
-
-static char *take(char **memory, size_t bytes)
-{
-    char *taken = *memory;
-    *memory += rounded(bytes, 64);
-    return taken;
-}
-
 size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head)
 {
     char *const start = memory;
-    const size_t padded = rounded(frames, 64);
+    const size_t padded = zq_rounded(frames, 64);
     head->frames = frames;
     head->width = width;
     head->quads = (width + 3) / 4;
-    head->wide = rounded(width, 16);
+    head->wide = zq_rounded(width, 16);
     head->padded = padded;
-    head->keys = (uint8_t *)take(&memory, padded * 4 * head->quads);
-    head->places = (uint8_t *)take(&memory, rounded(2 * frames, 64) * 4 * head->quads);
-    head->values = (int16_t *)(void *)take(&memory, padded * head->wide * 2);
-    head->content = (int8_t *)take(&memory, 256 * head->quads + 4 * ZQ_QUERIES); /* the last six may reach beyond */
-    head->position = (int8_t *)take(&memory, 256 * head->quads + 4 * ZQ_QUERIES);
-    head->content_start = (int32_t *)(void *)take(&memory, (ZQ_TILE + ZQ_QUERIES) * 4);
-    head->position_start = (int32_t *)(void *)take(&memory, (ZQ_TILE + ZQ_QUERIES) * 4);
-    head->scores = (int32_t *)(void *)take(&memory, ZQ_QUERIES * padded * 4);
-    head->far = (int32_t *)(void *)take(&memory, ZQ_QUERIES * (padded + 128) * 4);
-    head->powers = (int16_t *)(void *)take(&memory, ZQ_QUERIES * padded * 2);
-    head->sums = (int64_t *)(void *)take(&memory, ZQ_QUERIES * head->wide * 8);
-    head->means = (int32_t *)(void *)take(&memory, ZQ_TILE * head->wide * 4);
+    head->keys = zq_take(&memory, padded * 4 * head->quads);
+    head->places = zq_take(&memory, zq_rounded(2 * frames, 64) * 4 * head->quads);
+    head->values = zq_take(&memory, padded * head->wide * 2);
+    head->content = zq_take(&memory, 256 * head->quads + 4 * ZQ_QUERIES); /* the last six may reach beyond */
+    head->position = zq_take(&memory, 256 * head->quads + 4 * ZQ_QUERIES);
+    head->content_start = zq_take(&memory, (ZQ_TILE + ZQ_QUERIES) * 4);
+    head->position_start = zq_take(&memory, (ZQ_TILE + ZQ_QUERIES) * 4);
+    head->scores = zq_take(&memory, ZQ_QUERIES * padded * 4);
+    head->far = zq_take(&memory, ZQ_QUERIES * (padded + 128) * 4);
+    head->powers = zq_take(&memory, ZQ_QUERIES * padded * 2);
+    head->sums = zq_take(&memory, ZQ_QUERIES * head->wide * 8);
+    head->means = zq_take(&memory, ZQ_TILE * head->wide * 4);
     return (size_t)(memory - start);
 }
 
