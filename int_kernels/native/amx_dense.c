@@ -42,40 +42,90 @@ static size_t blocks_of_group(const zq_program *program, const zq_step *step)
     return (size_t)zq_ceil_div(zq_maps_out(program, step), ZQ_AMX_MAPS);
 }
 
-/* Packed: [C_out] zq_channel_numbers, then [groups][blocks of 16 maps][steps][16 maps][64 taps], or, for a window,
- * [16][16 maps][4 channels] in each step. */
-uint64_t zq_amx_dense_bytes(const zq_program *program, const zq_step *step)
+/* Weights that do not stay in the second cache. */
+static int is_far(const zq_program *program, const zq_step *step)
 {
-    const size_t groups = (size_t)step->groups, maps = (size_t)zq_maps_out(program, step) * groups;
-    return (uint64_t)zq_amx_numbers_bytes(maps) +
-           (uint64_t)groups * blocks_of_group(program, step) * (uint64_t)block_bytes(program, step);
+    return is_windowed(program, step) || blocks_of_group(program, step) * block_bytes(program, step) > NEAR_BYTES;
 }
 
-/* One map's weights into its places of each step's tile. */
-static void pack_map(const zq_program *program, const zq_step *step, int32_t o, const int8_t *weight, int8_t *block)
+/* Weights of 4 bits that come from far come as nibbles, and are unpacked with the first tile of some: half of the bytes
+ * pay for that. With 6 bits, four codes in three bytes, they do not (1 to 4 % slower than bytes); nor where weights stay in
+ * the second cache and two workers unpack the same ones for each piece of their share (5 %). With groups every unit would
+ * unpack others; and the next step must not go where this one is read. */
+static int is_worth_nibbles(const zq_program *program, const zq_step *step)
 {
-    const size_t taps = zq_taps(program, step), kernel = (size_t)step->kernel, map = (size_t)(o % ZQ_AMX_MAPS);
-    if (is_windowed(program, step))
-        for (size_t c = 0; c < taps / kernel; c++)
-            for (size_t k = 0; k < kernel; k++)
-                block[(c / ZQ_AMX_TAPS * kernel + k) * ZQ_AMX_BYTES + c % ZQ_AMX_TAPS / 4 * 64 + 4 * map + c % 4] =
-                    weight[c * kernel + k];
-    else
-        for (size_t tap = 0; tap < taps; tap++)
-            block[tap / ZQ_AMX_TAPS * ZQ_AMX_BYTES + ZQ_AMX_TAPS * map + tap % ZQ_AMX_TAPS] = weight[tap];
+    const size_t count = (size_t)zq_maps_out(program, step) * zq_taps(program, step);
+    return step->groups == 1 && is_far(program, step) && steps_of(program, step) > 1 && zq_are_nibbles(step->weight, count);
+}
+
+/* What stands before all else where weights are nibbles: numbers of a channel with a shift that no channel has, and as
+ * many bytes as a tile, so that none behind them comes to lie across pages. */
+enum { HEAD_BYTES = ZQ_AMX_BYTES, NIBBLES = -1 };
+
+static int are_nibbles(const zq_step *step)
+{
+    return step->packed && ((const zq_channel_numbers *)step->packed)->shift == NIBBLES;
+}
+
+static const char *numbers_of(const zq_step *step)
+{
+    return (const char *)step->packed + (are_nibbles(step) ? HEAD_BYTES : 0);
+}
+
+static size_t packed_bytes(const zq_program *program, const zq_step *step, int is_half)
+{
+    const size_t groups = (size_t)step->groups, maps = (size_t)zq_maps_out(program, step) * groups;
+    const size_t weights = groups * blocks_of_group(program, step) * block_bytes(program, step);
+    return zq_amx_numbers_bytes(maps) + (is_half ? HEAD_BYTES + weights / 2 : weights);
+}
+
+/* Packed: [C_out] zq_channel_numbers, then [groups][blocks of 16 maps][steps][16 maps][64 taps], or, for a window,
+ * [16][16 maps][4 channels] in each step; or a head and all this with nibbles. */
+uint64_t zq_amx_dense_bytes(const zq_program *program, const zq_step *step)
+{
+    return packed_bytes(program, step, is_worth_nibbles(program, step));
+}
+
+/* Step i of up to 16 maps, weights of the first one and all behind it. */
+static void fill_tile(const zq_program *program, const zq_step *step, size_t maps, const int8_t *weight, size_t i,
+                      int8_t *tile)
+{
+    const size_t taps = zq_taps(program, step), kernel = (size_t)step->kernel;
+    memset(tile, 0, ZQ_AMX_BYTES);
+    if (is_windowed(program, step)) {
+        const size_t first = i / kernel * ZQ_AMX_TAPS, k = i % kernel, channels = taps / kernel - first;
+        for (size_t map = 0; map < maps; map++)
+            for (size_t c = 0; c < channels && c < ZQ_AMX_TAPS; c++)
+                tile[c / 4 * 64 + 4 * map + c % 4] = weight[map * taps + (first + c) * kernel + k];
+    } else {
+        const size_t first = i * ZQ_AMX_TAPS, count = taps - first < ZQ_AMX_TAPS ? taps - first : ZQ_AMX_TAPS;
+        for (size_t map = 0; map < maps; map++) memcpy(tile + ZQ_AMX_TAPS * map, weight + map * taps + first, count);
+    }
 }
 
 void zq_amx_pack_dense(const zq_program *program, const zq_step *step, void *packed)
 {
     const int32_t maps = zq_maps_out(program, step), all = maps * step->groups;
-    const size_t taps = zq_taps(program, step), block = block_bytes(program, step);
-    int8_t *weights = (int8_t *)packed + zq_amx_numbers_bytes((size_t)all);
-    zq_pack_channel_numbers(step, ZQ_UINT8, all, taps, packed); /* codes are read as they are */
-    memset(weights, 0, (size_t)step->groups * blocks_of_group(program, step) * block);
-    for (int32_t g = 0; g < step->groups; g++, weights += blocks_of_group(program, step) * block)
-        for (int32_t o = 0; o < maps; o++)
-            pack_map(program, step, o, step->weight + (size_t)(g * maps + o) * taps,
-                     weights + (size_t)(o / ZQ_AMX_MAPS) * block);
+    const size_t taps = zq_taps(program, step), steps = steps_of(program, step);
+    const int is_half = is_worth_nibbles(program, step);
+    char *const numbers = (char *)packed + (is_half ? HEAD_BYTES : 0);
+    uint8_t *to = (uint8_t *)numbers + zq_amx_numbers_bytes((size_t)all);
+    int8_t tile[ZQ_AMX_BYTES];
+    if (is_half) {
+        memset(packed, 0, HEAD_BYTES);
+        *(zq_channel_numbers *)packed = (zq_channel_numbers){.shift = NIBBLES};
+    }
+    zq_pack_channel_numbers(step, ZQ_UINT8, all, taps, (void *)numbers); /* codes are read as they are */
+    for (int32_t g = 0; g < step->groups; g++)
+        for (int32_t o = 0; o < maps; o += ZQ_AMX_MAPS)
+            for (size_t i = 0; i < steps; i++, to += ZQ_AMX_BYTES / (is_half ? 2 : 1)) {
+                const size_t count = (size_t)zq_min(ZQ_AMX_MAPS, maps - o);
+                fill_tile(program, step, count, step->weight + (size_t)(g * maps + o) * taps, i, tile);
+                if (is_half)
+                    zq_pack_nibbles(tile, ZQ_AMX_BYTES, to);
+                else
+                    memcpy(to, tile, ZQ_AMX_BYTES);
+            }
 }
 
 /* ---- inputs --------------------------------------------------------------------------------------------------- */
@@ -86,12 +136,6 @@ static size_t inputs_bytes(const zq_program *program, const zq_step *step)
     const size_t channels = (size_t)zq_ceil_div(zq_maps_in(program, step), ZQ_AMX_TAPS) * ZQ_AMX_TAPS;
     if (is_windowed(program, step)) return channels * (size_t)zq_window_frames(step, BAND);
     return steps_of(program, step) * ZQ_AMX_TAPS * ZQ_TILE;
-}
-
-/* Weights that do not stay in the second cache. */
-static int is_far(const zq_program *program, const zq_step *step)
-{
-    return is_windowed(program, step) || blocks_of_group(program, step) * block_bytes(program, step) > NEAR_BYTES;
 }
 
 /* A tile is gathered while the one before it is multiplied. */
@@ -109,13 +153,24 @@ static int32_t most_together(const zq_program *program, const zq_step *step)
     return most < BAND ? (int32_t)most : BAND;
 }
 
-/* Inputs, then places. */
+/* Room for a block of weights that may be nibbles, asked for before they are packed too. */
+static size_t unpacked_bytes(const zq_program *program, const zq_step *step)
+{
+    return step->groups == 1 && is_far(program, step) ? block_bytes(program, step) : 0;
+}
+
+static size_t gathered_bytes(const zq_program *program, const zq_step *step)
+{
+    const int32_t gathered = is_ahead(program, step) ? 2 : most_together(program, step);
+    return (is_windowed(program, step) ? 1 : (size_t)gathered) * inputs_bytes(program, step);
+}
+
+/* Inputs, unpacked weights, places. */
 uint64_t zq_amx_dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     (void)frames_y;
-    const int32_t gathered = is_ahead(program, step) ? 2 : most_together(program, step);
-    const size_t parts = is_windowed(program, step) ? 1 : (size_t)gathered;
-    return (uint64_t)parts * inputs_bytes(program, step) + (uint64_t)steps_of(program, step) * sizeof(size_t);
+    return (uint64_t)gathered_bytes(program, step) + (uint64_t)unpacked_bytes(program, step) +
+           (uint64_t)steps_of(program, step) * sizeof(size_t);
 }
 
 ZQ_TARGET static void gather_all(zq_amx_gathering g)
@@ -241,11 +296,12 @@ static zq_amx_fetching fetch_of(const zq_state *state, const zq_amx_product *p, 
                                 int32_t units)
 {
     const zq_program *program = state->program;
-    const size_t bytes = (size_t)zq_amx_dense_bytes(program, p->step), share = (bytes + BEYOND) / (size_t)units;
+    const size_t bytes = packed_bytes(program, p->step, are_nibbles(p->step)), share = (bytes + BEYOND) / (size_t)units;
     const size_t lines = share * (size_t)(next - unit) / 64;
     const char *behind = (const char *)p->step->packed + bytes + share * (size_t)unit;
     const size_t steps = (size_t)zq_ceil_div(p->maps, ZQ_AMX_MAPS) * p->steps * (size_t)p->count;
-    if (is_far(program, p->step)) return (zq_amx_fetching){NULL, zq_ceil_div(ZQ_AMX_BYTES / 64, p->count)};
+    const int32_t tile = ZQ_AMX_BYTES / (are_nibbles(p->step) ? 2 : 1);
+    if (is_far(program, p->step)) return (zq_amx_fetching){NULL, zq_ceil_div(tile / 64, p->count)};
     return (zq_amx_fetching){behind, (int32_t)((lines + steps - 1) / steps)};
 }
 
@@ -260,11 +316,13 @@ void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int
     const int32_t storage = program->values[step->y].storage, is_all = last - first == zq_amx_dense_units(state, step);
     const int32_t chunk = is_all ? maps : chunk_of(program, step); /* one worker: all maps of a place at once */
     const size_t size = zq_size(storage), pitch = (size_t)state->pitch[step->y] * size;
-    const size_t blocks = blocks_of_group(program, step), bytes = (size_t)zq_amx_dense_scratch(program, step, frames);
-    const zq_channel_numbers *numbers = step->packed;
-    const int8_t *weight = (const int8_t *)step->packed + zq_amx_numbers_bytes((size_t)(maps * step->groups));
+    const size_t blocks = blocks_of_group(program, step);
+    const int is_half = are_nibbles(step);
+    const zq_channel_numbers *numbers = (const void *)numbers_of(step);
+    const int8_t *weight = (const int8_t *)numbers + zq_amx_numbers_bytes((size_t)(maps * step->groups));
     zq_amx_product p = {.step = step, .steps = steps_of(program, step), .storage = storage, .inputs = scratch};
-    size_t *at = (size_t *)(void *)((char *)scratch + bytes - p.steps * sizeof(size_t));
+    p.unpacked = (int8_t *)scratch + gathered_bytes(program, step);
+    size_t *at = (size_t *)(void *)(p.unpacked + unpacked_bytes(program, step));
     p.places = at;
     p.is_windowed = is_windowed(program, step);
     p.is_signed = program->values[step->x[0]].storage == ZQ_INT8;
@@ -291,7 +349,11 @@ void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int
         }
         p.next_y = p.next_frames == 0 ? pitch : ZQ_TILE * size;
         p.numbers = numbers + p.o;
-        p.weight = weight + ((size_t)u.group * blocks + (size_t)(u.first / ZQ_AMX_MAPS)) * p.steps * ZQ_AMX_BYTES;
+        const size_t start = ((size_t)u.group * blocks + (size_t)(u.first / ZQ_AMX_MAPS)) * p.steps * ZQ_AMX_BYTES;
+        if (is_half)
+            p.nibbles = (const uint8_t *)weight + start / 2;
+        else
+            p.weight = weight + start;
         p.y = zq_row(state, step->y, p.o * zq_rows_out(step) + u.row) + (size_t)u.t0 * size;
         p.ahead = fetch_of(state, &p, unit, next, places * zq_ceil_div(maps, chunk));
         zq_amx_multiply(&p);

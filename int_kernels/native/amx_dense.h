@@ -3,6 +3,7 @@
 #define ZQ_AMX_DENSE_H
 
 #include "amx.h"
+#include "nibbles.h"
 
 #ifdef ZQ_AMX_TABLE
 
@@ -57,6 +58,8 @@ typedef struct {
     size_t map;                        /* bytes from map to map */
     zq_amx_fetching ahead;
     zq_amx_gathering soon;             /* the tile that comes next */
+    const uint8_t *nibbles;            /* in place of the weight, half a tile each; or NULL */
+    int8_t *unpacked;                  /* place for a block's bytes */
 } zq_amx_product;
 
 /* All of it (amx_multiply.c). */

@@ -96,18 +96,50 @@ ZQ_TARGET_INLINE void fetch_ahead(zq_amx_fetching *f)
     for (int32_t i = 0; i < f->lines; i++, f->next += 64) _mm_prefetch(f->next, _MM_HINT_T1);
 }
 
-ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowed, const int32_t kind)
+/* A step's weights as nibbles; steps between those that are unpacked and those whose lines are fetched meanwhile:
+ * unpacking is mostly waiting for lines. */
+enum { HALF = ZQ_AMX_BYTES / 2, NIBBLES_AHEAD = 3, BYTES_AHEAD = 2 };
+
+ZQ_TARGET_INLINE void fetch_near(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)from + i, _MM_HINT_T0);
+}
+
+/* The weights of one step of a block. */
+ZQ_TARGET_INLINE void unpack(const uint8_t *nibbles, int8_t *weight, size_t step)
+{
+    nibbles += step * HALF;
+    weight += step * ZQ_AMX_BYTES;
+    zq_unpack_nibbles(nibbles, ZQ_AMX_BYTES, weight);
+    fetch_near(nibbles + NIBBLES_AHEAD * HALF, HALF);
+    fetch_near(weight + BYTES_AHEAD * ZQ_AMX_BYTES, ZQ_AMX_BYTES);
+}
+
+/* Weights are unpacked a step before they are multiplied first: what was just stored cannot be loaded into a tile at once.
+ * Blocks go where the one before them was: the first step of the next one when this one's is done with. */
+ZQ_TARGET_INLINE void unpack_ahead(const zq_amx_product *p, const uint8_t *nibbles, int is_last, int32_t tile, size_t step)
+{
+    if (tile == 0 && step + 1 < p->steps)
+        unpack(nibbles, p->unpacked, step + 1);
+    else if (tile + 1 == p->count && step + 1 == p->steps && !is_last)
+        unpack(nibbles + p->steps * HALF, p->unpacked, 0);
+}
+
+ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowed, const int are_nibbles, const int32_t kind)
 {
     const zq_amx_row_end end = zq_amx_row_end_of(p->step, p->order, p->storage);
-    const size_t block = p->steps * ZQ_AMX_BYTES;
     int32_t sums[2][ZQ_AMX_MAPS * ZQ_TILE] __attribute__((aligned(64)));
     ending e = {.rows = 0};
     zq_amx_fetching f = p->ahead;
     zq_amx_gathering soon = p->soon;
     int32_t turn = 0;
+    const size_t block = p->steps * ZQ_AMX_BYTES;
+    if (are_nibbles) unpack(p->nibbles, p->unpacked, 0);
     for (int32_t o = 0; o < p->maps; o += ZQ_AMX_MAPS) {
-        const int8_t *weight = p->weight + (size_t)(o / ZQ_AMX_MAPS) * block;
-        if (!p->ahead.next) f.next = (const char *)weight + block;
+        const size_t start = (size_t)(o / ZQ_AMX_MAPS) * block;
+        const uint8_t *nibbles = are_nibbles ? p->nibbles + start / 2 : NULL;
+        const int8_t *weight = are_nibbles ? p->unpacked : p->weight + start;
+        if (!p->ahead.next) f.next = are_nibbles ? (const char *)nibbles + block / 2 : (const char *)weight + block;
         for (int32_t tile = 0; tile < p->count; tile++, turn ^= 1) {
             const int32_t n = zq_min(ZQ_TILE, p->frames - tile * p->next_frames);
             const int32_t vectors = vectors_of(p, n), quota = zq_ceil_div(e.rows, (int32_t)p->steps);
@@ -117,6 +149,7 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
             ZQ_AMX_ZERO(2);
             ZQ_AMX_ZERO(3);
             for (size_t step = 0; step < p->steps; step++) {
+                if (are_nibbles) unpack_ahead(p, nibbles, o + ZQ_AMX_MAPS >= p->maps, tile, step);
                 multiply(p, weight + step * ZQ_AMX_BYTES, inputs + p->places[step], vectors, is_windowed);
                 fetch_ahead(&f);
                 if (!is_windowed) zq_amx_gather(&soon, soon.quads);
@@ -131,31 +164,33 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
     zq_amx_gather(&soon, soon.channels);
 }
 
-#define KIND(name, is_windowed, kind)                              \
+#define KIND(name, is_windowed, are_nibbles, kind)                 \
     ZQ_TARGET static void multiply_##name(const zq_amx_product *p) \
     {                                                              \
-        multiply_all(p, is_windowed, kind);                        \
+        multiply_all(p, is_windowed, are_nibbles, kind);           \
     }
-KIND(int8, 0, ZQ_INT8)
-KIND(uint8, 0, ZQ_UINT8)
-KIND(raw, 0, ZQ_INT32)
-KIND(other, 0, ZQ_INT16)
-KIND(window_int8, 1, ZQ_INT8)
-KIND(window_uint8, 1, ZQ_UINT8)
-KIND(window_raw, 1, ZQ_INT32)
-KIND(window_other, 1, ZQ_INT16)
+#define KINDS(name, is_windowed, are_nibbles)               \
+    KIND(name##_int8, is_windowed, are_nibbles, ZQ_INT8)    \
+    KIND(name##_uint8, is_windowed, are_nibbles, ZQ_UINT8)  \
+    KIND(name##_raw, is_windowed, are_nibbles, ZQ_INT32)    \
+    KIND(name##_other, is_windowed, are_nibbles, ZQ_INT16)
+KINDS(columns, 0, 0)
+KINDS(columns_nibbles, 0, 1)
+KINDS(window, 1, 0)
+KINDS(window_nibbles, 1, 1)
 
 typedef void multiply_function(const zq_amx_product *p);
-static multiply_function *const multiply_kinds[2][4] = {
-    {[ZQ_INT8] = multiply_int8, [ZQ_UINT8] = multiply_uint8, [ZQ_INT32] = multiply_raw, [ZQ_INT16] = multiply_other},
-    {[ZQ_INT8] = multiply_window_int8,
-     [ZQ_UINT8] = multiply_window_uint8,
-     [ZQ_INT32] = multiply_window_raw,
-     [ZQ_INT16] = multiply_window_other}};
+#define NAMES(name)                            \
+    {[ZQ_INT8] = multiply_##name##_int8,       \
+     [ZQ_UINT8] = multiply_##name##_uint8,     \
+     [ZQ_INT32] = multiply_##name##_raw,       \
+     [ZQ_INT16] = multiply_##name##_other}
+static multiply_function *const multiply_kinds[2][2][4] = {{NAMES(columns), NAMES(columns_nibbles)},
+                                                           {NAMES(window), NAMES(window_nibbles)}};
 
 void zq_amx_multiply(const zq_amx_product *p)
 {
-    multiply_kinds[p->is_windowed][zq_amx_kind(p->step, p->storage, p->numbers)](p);
+    multiply_kinds[p->is_windowed][p->nibbles != NULL][zq_amx_kind(p->step, p->storage, p->numbers)](p);
 }
 
 #endif

@@ -28,6 +28,9 @@ DENSE_EXTREMES = (
     "test_windows_of_many_channels",
     "test_a_low_shift_among_high_ones",
     "test_many_maps_of_several_rows",
+    "test_weights_of_few_bits",
+    "test_feature_maps_with_weights_of_few_bits",
+    "test_groups_with_weights_of_few_bits",
 )
 
 

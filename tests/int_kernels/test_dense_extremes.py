@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from random_programs import assert_native
 
 from int_kernels import INT8, INT32, UINT8, Conv1d, Conv2d, Dyadic, IntType, Program, ValueSpec
@@ -24,15 +25,27 @@ def compare(frames: int, types: Types, step: Conv1d | Conv2d, channels: tuple[in
     assert_native(program, x)
 
 
-def conv1d(types: Types, shape: tuple[int, int, int], seed: int, least: int = 33, **rest: Any) -> Conv1d:
-    """Rails among random weights; ratios that leave most codes inside their type, and some out."""
+Rails = tuple[int, int]
+
+
+def weights(random: np.random.Generator, shape: tuple[int, ...], rails: Rails) -> NDArray[np.int64]:
+    """Anything, the rails for sure, and whole maps at one of them."""
+    weight = random.integers(rails[0], rails[1] + 1, shape)
+    weight[:: max(2, shape[0] // 3)] = random.choice(rails)
+    weight.flat[[0, -1]] = rails
+    return weight
+
+
+def conv1d(
+    types: Types, shape: tuple[int, int, int], seed: int, least: int = 33, rails: Rails = (-128, 127), **rest: Any
+) -> Conv1d:
+    """Ratios that leave most codes inside their type, and some out."""
     random = np.random.default_rng(seed)
-    weight = random.integers(-128, 128, shape)
-    weight[:: max(2, shape[0] // 3)] = random.choice([-128, 127])
+    weight = weights(random, shape, rails)
     bias = random.integers(-5000, 5000, shape[0])
     if types[1] == INT32:
         return Conv1d("x", "y", weight, bias, **rest)
-    bits = 41 + shape[1].bit_length() // 2
+    bits = 33 + (rails[1] - rails[0]).bit_length() + shape[1].bit_length() // 2
     shift = np.maximum(random.integers(bits, bits + 3, shape[0]), least)
     if least < 33:
         shift[::5] = 30
@@ -86,3 +99,34 @@ def test_many_maps_of_several_rows(kernels: str, types: Types) -> None:
     for stride in ((1, 1), (2, 2)):
         step = Conv2d("x", "y", weight, bias, 5, stride, (1, 1), 1, ratio)
         compare(140, types, step, (16 * 5, 14 * {1: 5, 2: 3}[stride[0]]))
+
+
+FEW_BITS = [(-8, 7), (-8, 8), (-9, 7), (-2, 1), (-32, 31)]
+"""What fits four bits and what just does not."""
+
+
+@pytest.mark.parametrize("rails", FEW_BITS)
+@pytest.mark.parametrize("maps, out, kernel", [(64, 1, 1), (65, 17, 1), (130, 70, 1), (544, 1040, 1), (68, 33, 3)])
+def test_weights_of_few_bits(kernels: str, rails: Rails, maps: int, out: int, kernel: int) -> None:
+    """Windows, weights that stay near and weights that do not; one tile, and more than go together."""
+    for types in TYPES[:3]:
+        for frames in (9, 150) if out > 1000 else (9, 150, 600):
+            step = conv1d(types, (out, maps, kernel), frames, rails=rails, padding=kernel // 2)
+            compare(frames, types, step, (maps, out))
+
+
+@pytest.mark.parametrize("rails", FEW_BITS[:2])
+def test_feature_maps_with_weights_of_few_bits(kernels: str, rails: Rails) -> None:
+    """Rows of feature maps that go together."""
+    weight = weights(np.random.default_rng(5), (226, 256, 3, 3), rails)
+    step = Conv2d(
+        "x", "y", weight, np.arange(226), 5, (1, 1), (1, 1), 1, Dyadic(np.full(226, 1 << 30), np.full(226, 43))
+    )
+    compare(70, (INT8, UINT8), step, (256 * 5, 226 * 5))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_groups_with_weights_of_few_bits(kernels: str, groups: int) -> None:
+    for kernel in (1, 5):
+        step = conv1d(TYPES[0], (34, 70, kernel), 1, rails=(-8, 7), padding=kernel // 2, groups=groups)
+        compare(200, TYPES[0], step, (70 * groups, 34))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from random_programs import assert_same, inputs, lengths, programs
 
 from int_kernels import INT8, INT32, Conv1d, KernelError, Program, ValueSpec, compile_program
@@ -16,6 +17,7 @@ from int_kernels._door import integer_array
 from int_kernels.native_executable import NativeExecutable
 
 WIDTH = 128
+HEAD = 1024  # bytes that say so, where weights take less than a byte each
 
 
 @settings(max_examples=60)
@@ -52,6 +54,23 @@ def test_weights_are_let_go_where_the_loops_have_an_order_of_their_own(kernels: 
     assert (gone() is None) == is_packed == (kernels not in ("c", "avx2"))
     assert executable.constant_bytes < 2.5 * WIDTH * WIDTH
     assert_same(executable.run([x])[0], expected)
+
+
+def packed_bytes(weight: NDArray[np.int64], most: int) -> int:
+    """Of one convolution whose weights are limited to -most - 1 .. most; those of its dense form."""
+    out, maps, _ = weight.shape
+    values = (ValueSpec("x", maps, INT8), ValueSpec("y", out, INT32))
+    step = Conv1d("x", "y", np.clip(weight, -most - 1, most), np.zeros(out, int))
+    return NativeExecutable(Program(values, (step,), "x", ("y",))).packed_bytes
+
+
+@pytest.mark.parametrize("shape", [(1040, 640, 1), (64, 64, 5)])
+def test_weights_of_four_bits_take_half_the_memory(kernels: str, shape: tuple[int, int, int]) -> None:
+    """With the table for AMX, where they come from far; with weights beyond them each takes a byte."""
+    weight = np.random.default_rng(1).integers(-128, 128, shape)
+    half, more, whole = (packed_bytes(weight, most) for most in (7, 8, 127))
+    assert more == whole
+    assert whole - half == (weight.size // 2 - HEAD if kernels == "amx" else 0)
 
 
 def test_a_program_is_used_up_once(kernels: str) -> None:
