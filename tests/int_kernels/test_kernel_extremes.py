@@ -67,9 +67,10 @@ def test_kernels_strides_dilations_groups(kernels: str, kernel: int, stride: int
         compare(x, x_type, INT8, step)
 
 
-@pytest.mark.parametrize("frames", [255, 256, 257, 513, 1100])
+@pytest.mark.parametrize("frames", [129, 256, 257, 511, 512, 513, 1100])
 @pytest.mark.parametrize(
-    "kernel, stride, dilation", [(33, 1, 1), (49, 1, 1), (50, 1, 1), (114, 1, 1), (29, 1, 2), (40, 2, 1)]
+    "kernel, stride, dilation",
+    [*((kernel, 1, 1) for kernel in (33, 34, 49, 50, 97, 98, 113, 114)), (29, 1, 2), (40, 2, 1)],
 )
 def test_depthwise_of_many_frames(kernels: str, frames: int, kernel: int, stride: int, dilation: int) -> None:
     """More channels and frames than any table works on at once, kernels at the edges of 64 places."""
