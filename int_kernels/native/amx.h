@@ -33,14 +33,21 @@ void zq_amx_turn_frames(const zq_state *state, int32_t x, int32_t first, int32_t
 void zq_amx_window(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int32_t frames,
                    uint8_t *window);
 
-/* Eight whole tiles: palette 1, bytes of a row, rows. Between them every tile is 0 at first; behind them the system has
- * none to save. */
+/* Eight tiles: palette 1, bytes of a row, rows; tiles 0 to 5 of so many rows, 6 and 7 whole. Every tile is 0 at first;
+ * behind zq_amx_end the system has none to save. */
+static inline void zq_amx_begin_rows(int32_t rows)
+{
+    uint8_t tiles[64] = {1};
+    for (int32_t tile = 0; tile < 8; tile++) {
+        tiles[16 + 2 * tile] = 64;
+        tiles[48 + tile] = (uint8_t)(tile < 6 ? rows : ZQ_AMX_ROWS);
+    }
+    __asm__ volatile("ldtilecfg %0" ::"m"(tiles));
+}
+
 static inline void zq_amx_begin(void)
 {
-    static const uint8_t whole[64] = {1,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  64, 0, 64, 0, 64, 0,
-                                      64, 0,  64, 0,  64, 0,  64, 0,  64, 0,  0,  0,  0,  0,  0,  0,  0,  0, 0,  0, 0,  0,
-                                      0,  0,  0,  0,  16, 16, 16, 16, 16, 16, 16, 16};
-    __asm__ volatile("ldtilecfg %0" ::"m"(whole));
+    zq_amx_begin_rows(ZQ_AMX_ROWS);
 }
 
 static inline void zq_amx_end(void)

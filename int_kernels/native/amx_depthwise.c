@@ -69,11 +69,12 @@ typedef struct {
     const zq_step *step;
     const zq_channel_numbers *numbers; /* [C_out] */
     const int8_t *taps;                /* [C_out][stride][span] */
-    uint8_t *rows;                     /* [ready][stride][rows_bytes]: 64 bytes from every 32nd on */
+    uint8_t *rows;                     /* [ready][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes count */
     uint8_t *strips;                   /* [ready][stride][strip_bytes] of [16 columns][4] */
     uint8_t *phases;                   /* [stride][length]: of one row, where there is a stride */
-    size_t stride, span, chunks[2], rows_bytes, strip_bytes, length;
+    size_t stride, span, chunks[2], rows_bytes, used_bytes, strip_bytes, length;
     int32_t tiles, ready, is_signed;   /* tiles of 512 frames; channels that can be laid out at a time */
+    int32_t height;                    /* rows of a tile that count, where there is only one */
 } filter;
 
 /* Tile `tile` of channel o, which is laid out in slot `slot`. */
@@ -102,6 +103,8 @@ static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, u
     f->tiles = zq_ceil_div(frames_y, FRAMES);
     f->ready = zq_ceil_div(2 * AT_ONCE, f->tiles) + 1;
     f->rows_bytes = 64 * (ZQ_AMX_ROWS * (size_t)f->tiles + 2 * (f->chunks[1] - 1));
+    f->height = f->tiles > 1 ? ZQ_AMX_ROWS : zq_ceil_div(frames_y, STEP);
+    f->used_bytes = f->rows_bytes - 64 * (size_t)((ZQ_AMX_ROWS - f->height) / 2 * 2);
     f->strip_bytes = 64 * (ABOVE + ZQ_AMX_ROWS * f->chunks[1]);
     f->length = f->stride > 1 ? (size_t)f->tiles * FRAMES + 64 * f->chunks[1] : 0;
     const size_t rows = (size_t)f->ready * f->stride * f->rows_bytes;
@@ -166,11 +169,11 @@ static void lay_out_channel(const filter *f, place at)
     const size_t slot = (size_t)at.slot * f->stride;
     uint8_t *rows = f->rows + slot * f->rows_bytes;
     if (f->stride == 1) {
-        write_rows(x, frames, f->step->padding, f->rows_bytes, rows);
+        write_rows(x, frames, f->step->padding, f->used_bytes, rows);
     } else {
         zq_lay_out_phases(x, frames, f->step, 0, f->length, f->phases);
         for (size_t phase = 0; phase < f->stride; phase++)
-            write_rows(f->phases + phase * f->length, (int32_t)f->length, 0, f->rows_bytes,
+            write_rows(f->phases + phase * f->length, (int32_t)f->length, 0, f->used_bytes,
                        rows + phase * f->rows_bytes);
     }
     for (size_t phase = 0; phase < f->stride; phase++)
@@ -298,7 +301,7 @@ void zq_amx_depthwise(const zq_state *state, const zq_step *step, int32_t first,
     f.taps = (const int8_t *)step->packed + zq_amx_numbers_bytes((size_t)y->channels);
     f.is_signed = state->program->values[step->x[0]].storage == ZQ_INT8;
     memset(f.strips, 0, (size_t)f.ready * f.stride * f.strip_bytes);
-    zq_amx_begin();
+    zq_amx_begin_rows(f.height);
     filter_kinds[zq_amx_kind(step, y->storage, f.numbers)](&f, first * CHANNELS, zq_min(last * CHANNELS, y->channels));
     zq_amx_end();
 }

@@ -69,15 +69,17 @@ static unsigned char *row_of(memory m, int row)
     return (unsigned char *)(uintptr_t)(m.start + m.pitch * (uint64_t)row);
 }
 
-/* Palette 1 and eight tiles of 16 rows of 64 bytes. */
-static int are_whole(const unsigned char *config)
+/* Palette 1 and eight tiles of 1 to 16 rows of 64 bytes. Rows that a tile lacks are there all the same: they must be
+ * memory of the program's own, and nothing depends on them. */
+static int are_possible(const unsigned char *config)
 {
-    unsigned char whole[64] = {1};
+    unsigned char possible[64] = {1};
     for (int tile = 0; tile < 8; tile++) {
-        whole[16 + 2 * tile] = BYTES;
-        whole[48 + tile] = ROWS;
+        possible[16 + 2 * tile] = BYTES;
+        possible[48 + tile] = config[48 + tile];
+        if (config[48 + tile] < 1 || config[48 + tile] > ROWS) return 0;
     }
-    return !memcmp(config, whole, sizeof whole);
+    return !memcmp(config, possible, sizeof possible);
 }
 
 static int code_of(unsigned char byte, int is_signed)
@@ -117,7 +119,7 @@ static int do_instruction(const ucontext_t *context, const unsigned char *code)
     if (vvvv) return 0;
     const memory m = is_memory ? memory_of(context, code) : (memory){0, 0, 5};
     if (code[3] == 0x49 && prefix == NO_PREFIX && is_memory && reg == 0) { /* LDTILECFG */
-        if (!are_whole(row_of(m, 1))) return 0;
+        if (!are_possible(row_of(m, 1))) return 0;
         memset(tiles, 0, sizeof tiles);
     } else if (code[3] == 0x49 && prefix == NO_PREFIX && code[4] == 0xC0) { /* TILERELEASE */
         memset(tiles, 0, sizeof tiles);
