@@ -213,11 +213,11 @@ ZQ_TARGET static zq_amx_gathering gathering_of(const zq_state *state, const zq_d
     const int32_t x = p->step->x[0], maps = zq_maps_in(state->program, p->step);
     const int32_t steps = zq_ceil_div(p->maps, ZQ_AMX_MAPS) * (int32_t)p->steps;
     return (zq_amx_gathering){zq_row(state, x, unit->group * maps) + unit->t0,
-                       (size_t)state->pitch[x],
-                       zq_first_bytes(state->frames[x] - unit->t0),
-                       columns,
-                       maps,
-                       zq_ceil_div(zq_ceil_div(maps, 4), steps)};
+                              (size_t)state->pitch[x],
+                              zq_first_bytes(state->frames[x] - unit->t0),
+                              columns,
+                              maps,
+                              zq_ceil_div(zq_ceil_div(maps, 4), steps)};
 }
 
 /* One of two buffers has the tile of `unit`, if it is not the first; the other one gets that of `next`, if there is one. */
@@ -239,7 +239,7 @@ static void lay_out_ahead(const zq_state *state, const zq_dense_unit *unit, cons
 
 /* ---- units ---------------------------------------------------------------------------------------------------- */
 
-enum { BEYOND = 1 << 16 };
+enum { BEYOND = 1 << 16 /* bytes: so many more than this step has are fetched */ };
 
 /* Tiles, or bands of a window, x rows of y's maps x groups. */
 static int32_t places_of(const zq_state *state, const zq_step *step)

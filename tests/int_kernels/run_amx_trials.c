@@ -1,27 +1,12 @@
-/* run_trials.c for the table amx alone, on processors without its instructions too: each one that traps is done here, on
- * tiles of this file's own. The program run is the very one that a processor with the instructions gets. Nothing here
- * asks the system for tiles, so that a processor that has them traps as well, but for LDTILECFG and TILERELEASE: a tile
- * is whole at all times here, whether or not they came by. Linux on x86-64 with AVX-512 VNNI and VBMI. */
-#define _GNU_SOURCE
-#include <signal.h>
-#include <ucontext.h>
-
-#include "kernels.h"
-
-static const zq_kernels *only_amx(int32_t index)
-{
-    return index == 0 ? &zq_amx : NULL;
-}
-
-#define zq_kernels_at only_amx
-#define main run_trials
-#include "run_trials.c"
-#undef main
+/* run_with_stand_in.c for the table amx, on tiles of this file's own. Nothing here asks the system for tiles, so that a
+ * processor that has them traps as well, but for LDTILECFG and TILERELEASE: a tile is whole at all times here, whether or
+ * not they came by. It takes AVX-512 VNNI and VBMI. */
+#define ONLY_TABLE zq_amx
+#include "run_with_stand_in.c"
 
 enum { ROWS = 16, BYTES = 64 };
 
 static unsigned char tiles[8][ROWS][BYTES];
-static long done_here;
 
 /* All instructions are C4, ~R ~X ~B 00010, 0 ~vvvv 0 pp, opcode, ModRM, and what ModRM asks for. */
 enum { NO_PREFIX, PREFIX_66, PREFIX_F3, PREFIX_F2 }; /* pp */
@@ -105,8 +90,8 @@ static void add_products(int sums, int first, int first_signed, int second, int 
     }
 }
 
-/* Does the instruction; its length, or 0 for one that is not of AMX or that no processor would do. */
-static int do_instruction(const ucontext_t *context, const unsigned char *code)
+/* 0 for what is not of AMX or no processor would do. */
+static int do_instruction(ucontext_t *context, const unsigned char *code)
 {
     if (code[0] != 0xC4 || (code[1] & 0x9F) != 0x82 || code[2] & 0x84) return 0;
     const int is_memory = code[4] >> 6 != 3, has_sib = is_memory && (code[4] & 7) == 4, prefix = code[2] & 3;
@@ -133,26 +118,4 @@ static int do_instruction(const ucontext_t *context, const unsigned char *code)
         return 0;
     }
     return m.length;
-}
-
-static void stand_in(int signal_number, siginfo_t *info, void *saved)
-{
-    ucontext_t *context = saved;
-    const int length = do_instruction(context, (const unsigned char *)context->uc_mcontext.gregs[REG_RIP]);
-    (void)info;
-    if (!length) signal(signal_number, SIG_DFL); /* something else: let it fail */
-    context->uc_mcontext.gregs[REG_RIP] += length;
-    done_here += length > 0;
-}
-
-int main(int count, char **arguments)
-{
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_sigaction = stand_in;
-    action.sa_flags = SA_SIGINFO;
-    sigaction(SIGILL, &action, NULL);
-    const int status = run_trials(count, arguments);
-    if (!status) printf("%ld\n", done_here);
-    return status;
 }

@@ -1,23 +1,7 @@
-/* run_trials.c for the table avxvnni alone, on processors without its instruction too: each VPDPBUSD with the prefix of
- * AVX that traps is done here, on the registers that the system saved. The program run is the very one that a processor
- * with the instruction gets. Linux on x86-64 with AVX2. */
-#define _GNU_SOURCE
-#include <signal.h>
-#include <ucontext.h>
-
-#include "kernels.h"
-
-static const zq_kernels *only_avxvnni(int32_t index)
-{
-    return index == 0 ? &zq_avxvnni : NULL;
-}
-
-#define zq_kernels_at only_avxvnni
-#define main run_trials
-#include "run_trials.c"
-#undef main
-
-static long done_here;
+/* run_with_stand_in.c for the table avxvnni: VPDPBUSD with the prefix of AVX is done on the registers that the system
+ * saved. It takes AVX2. */
+#define ONLY_TABLE zq_avxvnni
+#include "run_with_stand_in.c"
 
 /* Half of a register in the saved state: the lower one where FXSAVE has it, the upper one 576 bytes from its start. */
 static unsigned char *half_of(ucontext_t *context, int number, int is_upper)
@@ -37,15 +21,9 @@ static void require_upper_halves(ucontext_t *context)
 }
 
 /* C4, ~R ~X ~B 00010, 0 ~vvvv 1 01, 50, 11 reg rm. */
-static void stand_in(int signal_number, siginfo_t *info, void *saved)
+static int do_instruction(ucontext_t *context, const unsigned char *code)
 {
-    ucontext_t *context = saved;
-    const unsigned char *code = (const unsigned char *)context->uc_mcontext.gregs[REG_RIP];
-    (void)info;
-    if (code[0] != 0xC4 || (code[1] & 31) != 2 || (code[2] & 0x87) != 5 || code[3] != 0x50 || code[4] >> 6 != 3) {
-        signal(signal_number, SIG_DFL); /* something else: let it fail */
-        return;
-    }
+    if (code[0] != 0xC4 || (code[1] & 31) != 2 || (code[2] & 0x87) != 5 || code[3] != 0x50 || code[4] >> 6 != 3) return 0;
     const int acc = (code[4] >> 3 & 7) | (code[1] & 0x80 ? 0 : 8), weights = (code[4] & 7) | (code[1] & 0x20 ? 0 : 8);
     const int activations = ~code[2] >> 3 & 15;
     require_upper_halves(context);
@@ -59,18 +37,5 @@ static void stand_in(int signal_number, siginfo_t *info, void *saved)
             memcpy(sums + lane, &sum, 4);
         }
     }
-    context->uc_mcontext.gregs[REG_RIP] += 5;
-    done_here++;
-}
-
-int main(int count, char **arguments)
-{
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_sigaction = stand_in;
-    action.sa_flags = SA_SIGINFO;
-    sigaction(SIGILL, &action, NULL);
-    const int status = run_trials(count, arguments);
-    if (!status) printf("%ld\n", done_here);
-    return status;
+    return 5;
 }
