@@ -12,7 +12,7 @@ import ctypes
 import os
 import time
 from collections.abc import Callable, Sequence
-from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_uint64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_uint8, c_uint64, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -38,7 +38,7 @@ FAILURES = {
 }
 
 
-INTERFACE = 2
+INTERFACE = 3
 """ZQ_INTERFACE of zq.h, which these declarations follow."""
 
 _LINE = 64  # bytes of a line of the cache: packed weights start at one
@@ -59,6 +59,7 @@ class _State(Structure):
         ("data", POINTER(c_void_p)),
         ("frames", POINTER(c_int32)),
         ("pitch", POINTER(c_int32)),
+        ("in_columns", POINTER(c_uint8)),
     ]
 
 
@@ -103,6 +104,7 @@ def load_library(path: Path) -> ctypes.CDLL:
     ]
     library.zq_prepare.argtypes = [
         POINTER(ProgramStruct),
+        POINTER(_Kernels),
         POINTER(KnownStruct),
         c_int32,
         c_void_p,
@@ -223,7 +225,9 @@ class NativeExecutable:
         arena = np.zeros(self.memory_bytes(frames), np.uint8)
         scratch = arena.ctypes.data + self._library.zq_values_bytes(layout, frames)
         struct = known.struct if known else None
-        status = self._library.zq_prepare(layout, struct, frames, x.ctypes.data, pointers, arena.ctypes.data, state)
+        status = self._library.zq_prepare(
+            layout, self._kernels, struct, frames, x.ctypes.data, pointers, arena.ctypes.data, state
+        )
         if status:
             raise KernelError(f"backend 'native': {FAILURES[status]}")
         return state, scratch, (x, known, outputs, pointers, arena)

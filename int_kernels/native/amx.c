@@ -28,6 +28,8 @@ const zq_kernels zq_amx = {
                       [ZQ_LOOP_DENSE] = zq_amx_dense_scratch,
                       [ZQ_LOOP_DEPTHWISE] = zq_amx_depthwise_scratch,
                       [ZQ_LOOP_ATTENTION] = zq_amx_attention_scratch},
+    .writes_columns = {[ZQ_LOOP_DEPTHWISE] = zq_amx_depthwise_columns},
+    .reads_columns = {[ZQ_LOOP_DENSE] = zq_amx_dense_columns},
 };
 
 #endif

@@ -1,7 +1,7 @@
 /* conv1d and conv2d with two or more input maps per group, for AMX: 16 output maps x 64 frames x 64 taps at a time.
  *
  * Mostly the weights are rows, the inputs columns: they are gathered for a tile of 64 frames as for AVX-512 VNNI, four
- * taps side by side. Where a long kernel sees each input often, the inputs are rows and the weights columns: a window of
+ * taps side by side, if the step before has not written them so. Where a long kernel sees each input often, the inputs are rows and the weights columns: a window of
  * 64 channels side by side serves all taps (amx_window.c); its sums come out frame by frame and are turned. Weights that
  * are too many for the second cache are read once for some tiles, or for some rows of feature maps, together. This file
  * lays out what amx_multiply.c multiplies. */
@@ -153,6 +153,11 @@ static int32_t most_together(const zq_program *program, const zq_step *step)
     return most < BAND ? (int32_t)most : BAND;
 }
 
+int zq_amx_dense_columns(const zq_program *program, const zq_step *step)
+{
+    return step->packed && is_ahead(program, step) && step->groups == 1 && zq_maps_in(program, step) % ZQ_AMX_TAPS == 0;
+}
+
 /* Room for a block of weights that may be nibbles, asked for before they are packed too. */
 static size_t unpacked_bytes(const zq_program *program, const zq_step *step)
 {
@@ -234,6 +239,24 @@ static void lay_out_ahead(const zq_state *state, const zq_dense_unit *unit, cons
     if (is_first) gather_all(gathering_of(state, unit, inputs, p));
     p->soon = (zq_amx_gathering){.channels = 0};
     if (next) p->soon = gathering_of(state, next, p->inputs == inputs ? other : inputs, p);
+    for (size_t i = 0; is_first && i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
+}
+
+/* The columns of a unit, and of the next one, as they are in memory. */
+static void lay_out_nothing(const zq_state *state, const zq_dense_unit *unit, const zq_dense_unit *next, int is_first,
+                            size_t *places, zq_amx_product *p)
+{
+    const int32_t x = p->step->x[0], steps = zq_ceil_div(p->maps, ZQ_AMX_MAPS) * (int32_t)p->steps;
+    const size_t channels = (size_t)zq_maps_in(state->program, p->step);
+    p->count = 1;
+    p->next_frames = ZQ_TILE;
+    p->order = ZQ_PLAIN;
+    p->pitch = 256;
+    p->next_inputs = 0;
+    p->inputs = (const uint8_t *)state->data[x] + channels * (size_t)unit->t0;
+    p->near = (zq_amx_fetching){.lines = 0};
+    if (next) p->near.next = (const char *)state->data[x] + channels * (size_t)next->t0;
+    if (next) p->near.lines = zq_ceil_div((int32_t)channels, steps);
     for (size_t i = 0; is_first && i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
 }
 
@@ -336,8 +359,12 @@ void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int
         p.maps = u.last - u.first;
         if (is_ahead(program, step)) {
             next = unit + 1;
-            const zq_dense_unit behind = unit_of(state, step, zq_min(next, last - 1), chunk);
-            lay_out_ahead(state, &u, next < last ? &behind : NULL, unit == first, scratch, at, &p);
+            const zq_dense_unit other = unit_of(state, step, zq_min(next, last - 1), chunk);
+            const zq_dense_unit *behind = next < last ? &other : NULL;
+            if (state->in_columns[step->x[0]])
+                lay_out_nothing(state, &u, behind, unit == first, at, &p);
+            else
+                lay_out_ahead(state, &u, behind, unit == first, scratch, at, &p);
         } else if (p.is_windowed) {
             next = unit + 1;
             p.next_frames = ZQ_TILE;

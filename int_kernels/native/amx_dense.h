@@ -56,8 +56,9 @@ typedef struct {
     int32_t storage;                   /* of y */
     char *y;                           /* map o, the first frame */
     size_t map;                        /* bytes from map to map */
-    zq_amx_fetching ahead;
-    zq_amx_gathering soon;             /* the tile that comes next */
+    zq_amx_fetching ahead;             /* weights */
+    zq_amx_gathering soon;             /* the tile that comes next: inputs to gather, */
+    zq_amx_fetching near;              /* or to fetch */
     const uint8_t *nibbles;            /* in place of the weight, half a tile each; or NULL */
     int8_t *unpacked;                  /* place for a block's bytes */
 } zq_amx_product;

@@ -15,7 +15,7 @@ enum {
     FRAMES = 512,
     STEP = FRAMES / ZQ_AMX_ROWS, /* frames from row to row */
     HALF = STEP / 2,             /* of them: columns of a tile */
-    AT_ONCE = 2,                 /* times FRAMES */
+    QUAD = 4,                    /* channels */
     ABOVE = HALF / 4,            /* rows of zeros that a strip starts with */
     LEAST_USE = 8                /* of 64 places: kernels that are mostly zeros between the taps are done otherwise */
 };
@@ -63,34 +63,21 @@ void zq_amx_pack_depthwise(const zq_program *program, const zq_step *step, void 
         }
 }
 
-/* A step at work. */
+/* A step at work. 512 frames of four channels are done together, and what comes next is laid out meanwhile. */
 typedef struct {
     const zq_state *state;
     const zq_step *step;
     const zq_channel_numbers *numbers; /* [C_out] */
     const int8_t *taps;                /* [C_out][stride][span] */
-    uint8_t *rows;                     /* [ready][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes count */
-    uint8_t *strips;                   /* [ready][stride][strip_bytes] of [16 columns][4] */
+    uint8_t *rows;                     /* [2][4][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes count */
+    uint8_t *strips;                   /* [2][4][stride][strip_bytes] of [16 columns][4] */
     uint8_t *phases;                   /* [stride][length]: of one row, where there is a stride */
+    const char *behind;                /* the taps: weights of what comes next; */
+    size_t share;                      /* bytes of them that are fetched with each channel */
     size_t stride, span, chunks[2], rows_bytes, used_bytes, strip_bytes, length;
-    int32_t tiles, ready, is_signed;   /* tiles of 512 frames; channels that can be laid out at a time */
-    int32_t height;                    /* rows of a tile that count, where there is only one */
+    int32_t tiles, height;              /* tiles of 512 frames; rows that count in one where there is only one */
+    int32_t channels, is_signed;        /* of y; x */
 } filter;
-
-/* Tile `tile` of channel o, which is laid out in slot `slot`. */
-typedef struct {
-    int32_t o, tile, slot;
-} place;
-
-static inline place next_channel(const filter *f, place p)
-{
-    return (place){p.o + 1, 0, p.slot + 1 < f->ready ? p.slot + 1 : 0};
-}
-
-static inline place next_place(const filter *f, place p)
-{
-    return p.tile + 1 < f->tiles ? (place){p.o, p.tile + 1, p.slot} : next_channel(f, p);
-}
 
 /* In scratch (which may be NULL) for y of so many frames; returns the bytes that it takes. */
 static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, uint8_t *scratch)
@@ -101,14 +88,12 @@ static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, u
     f->chunks[0] = chunks_of(step, 0);
     f->chunks[1] = chunks_of(step, 1);
     f->tiles = zq_ceil_div(frames_y, FRAMES);
-    f->ready = zq_ceil_div(2 * AT_ONCE, f->tiles) + 1;
-    f->rows_bytes = 64 * (ZQ_AMX_ROWS * (size_t)f->tiles + 2 * (f->chunks[1] - 1));
+    f->rows_bytes = 64 * (ZQ_AMX_ROWS + 2 * (f->chunks[1] - 1));
     f->height = f->tiles > 1 ? ZQ_AMX_ROWS : zq_ceil_div(frames_y, STEP);
     f->used_bytes = f->rows_bytes - 64 * (size_t)((ZQ_AMX_ROWS - f->height) / 2 * 2);
     f->strip_bytes = 64 * (ABOVE + ZQ_AMX_ROWS * f->chunks[1]);
-    f->length = f->stride > 1 ? (size_t)f->tiles * FRAMES + 64 * f->chunks[1] : 0;
-    const size_t rows = (size_t)f->ready * f->stride * f->rows_bytes;
-    const size_t strips = (size_t)f->ready * f->stride * f->strip_bytes;
+    f->length = f->stride > 1 ? FRAMES + 64 * f->chunks[1] : 0;
+    const size_t rows = 2 * QUAD * f->stride * f->rows_bytes, strips = 2 * QUAD * f->stride * f->strip_bytes;
     f->rows = scratch;
     f->strips = scratch + rows;
     f->phases = scratch + rows + strips;
@@ -123,6 +108,34 @@ uint64_t zq_amx_depthwise_scratch(const zq_program *program, const zq_step *step
     return bytes > otherwise ? bytes : otherwise;
 }
 
+/* One tile of four channels: 512 frames from `start` on. Rows of two such tiles are there at a time, and strips of two
+ * times four channels. */
+typedef struct {
+    int32_t o, count, start; /* the first channel, how many there are */
+    int rows, strips;        /* which of the two */
+} place;
+
+static place place_of(const filter *f, int32_t o, int32_t start, int rows, int strips)
+{
+    return (place){o, zq_min(QUAD, f->channels - o), start, rows, strips};
+}
+
+static inline place next_place(const filter *f, place p)
+{
+    if (p.start / FRAMES + 1 < f->tiles) return place_of(f, p.o, p.start + FRAMES, !p.rows, p.strips);
+    return place_of(f, p.o + QUAD, 0, !p.rows, !p.strips);
+}
+
+static inline uint8_t *rows_of(const filter *f, place p, int32_t c)
+{
+    return f->rows + (size_t)(QUAD * p.rows + c) * f->stride * f->rows_bytes;
+}
+
+static inline uint8_t *strips_of(const filter *f, place p, int32_t c)
+{
+    return f->strips + (size_t)(QUAD * p.strips + c) * f->stride * f->strip_bytes;
+}
+
 /* bytes[start .. start + 63], those outside 0 .. count - 1 as 0. */
 ZQ_TARGET_INLINE __m512i bytes_from(const void *bytes, int32_t start, int32_t count)
 {
@@ -130,12 +143,12 @@ ZQ_TARGET_INLINE __m512i bytes_from(const void *bytes, int32_t start, int32_t co
     return _mm512_maskz_loadu_epi8(zq_first_bytes(count - start) & ~zq_first_bytes(-start), (const char *)bytes + start);
 }
 
-/* rows[i] = the 64 bytes from x[32 * i - padding] on, x is 0 outside 0 .. frames - 1. A load across lines takes longer than
+/* rows[i] = the 64 bytes from x[start + 32 * i] on, x is 0 outside 0 .. frames - 1. A load across lines takes longer than
  * joining two vectors. */
-ZQ_TARGET static void write_rows(const uint8_t *x, int32_t frames, int32_t padding, size_t bytes, uint8_t *rows)
+ZQ_TARGET static void write_rows(const uint8_t *x, int32_t frames, int32_t start, size_t bytes, uint8_t *rows)
 {
-    __m512i v = bytes_from(x, -padding, frames);
-    for (int32_t start = 64 - padding; bytes > 0; start += 64, rows += 128, bytes -= 128) {
+    __m512i v = bytes_from(x, start, frames);
+    for (start += 64; bytes > 0; start += 64, rows += 128, bytes -= 128) {
         const __m512i next = bytes_from(x, start, frames);
         _mm512_store_si512(rows, v);
         _mm512_store_si512(rows + 64, _mm512_alignr_epi64(next, v, 4));
@@ -161,123 +174,175 @@ ZQ_AMX_TARGET static void write_strip(const int8_t *taps, int32_t span, uint8_t 
     }
 }
 
-static void lay_out_channel(const filter *f, place at)
+/* The rows of all strips that write_strip leaves alone. */
+static void clear_strips(const filter *f)
 {
-    const int32_t shared = f->state->program->values[f->step->y].channels / f->step->groups, value = f->step->x[0];
-    const uint8_t *x = (const uint8_t *)zq_row(f->state, value, at.o / shared);
-    const int32_t frames = f->state->frames[value];
-    const size_t slot = (size_t)at.slot * f->stride;
-    uint8_t *rows = f->rows + slot * f->rows_bytes;
-    if (f->stride == 1) {
-        write_rows(x, frames, f->step->padding, f->used_bytes, rows);
+    const size_t above = 64 * ABOVE, written = 256 * ((f->span + 30) / 16);
+    uint8_t *strip = f->strips;
+    for (size_t i = 0; i < 2 * QUAD * f->stride; i++, strip += f->strip_bytes) {
+        memset(strip, 0, above);
+        memset(strip + above + written, 0, f->strip_bytes - above - written);
+    }
+}
+
+/* Channel c of four. */
+static void lay_out_channel(const filter *f, place at, int32_t c)
+{
+    const int32_t o = at.o + c, value = f->step->x[0], stride = f->step->stride, start = at.start * stride - f->step->padding;
+    const int32_t frames = f->state->frames[value], shared = f->channels / f->step->groups;
+    const uint8_t *x = (const uint8_t *)zq_row(f->state, value, o / shared);
+    uint8_t *rows = rows_of(f, at, c);
+    if (stride == 1) {
+        write_rows(x, frames, start, f->used_bytes, rows);
     } else {
-        zq_lay_out_phases(x, frames, f->step, 0, f->length, f->phases);
+        zq_lay_out_phases(x, frames, start, stride, 0, f->length, f->phases);
         for (size_t phase = 0; phase < f->stride; phase++)
             write_rows(f->phases + phase * f->length, (int32_t)f->length, 0, f->used_bytes,
                        rows + phase * f->rows_bytes);
     }
+    if (at.start > 0) return;
+    for (size_t i = 0; i < f->share; i += 64) _mm_prefetch(f->behind + f->share * (size_t)o + i, _MM_HINT_T1);
     for (size_t phase = 0; phase < f->stride; phase++)
-        write_strip(f->taps + ((size_t)at.o * f->stride + phase) * f->span, (int32_t)f->span,
-                    f->strips + (slot + phase) * f->strip_bytes + 64 * ABOVE);
+        write_strip(f->taps + ((size_t)o * f->stride + phase) * f->span, (int32_t)f->span,
+                    strips_of(f, at, c) + phase * f->strip_bytes + 64 * ABOVE);
 }
 
-/* Sums of one tile after the other, from `first` on. */
+/* Sums of one tile of four channels. */
 typedef struct {
-    int32_t sums[AT_ONCE][FRAMES] __attribute__((aligned(64)));
-    place first;
-    int32_t count;
+    int32_t sums[QUAD][FRAMES] __attribute__((aligned(64)));
+    place at;
 } batch;
 
 /* One chunk of one phase: both halves see the same rows. */
 #define MULTIPLY(even, odd, x, DOT)                                \
-    ZQ_AMX_LOAD(x, row + 2 * 64 * c, 64);                          \
-    if (c < f->chunks[0]) {                                        \
-        ZQ_AMX_LOAD(6, strip + 64 * ABOVE + ZQ_AMX_BYTES * c, 64); \
+    ZQ_AMX_LOAD(x, row + 2 * 64 * k, 64);                          \
+    if (k < f->chunks[0]) {                                        \
+        ZQ_AMX_LOAD(6, strip + 64 * ABOVE + ZQ_AMX_BYTES * k, 64); \
         DOT(even, x, 6);                                           \
     }                                                              \
-    ZQ_AMX_LOAD(7, strip + ZQ_AMX_BYTES * c, 64);                  \
+    ZQ_AMX_LOAD(7, strip + ZQ_AMX_BYTES * k, 64);                  \
     DOT(odd, x, 7);
 
-#define FILTER(even, odd, x)                                                                              \
+#define FILTER(even, odd, x, c)                                                                           \
     {                                                                                                     \
-        const uint8_t *row = f->rows + (size_t)at.slot * slot_rows + (size_t)at.tile * ZQ_AMX_BYTES;      \
-        const uint8_t *strip = f->strips + (size_t)at.slot * slot_strips;                                 \
+        const uint8_t *row = rows_of(f, b->at, c), *strip = strips_of(f, b->at, c);                       \
         ZQ_AMX_ZERO(even);                                                                                \
         ZQ_AMX_ZERO(odd);                                                                                 \
         for (size_t phase = 0; phase < f->stride; phase++, row += f->rows_bytes, strip += f->strip_bytes) \
-            for (size_t c = 0; c < f->chunks[1]; c++) {                                                   \
+            for (size_t k = 0; k < f->chunks[1]; k++) {                                                   \
                 if (f->is_signed) {                                                                       \
                     MULTIPLY(even, odd, x, ZQ_AMX_DOT_SS)                                                 \
                 } else {                                                                                  \
                     MULTIPLY(even, odd, x, ZQ_AMX_DOT_US)                                                 \
                 }                                                                                         \
             }                                                                                             \
-        at = next_place(f, at);                                                                           \
     }
 
-/* The frames of one tile. */
-ZQ_TARGET_INLINE void end_frames(const filter *f, place at, const int32_t *sums, const zq_amx_row_end *end,
-                                 const int32_t kind)
+#define STORE(even, odd, c)                         \
+    ZQ_AMX_STORE(even, b->sums[c], 4 * STEP);       \
+    ZQ_AMX_STORE(odd, b->sums[c] + HALF, 4 * STEP);
+
+static inline int32_t frames_from(const filter *f, int32_t start)
 {
-    const int32_t start = at.tile * FRAMES, frames = zq_min(FRAMES, f->state->frames[f->step->y] - start);
+    return zq_min(FRAMES, f->state->frames[f->step->y] - start);
+}
+
+/* The frames of channel c. */
+ZQ_TARGET_INLINE void end_rows(const filter *f, const batch *b, int32_t c, const zq_amx_row_end *end, const int32_t kind)
+{
+    const int32_t o = b->at.o + c, frames = frames_from(f, b->at.start);
     const size_t size = zq_size(end->storage);
-    const zq_amx_channel_end channel = zq_amx_channel_end_of(f->numbers + at.o);
-    char *y = zq_row(f->state, f->step->y, at.o) + (size_t)start * size;
+    const zq_amx_channel_end channel = zq_amx_channel_end_of(f->numbers + o);
+    char *y = zq_row(f->state, f->step->y, o) + (size_t)b->at.start * size;
     int32_t t = 0;
     for (; t + ZQ_TILE <= frames; t += ZQ_TILE)
-        zq_amx_end_row(end, kind, &channel, at.o, sums + t, y + (size_t)t * size, ZQ_TILE);
-    if (t < frames) zq_amx_end_row(end, kind, &channel, at.o, sums + t, y + (size_t)t * size, frames - t);
+        zq_amx_end_row(end, kind, &channel, o, b->sums[c] + t, y + (size_t)t * size, ZQ_TILE);
+    if (t < frames) zq_amx_end_row(end, kind, &channel, o, b->sums[c] + t, y + (size_t)t * size, frames - t);
 }
 
-/* The sums of one batch, while those of the batch before it are stored. */
-ZQ_TARGET_INLINE void filter_batch(const filter *f, batch *b, const batch *before, const zq_amx_row_end *end,
-                                   const int32_t kind)
+/* Part c of the frames, of four channels. Lines that come soon are fetched to be written: they may be another core's. */
+ZQ_TARGET_INLINE void end_columns(const filter *f, const batch *b, int32_t c, const zq_amx_row_end *end, const int32_t kind)
 {
-    const size_t slot_rows = f->stride * f->rows_bytes, slot_strips = f->stride * f->strip_bytes;
-    place at = b->first;
-    FILTER(0, 1, 4)
-    if (before->count > 0) end_frames(f, before->first, before->sums[0], end, kind);
-    if (b->count > 1) FILTER(2, 3, 5)
-    if (before->count > 1) end_frames(f, next_place(f, before->first), before->sums[1], end, kind);
-    ZQ_AMX_STORE(0, b->sums[0], 4 * STEP);
-    ZQ_AMX_STORE(1, b->sums[0] + HALF, 4 * STEP);
-    ZQ_AMX_STORE(2, b->sums[1], 4 * STEP);
-    ZQ_AMX_STORE(3, b->sums[1] + HALF, 4 * STEP);
+    const int32_t last = zq_min((c + 1) * (FRAMES / QUAD), frames_from(f, b->at.start));
+    zq_amx_channel_end channels[QUAD];
+    for (int32_t i = 0; i < QUAD; i++) channels[i] = zq_amx_channel_end_of(f->numbers + b->at.o + i);
+    for (int32_t t = c * (FRAMES / QUAD); t < last; t += 16) {
+        char *y = (char *)f->state->data[f->step->y] + (size_t)(b->at.start + t / ZQ_TILE * ZQ_TILE) * (size_t)f->channels;
+        __m512i v[QUAD];
+        for (int32_t i = 0; i < QUAD; i++)
+            v[i] = zq_rescale_high(&channels[i].rescaler,
+                                   _mm512_add_epi32(_mm512_load_si512(b->sums[i] + t), channels[i].bias));
+        y += (size_t)b->at.o * ZQ_TILE + (size_t)(t % ZQ_TILE) * QUAD;
+        __asm__ volatile("prefetchw %0" ::"m"(y[2 * QUAD * ZQ_TILE]));
+        _mm512_store_si512(y, zq_transpose_bytes(zq_pack_codes(kind, v, end->lo, end->hi)));
+    }
 }
 
-ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t last, const int32_t kind)
+/* While channel c is multiplied: what is left of the batch before it, and what comes next. */
+ZQ_TARGET_INLINE void meanwhile(const filter *f, const batch *before, place next, int32_t c, const zq_amx_row_end *end,
+                                const int in_columns, const int32_t kind)
+{
+    if (c < before->at.count && in_columns)
+        end_columns(f, before, c, end, kind);
+    else if (c < before->at.count)
+        end_rows(f, before, c, end, kind);
+    if (c < next.count) lay_out_channel(f, next, c);
+}
+
+ZQ_TARGET_INLINE void filter_batch(const filter *f, batch *b, const batch *before, place next, const zq_amx_row_end *end,
+                                   const int in_columns, const int32_t kind)
+{
+    for (int32_t c = 0; c < QUAD; c += 2) {
+        if (c < b->at.count) FILTER(0, 1, 4, c)
+        meanwhile(f, before, next, c, end, in_columns, kind);
+        if (c + 1 < b->at.count) FILTER(2, 3, 5, c + 1)
+        meanwhile(f, before, next, c + 1, end, in_columns, kind);
+        STORE(0, 1, c)
+        STORE(2, 3, c + 1)
+    }
+}
+
+ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t last, const int in_columns,
+                                      const int32_t kind)
 {
     const zq_amx_row_end end = zq_amx_row_end_of(f->step, ZQ_PLAIN, f->state->program->values[f->step->y].storage);
     batch batches[2];
-    place at = {first, 0, 0}, laid = {first, 0, 0};
-    int32_t turn = 0;
-    batches[1].count = 0;
-    for (; at.o < last; turn ^= 1) {
+    place next = place_of(f, first, 0, 0, 0);
+    int turn = 0;
+    batches[1].at.count = 0;
+    for (int32_t c = 0; c < next.count; c++) lay_out_channel(f, next, c);
+    for (; next.count > 0; turn ^= 1) {
         batch *b = &batches[turn];
-        b->first = at;
-        for (b->count = 0; b->count < AT_ONCE && at.o < last; b->count++) at = next_place(f, at);
-        const int32_t soon = at.o + (at.tile + AT_ONCE - 1) / f->tiles; /* the last channel of the next batch */
-        for (; laid.o < last && laid.o <= soon; laid = next_channel(f, laid)) lay_out_channel(f, laid);
-        filter_batch(f, b, &batches[turn ^ 1], &end, kind);
+        b->at = next;
+        next = next_place(f, next);
+        if (next.o >= last) next.count = 0;
+        filter_batch(f, b, &batches[turn ^ 1], next, &end, in_columns, kind);
     }
-    const batch *rest = &batches[turn ^ 1];
-    if (rest->count > 0) end_frames(f, rest->first, rest->sums[0], &end, kind);
-    if (rest->count > 1) end_frames(f, next_place(f, rest->first), rest->sums[1], &end, kind);
+    for (int32_t c = 0; c < QUAD; c++) meanwhile(f, &batches[turn ^ 1], next, c, &end, in_columns, kind);
 }
 
-#define KIND(name, kind)                                                              \
+#define KIND(name, in_columns, kind)                                                  \
     ZQ_TARGET static void filter_##name(const filter *f, int32_t first, int32_t last) \
     {                                                                                 \
-        filter_channels(f, first, last, kind);                                        \
+        filter_channels(f, first, last, in_columns, kind);                            \
     }
-KIND(int8, ZQ_INT8)
-KIND(uint8, ZQ_UINT8)
-KIND(raw, ZQ_INT32)
-KIND(other, ZQ_INT16)
+KIND(int8, 0, ZQ_INT8)
+KIND(uint8, 0, ZQ_UINT8)
+KIND(raw, 0, ZQ_INT32)
+KIND(other, 0, ZQ_INT16)
+KIND(int8_columns, 1, ZQ_INT8)
+KIND(uint8_columns, 1, ZQ_UINT8)
 
 typedef void filter_function(const filter *f, int32_t first, int32_t last);
-static filter_function *const filter_kinds[] = {
-    [ZQ_INT8] = filter_int8, [ZQ_UINT8] = filter_uint8, [ZQ_INT32] = filter_raw, [ZQ_INT16] = filter_other};
+static filter_function *const filter_kinds[2][4] = {
+    {[ZQ_INT8] = filter_int8, [ZQ_UINT8] = filter_uint8, [ZQ_INT32] = filter_raw, [ZQ_INT16] = filter_other},
+    {[ZQ_INT8] = filter_int8_columns, [ZQ_UINT8] = filter_uint8_columns}};
+
+int zq_amx_depthwise_columns(const zq_program *program, const zq_step *step)
+{
+    if (!step->packed || !is_suited(step)) return 0;
+    return filter_kinds[1][zq_amx_kind(step, program->values[step->y].storage, step->packed)] != NULL;
+}
 
 /* ---- units ---------------------------------------------------------------------------------------------------- */
 
@@ -300,9 +365,13 @@ void zq_amx_depthwise(const zq_state *state, const zq_step *step, int32_t first,
     lay_out_filter(&f, step, state->frames[step->y], scratch);
     f.taps = (const int8_t *)step->packed + zq_amx_numbers_bytes((size_t)y->channels);
     f.is_signed = state->program->values[step->x[0]].storage == ZQ_INT8;
-    memset(f.strips, 0, (size_t)f.ready * f.stride * f.strip_bytes);
+    f.channels = y->channels;
+    f.behind = (const char *)step->packed + zq_amx_depthwise_bytes(state->program, step);
+    f.share = (size_t)y->channels + sizeof(zq_channel_numbers); /* a pointwise convolution's, as a rule */
+    clear_strips(&f);
     zq_amx_begin_rows(f.height);
-    filter_kinds[zq_amx_kind(step, y->storage, f.numbers)](&f, first * CHANNELS, zq_min(last * CHANNELS, y->channels));
+    filter_kinds[state->in_columns[step->y]][zq_amx_kind(step, y->storage, f.numbers)](
+        &f, first * CHANNELS, zq_min(last * CHANNELS, y->channels));
     zq_amx_end();
 }
 

@@ -91,7 +91,7 @@ static inline int32_t vectors_of(const zq_amx_product *p, int32_t n)
     return p->order == ZQ_PLAIN ? zq_ceil_div(n, 16) : (p->order + 1) / 2;
 }
 
-ZQ_TARGET_INLINE void fetch_ahead(zq_amx_fetching *f)
+ZQ_TARGET_INLINE void fetch(zq_amx_fetching *f)
 {
     for (int32_t i = 0; i < f->lines; i++, f->next += 64) _mm_prefetch(f->next, _MM_HINT_T1);
 }
@@ -128,19 +128,18 @@ ZQ_TARGET_INLINE void unpack_ahead(const zq_amx_product *p, const uint8_t *nibbl
 ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowed, const int are_nibbles, const int32_t kind)
 {
     const zq_amx_row_end end = zq_amx_row_end_of(p->step, p->order, p->storage);
-    int32_t sums[2][ZQ_AMX_MAPS * ZQ_TILE] __attribute__((aligned(64)));
+    int32_t sums[ZQ_AMX_MAPS * ZQ_TILE] __attribute__((aligned(64)));
     ending e = {.rows = 0};
-    zq_amx_fetching f = p->ahead;
+    zq_amx_fetching ahead = p->ahead, near = p->near;
     zq_amx_gathering soon = p->soon;
-    int32_t turn = 0;
     const size_t block = p->steps * ZQ_AMX_BYTES;
     if (are_nibbles) unpack(p->nibbles, p->unpacked, 0);
     for (int32_t o = 0; o < p->maps; o += ZQ_AMX_MAPS) {
         const size_t start = (size_t)(o / ZQ_AMX_MAPS) * block;
         const uint8_t *nibbles = are_nibbles ? p->nibbles + start / 2 : NULL;
         const int8_t *weight = are_nibbles ? p->unpacked : p->weight + start;
-        if (!p->ahead.next) f.next = are_nibbles ? (const char *)nibbles + block / 2 : (const char *)weight + block;
-        for (int32_t tile = 0; tile < p->count; tile++, turn ^= 1) {
+        if (!p->ahead.next) ahead.next = are_nibbles ? (const char *)nibbles + block / 2 : (const char *)weight + block;
+        for (int32_t tile = 0; tile < p->count; tile++) {
             const int32_t n = zq_min(ZQ_TILE, p->frames - tile * p->next_frames);
             const int32_t vectors = vectors_of(p, n), quota = zq_ceil_div(e.rows, (int32_t)p->steps);
             const uint8_t *inputs = p->inputs + (size_t)tile * p->next_inputs;
@@ -151,12 +150,13 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
             for (size_t step = 0; step < p->steps; step++) {
                 if (are_nibbles) unpack_ahead(p, nibbles, o + ZQ_AMX_MAPS >= p->maps, tile, step);
                 multiply(p, weight + step * ZQ_AMX_BYTES, inputs + p->places[step], vectors, is_windowed);
-                fetch_ahead(&f);
+                fetch(&ahead);
+                fetch(&near);
                 if (!is_windowed) zq_amx_gather(&soon, soon.quads);
                 for (int32_t r = zq_min(quota, e.rows - e.done); r > 0; r--) end_row(p, &e, &end, is_windowed, kind);
             }
-            store(sums[turn], is_windowed);
-            e = (ending){sums[turn], p->numbers + o, p->y + (size_t)o * p->map + (size_t)tile * p->next_y, p->o + o, n,
+            store(sums, is_windowed);
+            e = (ending){sums, p->numbers + o, p->y + (size_t)o * p->map + (size_t)tile * p->next_y, p->o + o, n,
                          zq_min(ZQ_AMX_MAPS, p->maps - o), 0};
         }
     }

@@ -83,7 +83,7 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
         }
         return;
     }
-    zq_lay_out_phases(x, frames, step, flip, length, phases);
+    zq_lay_out_phases(x, frames, -step->padding, step->stride, flip, length, phases);
 }
 
 /* Some tiles side by side, written out for each number of them (see avx512vnni_dense.c). */

@@ -166,7 +166,8 @@ ZQ_TARGET void zq_avxvnni_lay_out(const zq_state *state, const zq_step *step, in
 {
     const uint8_t *x = (const uint8_t *)zq_row(state, step->x[0], channel);
     const size_t length = zq_avxvnni_phase_bytes(step, state->frames[step->y]);
-    zq_lay_out_phases(x, state->frames[step->x[0]], step, flip_of(state->program, step), length, phases);
+    zq_lay_out_phases(x, state->frames[step->x[0]], -step->padding, step->stride, flip_of(state->program, step), length,
+                      phases);
 }
 
 #endif

@@ -76,6 +76,9 @@ typedef enum {
 /* Work on units first..last-1 of a step. */
 typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
 
+/* Whether a step can write y, or read x, in columns (zq_state). */
+typedef int zq_column_user(const zq_program *program, const zq_step *step);
+
 /* Bytes of one step's packed weights (0: this step runs unpacked), the packing, its units, the bytes of its scratch. */
 typedef uint64_t zq_packed_size(const zq_program *program, const zq_step *step);
 typedef void zq_packer(const zq_program *program, const zq_step *step, void *packed);
@@ -89,6 +92,7 @@ struct zq_kernels {
     zq_packed_size *packed_bytes[ZQ_LOOPS]; /* NULL: nothing is ever packed */
     zq_packer *pack[ZQ_LOOPS];
     zq_scratch_size *scratch_bytes[ZQ_LOOPS]; /* beyond what the portable loops ask for; NULL: nothing more */
+    zq_column_user *writes_columns[ZQ_LOOPS], *reads_columns[ZQ_LOOPS]; /* NULL: never */
 };
 
 zq_kernel zq_conv_dense, zq_conv1d_depthwise, zq_conv2d_depthwise, zq_sum, zq_multiply, zq_mean, zq_lookup;
@@ -258,16 +262,15 @@ ZQ_INLINE void zq_gather_column(const char *x, int32_t storage, int32_t frames, 
     for (int32_t t = last; t < ZQ_TILE; t++) column[t] = 0;
 }
 
-/* A row of a depthwise conv1d as unsigned bytes with its padding, one phase of the stride after the other, `length` bytes
- * each: phases[p][i] = x[i * stride + p - padding] + flip, where outside 0 .. frames - 1 x counts as 0. */
-ZQ_INLINE void zq_lay_out_phases(const uint8_t *x, int32_t frames, const zq_step *step, uint8_t flip, size_t length,
-                                 uint8_t *restrict phases)
+/* A row of a depthwise conv1d as unsigned bytes from frame `start` on, one phase of the stride after the other, `length`
+ * bytes each: phases[p][i] = x[start + i * stride + p] + flip, where outside 0 .. frames - 1 x counts as 0. */
+ZQ_INLINE void zq_lay_out_phases(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, uint8_t flip,
+                                 size_t length, uint8_t *restrict phases)
 {
-    const int32_t stride = step->stride;
     memset(phases, flip, (size_t)stride * length);
     for (int32_t p = 0; p < stride; p++, phases += length) {
-        const int32_t first = p >= step->padding ? 0 : zq_ceil_div(step->padding - p, stride);
-        const int32_t time = first * stride + p - step->padding;
+        const int32_t first = start + p >= 0 ? 0 : zq_ceil_div(-start - p, stride);
+        const int32_t time = start + first * stride + p;
         const int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / stride + 1, (int32_t)length - first);
         if (stride == 1) /* without a stride the compiler copies whole vectors */
             for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i] ^ flip;

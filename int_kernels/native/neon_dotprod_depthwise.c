@@ -94,8 +94,8 @@ void zq_neon_dotprod_depthwise(const zq_state *state, const zq_step *step, int32
     int32_t laid_out = -1;
     for (int32_t o = first; o < last; o++) {
         if (o / rows != laid_out)
-            zq_lay_out_phases((const uint8_t *)zq_row(state, step->x[0], o / rows), state->frames[step->x[0]], step,
-                              zq_neon_flip(state->program, step), length, scratch);
+            zq_lay_out_phases((const uint8_t *)zq_row(state, step->x[0], o / rows), state->frames[step->x[0]],
+                              -step->padding, step->stride, zq_neon_flip(state->program, step), length, scratch);
         laid_out = o / rows;
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             int32_t acc[ZQ_TILE];

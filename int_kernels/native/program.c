@@ -78,7 +78,7 @@ static int is_length_possible(const zq_program *program, int32_t T)
 /* The arena starts with the tables of zq_state; 64 more bytes let it start anywhere. */
 static uint64_t tables_bytes(const zq_program *program)
 {
-    return 64 + aligned((uint64_t)program->values_count * (sizeof(void *) + 2 * sizeof(int32_t)));
+    return 64 + aligned((uint64_t)program->values_count * (sizeof(void *) + 2 * sizeof(int32_t) + sizeof(uint8_t)));
 }
 
 uint64_t zq_values_bytes(const zq_program *program, int32_t T)
@@ -141,8 +141,32 @@ static void place_known(zq_state *state, const zq_known *known)
     }
 }
 
-zq_status zq_prepare(const zq_program *program, const zq_known *known, int32_t T, const void *input,
-                     void *const *outputs, void *arena, zq_state *state)
+/* Columns take the room of rows that start at lines. */
+static int may_be_in_columns(const zq_kernels *kernels, const zq_state *state, const zq_step *step)
+{
+    const zq_program *program = state->program;
+    const zq_loop loop = loop_of(program, step);
+    const zq_value *y = &program->values[step->y];
+    if (y->place < 0 || y->length != ZQ_PER_FRAME || y->channels % 4 || state->pitch[step->y] % 64) return 0;
+    return kernels->writes_columns[loop] && kernels->writes_columns[loop](program, step);
+}
+
+static void choose_columns(const zq_kernels *kernels, zq_state *state)
+{
+    const zq_program *program = state->program;
+    memset(state->in_columns, 0, (size_t)program->values_count);
+    for (int32_t s = 0; s < program->steps_count; s++)
+        state->in_columns[program->steps[s].y] = (uint8_t)may_be_in_columns(kernels, state, &program->steps[s]);
+    for (int32_t s = 0; s < program->steps_count; s++) {
+        const zq_step *step = &program->steps[s];
+        const zq_loop loop = loop_of(program, step);
+        const int can_read = kernels->reads_columns[loop] && kernels->reads_columns[loop](program, step);
+        for (int32_t i = 0; i < step->inputs && !can_read; i++) state->in_columns[step->x[i]] = 0;
+    }
+}
+
+zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
+                     const void *input, void *const *outputs, void *arena, zq_state *state)
 {
     char *free_bytes = align_pointer(arena);
     if (!is_length_possible(program, T)) return ZQ_BAD_LENGTH;
@@ -151,6 +175,7 @@ zq_status zq_prepare(const zq_program *program, const zq_known *known, int32_t T
     state->data = (void **)free_bytes;
     state->frames = (int32_t *)(state->data + program->values_count);
     state->pitch = state->frames + program->values_count;
+    state->in_columns = (uint8_t *)(state->pitch + program->values_count);
     free_bytes += tables_bytes(program) - 64;
     for (int32_t v = 0; v < program->values_count; v++) {
         const int32_t place = program->values[v].place;
@@ -163,6 +188,7 @@ zq_status zq_prepare(const zq_program *program, const zq_known *known, int32_t T
             if (program->values[v].place == slot) state->data[v] = free_bytes;
         free_bytes += slot_bytes(program, slot, T);
     }
+    choose_columns(kernels, state);
     if (known) place_known(state, known);
     return ZQ_OK;
 }
@@ -201,7 +227,7 @@ zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, con
     const uint64_t values = zq_values_bytes(program, T);
     if (!values) return ZQ_BAD_LENGTH;
     if (arena_bytes < values + zq_scratch_bytes(program, kernels, T)) return ZQ_SMALL_ARENA;
-    zq_status status = zq_prepare(program, known, T, input, outputs, arena, &state);
+    zq_status status = zq_prepare(program, kernels, known, T, input, outputs, arena, &state);
     for (int32_t step = 0; status == ZQ_OK && step < program->steps_count; step++)
         zq_run_units(kernels, &state, step, 0, zq_units(kernels, &state, step), (char *)arena + values);
     return status;

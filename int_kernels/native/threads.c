@@ -113,7 +113,7 @@ static void run_whole_utterances(zq_pool *pool, void *memory, uint64_t bytes)
 static void prepare_utterance(zq_pool *pool)
 {
     const zq_utterance *u = pool->queue[pool->utterance];
-    zq_prepare(pool->program, pool->known, u->frames, u->input, u->outputs, pool->values, &pool->state);
+    zq_prepare(pool->program, pool->kernels, pool->known, u->frames, u->input, u->outputs, pool->values, &pool->state);
     for (int32_t s = 0; s < pool->program->steps_count; s++) pool->units[s] = zq_units(pool->kernels, &pool->state, s);
 }
 

@@ -87,20 +87,23 @@ typedef struct {
     int32_t frames; /* of the input */
 } zq_known;
 
-/* One utterance while it runs: where each value lies, how long it is, how far apart its rows are. */
+/* One utterance while it runs: where each value lies, how long it is, how far apart its rows are. Where the kernels of all
+ * steps that make and read a value agree, it lies in columns: bytes [tiles of 64 frames][channels / 4][64 frames][4
+ * channels]. */
 typedef struct {
     const zq_program *program;
     const zq_known *known; /* or NULL */
     void **data;     /* [values_count] */
     int32_t *frames; /* [values_count] */
     int32_t *pitch;  /* [values_count] numbers from one row to the next */
+    uint8_t *in_columns; /* [values_count] */
 } zq_state;
 
 typedef struct zq_kernels zq_kernels; /* kernels.h */
 
 /* The number of this interface: another one when a struct or a call here or in threads.h changes. A library that was
  * built from older sources is known by it. */
-#define ZQ_INTERFACE 2
+#define ZQ_INTERFACE 3
 int32_t zq_interface(void);
 
 /* ZQ_OK when every index, size and length fits; *step is then steps_count, else the step at fault (or -1: a
@@ -118,9 +121,10 @@ void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step,
 uint64_t zq_values_bytes(const zq_program *program, int32_t T);
 uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, int32_t T);
 
-/* Lay the values of an utterance into `arena` (at least zq_values_bytes). known: of at least T frames, or NULL. */
-zq_status zq_prepare(const zq_program *program, const zq_known *known, int32_t T, const void *input,
-                     void *const *outputs, void *arena, zq_state *state);
+/* Lay the values of an utterance into `arena` (at least zq_values_bytes), for `kernels` to run all its steps. known: of at
+ * least T frames, or NULL. */
+zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
+                     const void *input, void *const *outputs, void *arena, zq_state *state);
 
 /* A step is cut into units that may run in any order, on any worker, each once; none, where y is known. */
 int32_t zq_units(const zq_kernels *kernels, const zq_state *state, int32_t step);

@@ -35,10 +35,10 @@ zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, con
     return arena_bytes < (uint64_t)T + 64 ? ZQ_SMALL_ARENA : ZQ_OK;
 }
 
-zq_status zq_prepare(const zq_program *program, const zq_known *known, int32_t T, const void *input,
-                     void *const *outputs, void *arena, zq_state *state)
+zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
+                     const void *input, void *const *outputs, void *arena, zq_state *state)
 {
-    (void)program, (void)known, (void)input;
+    (void)program, (void)kernels, (void)known, (void)input;
     memset(arena, 0xA5, (size_t)T);
     state->data = (void **)outputs[0];
     ((record *)outputs[0])->prepared++;

@@ -63,7 +63,8 @@ static int run(const trial *t, const zq_kernels *kernels, int in_units)
     for (int32_t i = 0; i < outputs; i++) pointers[i] = (results[i] = allocate((size_t)t->bytes[i])).bytes;
     if (in_units) {
         zq_state state;
-        require(zq_prepare(&t->program, NULL, frames, input.bytes, pointers, arena.bytes, &state) == ZQ_OK, "not prepared");
+        require(zq_prepare(&t->program, kernels, NULL, frames, input.bytes, pointers, arena.bytes, &state) == ZQ_OK,
+                "not prepared");
         for (int32_t step = 0; step < t->program.steps_count; step++)
             for (int32_t unit = zq_units(kernels, &state, step); unit-- > 0;)
                 zq_run_units(kernels, &state, step, unit, unit + 1, (char *)arena.bytes + values);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from random_programs import CODE_TYPES, assert_native, assert_same
 
 from int_kernels import INT8, INT32, UINT8, Conv1d, Dyadic, IntType, Program, Sum, ValueSpec, compile_program
+from int_kernels.native_executable import NativeExecutable
 
 LOW, HIGH = 1 << 30, (1 << 31) - 1
 
@@ -80,6 +82,48 @@ def test_depthwise_of_many_frames(kernels: str, frames: int, kernel: int, stride
         x = random.integers(x_type.lo, x_type.hi, (5, frames * stride), endpoint=True)
         rescale = None if y_type == INT32 else ratios(random, 10)
         compare(x, x_type, y_type, Conv1d("x", "y", weight, np.arange(10), stride, dilation, padding, 5, rescale))
+
+
+def separable(channels: int, out: int, kernel: int, stride: int, y_type: IntType, frames: int) -> Program:
+    """x -> depthwise m -> pointwise y. All ratios have high shifts, so that what lies between may lie in any order."""
+    random = np.random.default_rng(channels + out + kernel + frames)
+
+    def ratio(channels: int) -> Dyadic:
+        return Dyadic(random.integers(LOW, HIGH, channels), random.integers(36, 44, channels))
+
+    taps, weight = random.integers(-128, 128, (channels, 1, kernel)), random.integers(-128, 128, (out, channels, 1))
+    biases = random.integers(-999, 999, (2, max(channels, out)))
+    clip = (y_type.lo // 2, y_type.hi - 3)
+    first = (taps, biases[0, :channels], stride, 1, kernel // 2, channels, ratio(channels), clip)
+    depthwise = Conv1d("x", "m", *first)
+    pointwise = Conv1d("m", "y", weight, biases[1, :out], rescale=ratio(out))
+    values = (ValueSpec("x", channels, INT8), ValueSpec("m", channels, y_type), ValueSpec("y", out, INT8))
+    return Program(values, (depthwise, pointwise), "x", ("y",))
+
+
+@pytest.mark.parametrize("y_type", [INT8, UINT8], ids=str)
+@pytest.mark.parametrize("frames", [1, 2, 17, 63, 64, 129, 500, 1100])
+@pytest.mark.parametrize(("channels", "out"), [(64, 16), (64, 70), (128, 96), (68, 64), (66, 64)])
+def test_separable_units(kernels: str, y_type: IntType, frames: int, channels: int, out: int) -> None:
+    """Alone, with its inner value read by another step or asked for, and with a pointwise convolution of two groups."""
+    random = np.random.default_rng(frames)
+    program = separable(channels, out, *((33, 1) if channels == 64 else (11, 2)), y_type, frames)
+    x = random.integers(-128, 128, (channels, frames))
+    assert_native(program, x)
+    assert_native(replace(program, outputs=("y", "m")), x)
+    total = Sum(("m", "m"), "z", random.integers(0, 1 << 30, (2, channels)), np.full(channels, 31))
+    values = (*program.values, ValueSpec("z", channels, INT8))
+    assert_native(replace(program, values=values, steps=(*program.steps, total), outputs=("y", "z")), x)
+    pointwise = replace(program.steps[1], weight=program.steps[1].weight[:, : channels // 2], groups=2)
+    assert_native(replace(program, steps=(program.steps[0], pointwise)), x)
+
+
+def test_the_inner_value_of_a_separable_unit_lies_in_columns(kernels: str) -> None:
+    program = separable(64, 70, 33, 1, UINT8, 65)
+    for outputs, are_columns in ((("y",), kernels == "amx"), (("y", "m"), False)):
+        native = NativeExecutable(replace(program, outputs=outputs))
+        state, *_hold = native._prepare(np.zeros((64, 65), np.int8), None)
+        assert [bool(state.in_columns[i]) for i in range(3)] == [False, are_columns, False]
 
 
 @pytest.mark.parametrize("x_type", [INT8, UINT8], ids=str)
