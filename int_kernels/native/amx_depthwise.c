@@ -69,8 +69,8 @@ typedef struct {
     const zq_step *step;
     const zq_channel_numbers *numbers; /* [C_out] */
     const int8_t *taps;                /* [C_out][stride][span] */
-    uint8_t *rows;                     /* [2][4][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes count */
-    uint8_t *strips;                   /* [2][4][stride][strip_bytes] of [16 columns][4] */
+    uint8_t *rows;                     /* [4][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes count */
+    uint8_t *strips;                   /* [4][stride][strip_bytes] of [16 columns][4] */
     uint8_t *phases;                   /* [stride][length]: of one row, where there is a stride */
     const char *behind;                /* the taps: weights of what comes next; */
     size_t share;                      /* bytes of them that are fetched with each channel */
@@ -93,7 +93,7 @@ static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, u
     f->used_bytes = f->rows_bytes - 64 * (size_t)((ZQ_AMX_ROWS - f->height) / 2 * 2);
     f->strip_bytes = 64 * (ABOVE + ZQ_AMX_ROWS * f->chunks[1]);
     f->length = f->stride > 1 ? FRAMES + 64 * f->chunks[1] : 0;
-    const size_t rows = 2 * QUAD * f->stride * f->rows_bytes, strips = 2 * QUAD * f->stride * f->strip_bytes;
+    const size_t rows = QUAD * f->stride * f->rows_bytes, strips = QUAD * f->stride * f->strip_bytes;
     f->rows = scratch;
     f->strips = scratch + rows;
     f->phases = scratch + rows + strips;
@@ -108,32 +108,31 @@ uint64_t zq_amx_depthwise_scratch(const zq_program *program, const zq_step *step
     return bytes > otherwise ? bytes : otherwise;
 }
 
-/* One tile of four channels: 512 frames from `start` on. Rows of two such tiles are there at a time, and strips of two
- * times four channels. */
+/* One tile of four channels: 512 frames from `start` on. */
 typedef struct {
     int32_t o, count, start; /* the first channel, how many there are */
-    int rows, strips;        /* which of the two */
 } place;
 
-static place place_of(const filter *f, int32_t o, int32_t start, int rows, int strips)
+static place place_of(const filter *f, int32_t o, int32_t start)
 {
-    return (place){o, zq_min(QUAD, f->channels - o), start, rows, strips};
+    return (place){o, zq_min(QUAD, f->channels - o), start};
 }
 
 static inline place next_place(const filter *f, place p)
 {
-    if (p.start / FRAMES + 1 < f->tiles) return place_of(f, p.o, p.start + FRAMES, !p.rows, p.strips);
-    return place_of(f, p.o + QUAD, 0, !p.rows, !p.strips);
+    if (p.start / FRAMES + 1 < f->tiles) return place_of(f, p.o, p.start + FRAMES);
+    return place_of(f, p.o + QUAD, 0);
 }
 
-static inline uint8_t *rows_of(const filter *f, place p, int32_t c)
+/* Of channel c of four. */
+static inline uint8_t *rows_of(const filter *f, int32_t c)
 {
-    return f->rows + (size_t)(QUAD * p.rows + c) * f->stride * f->rows_bytes;
+    return f->rows + (size_t)c * f->stride * f->rows_bytes;
 }
 
-static inline uint8_t *strips_of(const filter *f, place p, int32_t c)
+static inline uint8_t *strips_of(const filter *f, int32_t c)
 {
-    return f->strips + (size_t)(QUAD * p.strips + c) * f->stride * f->strip_bytes;
+    return f->strips + (size_t)c * f->stride * f->strip_bytes;
 }
 
 /* bytes[start .. start + 63], those outside 0 .. count - 1 as 0. */
@@ -179,7 +178,7 @@ static void clear_strips(const filter *f)
 {
     const size_t above = 64 * ABOVE, written = 256 * ((f->span + 30) / 16);
     uint8_t *strip = f->strips;
-    for (size_t i = 0; i < 2 * QUAD * f->stride; i++, strip += f->strip_bytes) {
+    for (size_t i = 0; i < QUAD * f->stride; i++, strip += f->strip_bytes) {
         memset(strip, 0, above);
         memset(strip + above + written, 0, f->strip_bytes - above - written);
     }
@@ -191,7 +190,7 @@ static void lay_out_channel(const filter *f, place at, int32_t c)
     const int32_t o = at.o + c, value = f->step->x[0], stride = f->step->stride, start = at.start * stride - f->step->padding;
     const int32_t frames = f->state->frames[value], shared = f->channels / f->step->groups;
     const uint8_t *x = (const uint8_t *)zq_row(f->state, value, o / shared);
-    uint8_t *rows = rows_of(f, at, c);
+    uint8_t *rows = rows_of(f, c);
     if (stride == 1) {
         write_rows(x, frames, start, f->used_bytes, rows);
     } else {
@@ -204,7 +203,7 @@ static void lay_out_channel(const filter *f, place at, int32_t c)
     for (size_t i = 0; i < f->share; i += 64) _mm_prefetch(f->behind + f->share * (size_t)o + i, _MM_HINT_T1);
     for (size_t phase = 0; phase < f->stride; phase++)
         write_strip(f->taps + ((size_t)o * f->stride + phase) * f->span, (int32_t)f->span,
-                    strips_of(f, at, c) + phase * f->strip_bytes + 64 * ABOVE);
+                    strips_of(f, c) + phase * f->strip_bytes + 64 * ABOVE);
 }
 
 /* Sums of one tile of four channels. */
@@ -225,7 +224,7 @@ typedef struct {
 
 #define FILTER(even, odd, x, c)                                                                           \
     {                                                                                                     \
-        const uint8_t *row = rows_of(f, b->at, c), *strip = strips_of(f, b->at, c);                       \
+        const uint8_t *row = rows_of(f, c), *strip = strips_of(f, c);                                     \
         ZQ_AMX_ZERO(even);                                                                                \
         ZQ_AMX_ZERO(odd);                                                                                 \
         for (size_t phase = 0; phase < f->stride; phase++, row += f->rows_bytes, strip += f->strip_bytes) \
@@ -278,7 +277,7 @@ ZQ_TARGET_INLINE void end_columns(const filter *f, const batch *b, int32_t c, co
     }
 }
 
-/* While channel c is multiplied: what is left of the batch before it, and what comes next. */
+/* While channel c is multiplied: what is left of the batch before it, and what comes next, in its place. */
 ZQ_TARGET_INLINE void meanwhile(const filter *f, const batch *before, place next, int32_t c, const zq_amx_row_end *end,
                                 const int in_columns, const int32_t kind)
 {
@@ -294,8 +293,8 @@ ZQ_TARGET_INLINE void filter_batch(const filter *f, batch *b, const batch *befor
 {
     for (int32_t c = 0; c < QUAD; c += 2) {
         if (c < b->at.count) FILTER(0, 1, 4, c)
-        meanwhile(f, before, next, c, end, in_columns, kind);
         if (c + 1 < b->at.count) FILTER(2, 3, 5, c + 1)
+        meanwhile(f, before, next, c, end, in_columns, kind);
         meanwhile(f, before, next, c + 1, end, in_columns, kind);
         STORE(0, 1, c)
         STORE(2, 3, c + 1)
@@ -307,7 +306,7 @@ ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t la
 {
     const zq_amx_row_end end = zq_amx_row_end_of(f->step, ZQ_PLAIN, f->state->program->values[f->step->y].storage);
     batch batches[2];
-    place next = place_of(f, first, 0, 0, 0);
+    place next = place_of(f, first, 0);
     int turn = 0;
     batches[1].at.count = 0;
     for (int32_t c = 0; c < next.count; c++) lay_out_channel(f, next, c);

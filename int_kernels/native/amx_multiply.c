@@ -96,6 +96,10 @@ ZQ_TARGET_INLINE void fetch(zq_amx_fetching *f)
     for (int32_t i = 0; i < f->lines; i++, f->next += 64) _mm_prefetch(f->next, _MM_HINT_T1);
 }
 
+/* Steps before sums are scaled: a stored tile cannot be read until all that came before it is done with, and whoever waits
+ * for it stands in the way of the products behind. */
+enum { WAIT = 1 };
+
 /* A step's weights as nibbles; steps between those that are unpacked and those whose lines are fetched meanwhile:
  * unpacking is mostly waiting for lines. */
 enum { HALF = ZQ_AMX_BYTES / 2, NIBBLES_AHEAD = 3, BYTES_AHEAD = 2 };
@@ -141,7 +145,9 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
         if (!p->ahead.next) ahead.next = are_nibbles ? (const char *)nibbles + block / 2 : (const char *)weight + block;
         for (int32_t tile = 0; tile < p->count; tile++) {
             const int32_t n = zq_min(ZQ_TILE, p->frames - tile * p->next_frames);
-            const int32_t vectors = vectors_of(p, n), quota = zq_ceil_div(e.rows, (int32_t)p->steps);
+            const int32_t vectors = vectors_of(p, n);
+            const size_t wait = p->steps > WAIT ? WAIT : p->steps - 1;
+            const int32_t quota = zq_ceil_div(e.rows, (int32_t)(p->steps - wait));
             const uint8_t *inputs = p->inputs + (size_t)tile * p->next_inputs;
             ZQ_AMX_ZERO(0);
             ZQ_AMX_ZERO(1);
@@ -153,7 +159,8 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
                 fetch(&ahead);
                 fetch(&near);
                 if (!is_windowed) zq_amx_gather(&soon, soon.quads);
-                for (int32_t r = zq_min(quota, e.rows - e.done); r > 0; r--) end_row(p, &e, &end, is_windowed, kind);
+                for (int32_t r = step < wait ? 0 : zq_min(quota, e.rows - e.done); r > 0; r--)
+                    end_row(p, &e, &end, is_windowed, kind);
             }
             store(sums, is_windowed);
             e = (ending){sums, p->numbers + o, p->y + (size_t)o * p->map + (size_t)tile * p->next_y, p->o + o, n,

@@ -1,4 +1,4 @@
-/* sum, for AVX-512: 16 frames at a time, in 64 bits. */
+/* sum, for AVX-512: 16 frames at a time, in 64 bits; 64 where codes are made of high halves. */
 #include "avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
@@ -20,8 +20,8 @@ ZQ_TARGET_INLINE addend addend_of(const zq_state *state, const zq_step *step, in
 
 /* How a sum ends in one channel, and 16 sums, those of even and of odd numbers. */
 typedef struct {
-    __m512i start, shift, lo, hi; /* start: the bias and half of what is shifted out */
-    int32_t is_narrow;            /* what is left of a sum fits 32 bits */
+    __m512i start, shift, high_shift, lo, hi; /* start: the bias and half of what is shifted out */
+    int32_t is_narrow;                        /* what is left of a sum fits 32 bits */
 } adder;
 
 typedef struct {
@@ -46,7 +46,7 @@ ZQ_TARGET_INLINE adder adder_of(const zq_state *state, const zq_step *step, int3
 {
     const uint64_t half = (uint64_t)1 << (step->shift[c] - 1), bias = step->wide_bias ? (uint64_t)step->wide_bias[c] : 0;
     return (adder){_mm512_set1_epi64((int64_t)(bias + half)), _mm512_set1_epi64(step->shift[c]),
-                   _mm512_set1_epi32(step->clip_lo), _mm512_set1_epi32(step->clip_hi),
+                   _mm512_set1_epi32(step->shift[c] - 32), _mm512_set1_epi32(step->clip_lo), _mm512_set1_epi32(step->clip_hi),
                    fits_32_bits(state, step, c)};
 }
 
@@ -69,24 +69,52 @@ ZQ_TARGET_INLINE __m512i finish_sum(const adder *end, wide_sum sum)
     return _mm512_min_epi32(_mm512_max_epi32(v, end->lo), end->hi);
 }
 
-/* All frames of channel c. few: the number of inputs, a constant where this is compiled, which are looked up once for the
- * channel; 0: any number, each looked up for every vector. */
+/* The same before it is clipped, where the shift is 32 or more. */
+ZQ_TARGET_INLINE __m512i finish_high(const adder *end, wide_sum sum)
+{
+    return _mm512_srav_epi32(_mm512_mask_shuffle_epi32(sum.odd, 0x5555, sum.even, _MM_PERM_CDAB), end->high_shift);
+}
+
+/* 16 sums of channel c. few: the number of inputs, a constant where this is compiled, which are looked up once for the
+ * channel: a and b; 0: any number, each looked up for every vector. */
+ZQ_TARGET_INLINE wide_sum add_inputs(const zq_state *state, const zq_step *step, int32_t c, const int32_t few,
+                                     const adder *end, const addend *a, const addend *b, int32_t t, __mmask16 mask)
+{
+    wide_sum sum = {end->start, end->start};
+    if (few) add_input(&sum, a, t, mask);
+    if (few > 1) add_input(&sum, b, t, mask);
+    for (int32_t i = 0; !few && i < step->inputs; i++) {
+        const addend x = addend_of(state, step, i, c);
+        add_input(&sum, &x, t, mask);
+    }
+    return sum;
+}
+
+/* All frames of channel c. */
 ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t c, const int32_t few)
 {
     const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
     const adder end = adder_of(state, step, c);
     const addend a = addend_of(state, step, 0, c), b = addend_of(state, step, few > 1, c);
     char *y = zq_row(state, step->y, c);
-    for (int32_t t = 0; t < frames; t += 16) {
-        const __mmask16 mask = zq_first_numbers(frames - t);
-        wide_sum sum = {end.start, end.start};
-        if (few) add_input(&sum, &a, t, mask);
-        if (few > 1) add_input(&sum, &b, t, mask);
-        for (int32_t i = 0; !few && i < step->inputs; i++) {
-            const addend x = addend_of(state, step, i, c);
-            add_input(&sum, &x, t, mask);
+    if (zq_size(storage) > 1 || step->shift[c] < 32) {
+        for (int32_t t = 0; t < frames; t += 16) {
+            const __mmask16 mask = zq_first_numbers(frames - t);
+            const wide_sum sum = add_inputs(state, step, c, few, &end, &a, &b, t, mask);
+            zq_store_vector(y, storage, t, mask, finish_sum(&end, sum));
         }
-        zq_store_vector(y, storage, t, mask, finish_sum(&end, sum));
+        return;
+    }
+    const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
+    const __m512i to_plain = zq_to_plain_order(ZQ_PLAIN);
+    for (int32_t t = 0; t < frames; t += 64) {
+        __m512i v[4];
+        for (int32_t i = 0; i < 4; i++) {
+            const int32_t start = t + 16 * i;
+            v[i] = finish_high(&end, add_inputs(state, step, c, few, &end, &a, &b, start, zq_first_numbers(frames - start)));
+        }
+        const __m512i codes = _mm512_permutexvar_epi32(to_plain, zq_pack_codes(storage, v, lo, hi));
+        zq_store_bytes(y + t, zq_min(64, frames - t), codes);
     }
 }
 

@@ -51,6 +51,8 @@ typedef struct {
 typedef struct {
     zq_pool *pool;
     int32_t number;
+    char *memory; /* its own */
+    uint64_t bytes;
 } zq_worker;
 
 static uint64_t most_values_bytes(const zq_pool *pool, int32_t first, int32_t end)
@@ -217,35 +219,31 @@ static void run_parts_of_steps(zq_pool *pool, int32_t number, void *scratch)
 
 static void *work(void *argument)
 {
-    zq_worker *worker = argument;
-    zq_pool *pool = worker->pool;
-    const uint64_t bytes = most_values_bytes(pool, 0, pool->whole) + most_scratch_bytes(pool);
-    void *memory = allocate(bytes);
-    if (!memory) {
-        if (worker->number == 0) fail(pool, ZQ_NO_MEMORY); /* the others are done without */
-        return NULL;
-    }
-    run_whole_utterances(pool, memory, bytes);
-    run_parts_of_steps(pool, worker->number, memory);
-    free(memory);
+    const zq_worker *worker = argument;
+    run_whole_utterances(worker->pool, worker->memory, worker->bytes);
+    run_parts_of_steps(worker->pool, worker->number, worker->memory);
     return NULL;
 }
 
-/* The caller is worker 0; a thread that cannot be started is done without. */
-static void run_workers(zq_pool *pool)
+/* The caller is worker 0; a thread that cannot be started, or that there is no memory for, is done without. All memory is
+ * the caller's: what a thread that ends has asked for goes back to the system, and comes page by page the next time. */
+static zq_status run_workers(zq_pool *pool)
 {
+    const uint64_t page = 4096, needed = most_values_bytes(pool, 0, pool->whole) + most_scratch_bytes(pool);
+    const uint64_t bytes = (needed + page - 1) / page * page;
     pthread_t *ids = malloc((size_t)pool->workers * sizeof *ids);
-    zq_worker *workers = malloc((size_t)pool->workers * sizeof *workers), alone = {pool, 0};
-    int32_t started = 1;
-    if (ids && workers)
-        for (; started < pool->workers; started++) {
-            workers[started] = (zq_worker){pool, started};
-            if (pthread_create(&ids[started], NULL, work, &workers[started]) != 0) break;
-        }
-    work(&alone);
+    zq_worker *workers = malloc((size_t)pool->workers * sizeof *workers);
+    int32_t count = ids && workers ? pool->workers : 0, started = 1;
+    char *memory = NULL;
+    while (count > 0 && !(memory = allocate((uint64_t)count * bytes))) count--;
+    for (int32_t i = 0; i < count; i++) workers[i] = (zq_worker){pool, i, memory + (uint64_t)i * bytes, bytes};
+    while (started < count && pthread_create(&ids[started], NULL, work, &workers[started]) == 0) started++;
+    if (count > 0) work(&workers[0]);
     for (int32_t i = 1; i < started; i++) pthread_join(ids[i], NULL);
+    free(memory);
     free(workers);
     free(ids);
+    return count > 0 ? ZQ_OK : ZQ_NO_MEMORY;
 }
 
 static int longer_first(const void *a, const void *b)
@@ -305,7 +303,7 @@ zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, cons
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.changed, NULL);
     pool.status = (int32_t)plan(&pool, utterances);
-    if (pool.status == ZQ_OK) run_workers(&pool);
+    if (pool.status == ZQ_OK && run_workers(&pool) != ZQ_OK) pool.status = ZQ_NO_MEMORY;
     free(pool.queue);
     free(pool.ranges);
     free(pool.units);
