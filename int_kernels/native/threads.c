@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { PAUSES = 1000 }; /* of a waiting worker before it falls asleep: ten to fifty microseconds */
+#include "threads_kept.h"
 
 /* The units of one worker that are left: those from next to end - 1 of the step called `turn`. While that changes, turn
  * is 0; so who has read an end and then finds turn and next as before has read the right one. */
@@ -78,16 +78,6 @@ static uint64_t most_scratch_bytes(const zq_pool *pool)
 static void *allocate(uint64_t bytes)
 {
     return bytes <= SIZE_MAX ? malloc((size_t)bytes) : NULL;
-}
-
-/* For a moment nothing else is done here. */
-static void pause_briefly(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
 }
 
 static void fail(zq_pool *pool, zq_status status)
@@ -161,10 +151,8 @@ static void open_next_step(zq_pool *pool)
 static uint32_t wait_for_turn_after(zq_pool *pool, uint32_t turn)
 {
     uint32_t now;
-    for (int32_t i = 0; i < PAUSES; i++) {
+    for (int32_t i = 0; i < ZQ_PAUSES; i++, zq_pause())
         if ((now = __atomic_load_n(&pool->turn, __ATOMIC_ACQUIRE)) != turn) return now;
-        pause_briefly();
-    }
     pthread_mutex_lock(&pool->mutex);
     __atomic_add_fetch(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
     while ((now = __atomic_load_n(&pool->turn, __ATOMIC_SEQ_CST)) == turn)
@@ -217,32 +205,29 @@ static void run_parts_of_steps(zq_pool *pool, int32_t number, void *scratch)
 
 /* ---- workers ------------------------------------------------------------------------------------------------- */
 
-static void *work(void *argument)
+static void work(void *argument)
 {
     const zq_worker *worker = argument;
     run_whole_utterances(worker->pool, worker->memory, worker->bytes);
     run_parts_of_steps(worker->pool, worker->number, worker->memory);
-    return NULL;
 }
 
-/* The caller is worker 0; a thread that cannot be started, or that there is no memory for, is done without. All memory is
- * the caller's: what a thread that ends has asked for goes back to the system, and comes page by page the next time. */
+/* The caller is worker 0; a thread that is not to be had, or that there is no memory for, is done without. */
 static zq_status run_workers(zq_pool *pool)
 {
     const uint64_t page = 4096, needed = most_values_bytes(pool, 0, pool->whole) + most_scratch_bytes(pool);
     const uint64_t bytes = (needed + page - 1) / page * page;
-    pthread_t *ids = malloc((size_t)pool->workers * sizeof *ids);
     zq_worker *workers = malloc((size_t)pool->workers * sizeof *workers);
-    int32_t count = ids && workers ? pool->workers : 0, started = 1;
+    int32_t count = workers ? pool->workers : 0, running = 0;
     char *memory = NULL;
     while (count > 0 && !(memory = allocate((uint64_t)count * bytes))) count--;
     for (int32_t i = 0; i < count; i++) workers[i] = (zq_worker){pool, i, memory + (uint64_t)i * bytes, bytes};
-    while (started < count && pthread_create(&ids[started], NULL, work, &workers[started]) == 0) started++;
+    for (int32_t i = 1; i < count; i++)
+        if (!zq_start_task(work, &workers[i], &running)) break;
     if (count > 0) work(&workers[0]);
-    for (int32_t i = 1; i < started; i++) pthread_join(ids[i], NULL);
+    zq_wait_for_tasks(&running);
     free(memory);
     free(workers);
-    free(ids);
     return count > 0 ? ZQ_OK : ZQ_NO_MEMORY;
 }
 

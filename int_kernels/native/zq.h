@@ -1,7 +1,7 @@
 /* The integer executor: programs as plain structs, one call to run one (SPEC.md is the law; section numbers refer
  * to it).
  *
- * Core: every .c file here but threads.c. It needs <stdint.h> and <string.h>, allocates nothing, keeps no state,
+ * Core: every .c file here but threads*.c. It needs <stdint.h> and <string.h>, allocates nothing, keeps no state,
  * and compiles for a processor without any unit for real numbers. A program is made once (in Python or as constant
  * tables) and never written to. */
 #ifndef ZQ_H

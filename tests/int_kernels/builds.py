@@ -9,7 +9,7 @@ from pathlib import Path
 import int_kernels
 
 NATIVE = Path(int_kernels.__file__).parent / "native"
-CORE = sorted(path for path in NATIVE.glob("*.c") if path.name != "threads.c")  # what a microcontroller takes
+CORE = sorted(path for path in NATIVE.glob("*.c") if not path.name.startswith("thread"))  # what a microcontroller takes
 
 
 def compile_library(target: Path, *flags: str) -> Path:

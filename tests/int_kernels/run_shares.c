@@ -1,7 +1,8 @@
-/* threads.c alone, on made-up steps that only count: `run_shares THREADS FRAMES...` prints the status, then for every
- * utterance in the given order whether it was run whole, how often it was prepared for shared steps, and how many units of
- * each step were run. */
+/* threads.c alone, on made-up steps that only count: `run_shares THREADS FRAMES...` runs all twice, the second time on
+ * threads that are there already, and prints the status, then for every utterance in the given order whether it was run
+ * whole, how often it was prepared for shared steps, and how many units of each step were run. */
 #include "threads.c" /* first: it asks for POSIX */
+#include "threads_kept.c"
 
 #include <stdio.h>
 #include <string.h>
@@ -71,7 +72,11 @@ int main(int words, char **argv)
         outputs[u][0] = &records[u];
         utterances[u] = (zq_utterance){NULL, outputs[u], atoi(argv[u + 2])};
     }
-    printf("%d\n", (int)zq_run_many(&program, NULL, NULL, utterances, count, atoi(argv[1])));
+    for (int round = 0; round < 2; round++) {
+        memset(records, 0, sizeof records);
+        zq_status status = zq_run_many(&program, NULL, NULL, utterances, count, atoi(argv[1]));
+        if (round > 0) printf("%d\n", (int)status);
+    }
     for (int32_t u = 0; u < count; u++) {
         printf("%d %d", records[u].whole, records[u].prepared);
         for (int32_t step = 0; step < STEPS; step++) printf(" %d", (int)records[u].units[step]);

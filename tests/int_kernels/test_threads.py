@@ -1,13 +1,21 @@
-"""Which utterances are run whole and which are shared, and that each is run once; bytes: test_determinism.py."""
+"""Which utterances are run whole and which are shared, that each is run once, and threads that stay between calls.
+Bytes: test_determinism.py."""
 
 from __future__ import annotations
 
+import os
 import platform
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builds import NATIVE, run
+from small_programs import conv, program
+
+from int_kernels import INT32, compile_program
 
 SOURCE = Path(__file__).parent / "run_shares.c"
 WHOLE, SHARED = (1, 0, 0, 0, 0, 0), (0, 1, 0, 37, 0, 1)
@@ -62,7 +70,8 @@ def test_every_unit_is_run_once(tmp_path: Path, shares: Shares, sanitized: bool)
     if sanitized:
         if not Path(run("gcc", "-print-file-name=libtsan.so").strip()).is_absolute():
             pytest.skip("gcc has no libtsan.so here")
-        shares = Shares(tmp_path, "-fsanitize=thread", before=("setarch", platform.machine(), "-R"))
+        before = ("setarch", platform.machine(), "-R", "env", "TSAN_OPTIONS=atexit_sleep_ms=0")
+        shares = Shares(tmp_path, "-fsanitize=thread", before=before)
     draws = random.Random(0)
     modes = set()
     for _ in range(60):
@@ -88,3 +97,51 @@ def test_no_memory_is_told_whole_and_shared(shares: Shares, threads: int, frames
 
 def test_nothing_to_do_is_done(shares: Shares) -> None:
     assert shares.run(3, []) == (OK, [])
+
+
+def count_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+needs_linux = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+X = np.random.default_rng(0).integers(0, 256, (6, 900))
+EXECUTABLE = compile_program(program(conv("x", "y"), y=(6, INT32)))
+
+
+@needs_linux
+def test_threads_stay_and_sleep() -> None:
+    expected = EXECUTABLE.run([X])[0][0]
+    EXECUTABLE.run([X], 4)
+    count = count_threads()
+    for _ in range(5):
+        np.testing.assert_array_equal(EXECUTABLE.run([X], 4)[0][0], expected)
+    assert count_threads() == count
+    start = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - start < 0.1
+
+
+@needs_linux
+def test_several_callers_have_threads_of_their_own() -> None:
+    xs = [X[:, :length] for length in (900, 300, 70, 900)]
+    expected = [EXECUTABLE.run([x])[0][0] for x in xs]
+    with ThreadPoolExecutor(len(xs)) as callers:
+        for _ in range(20):
+            for (found,), wanted in zip(callers.map(lambda x: EXECUTABLE.run([x], 3)[0], xs), expected, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+
+
+@needs_linux
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_a_forked_child_starts_threads_of_its_own() -> None:
+    expected = EXECUTABLE.run([X], 3)[0][0]
+    child = os.fork()
+    if child == 0:
+        is_equal = all(np.array_equal(EXECUTABLE.run([X], 3)[0][0], expected) for _ in range(3))
+        os._exit(0 if is_equal and count_threads() == 3 else 1)
+    deadline = time.monotonic() + 60
+    while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if done == (0, 0):
+        os.kill(child, 9)
+    assert done == (child, 0)
