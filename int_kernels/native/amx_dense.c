@@ -13,7 +13,8 @@ enum {
     BAND = 8,             /* tiles, or rows of feature maps, that are done together, at most */
     BAND_BYTES = 1 << 20, /* of their gathered inputs */
     NEAR_BYTES = 1 << 19, /* of weights: so many stay in the second cache */
-    CHANNELS = 64         /* at least, for a window */
+    CHANNELS = 64,        /* at least, for a window */
+    FEW_MAPS = 64         /* at most: two workers have other frames, not other maps */
 };
 
 static int is_windowed(const zq_program *program, const zq_step *step)
@@ -274,10 +275,11 @@ static int32_t places_of(const zq_state *state, const zq_step *step)
 
 /* Maps of a unit. Of two workers each has half of them, the same half as in the steps before and behind this one, which go
  * by channels; so they exchange less, and each reads half of the weights. A window's inputs are less work than its
- * products: more, and smaller, units. */
+ * products: more, and smaller, units. Few maps are less work than their inputs: all of them. */
 static int32_t chunk_of(const zq_program *program, const zq_step *step)
 {
-    return is_windowed(program, step) ? ZQ_CHUNK : zq_ceil_div(zq_maps_out(program, step), 2 * ZQ_AMX_MAPS) * ZQ_AMX_MAPS;
+    const int32_t maps = zq_maps_out(program, step), half = zq_ceil_div(maps, 2 * ZQ_AMX_MAPS) * ZQ_AMX_MAPS;
+    return is_windowed(program, step) ? ZQ_CHUNK : maps <= FEW_MAPS ? maps : half;
 }
 
 /* A chunk of maps x a place, places of one chunk side by side. */

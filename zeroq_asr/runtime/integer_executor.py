@@ -18,8 +18,11 @@ Codes = npt.NDArray[np.int8]
 
 def quantize_input(features: npt.NDArray[np.float32], scale: float, type: IntType) -> Codes:
     """clip(floor(x / S + 1/2), lo, hi) of log-mel features [n_mels, T]: the declared float edge, in float64."""
-    codes = np.floor(features.astype(np.float64) / scale + 0.5).clip(type.lo, type.hi)
-    return codes.astype(type.storage)
+    codes = features.astype(np.float64)  # one array, changed in place: an utterance's is as large as a cache
+    codes /= scale
+    codes += 0.5
+    np.floor(codes, out=codes)
+    return codes.clip(type.lo, type.hi, out=codes).astype(type.storage)
 
 
 class IntegerExecutor:
