@@ -88,10 +88,11 @@ class Program:
         shortest, longest = self.shortest_input, self.longest_input
         if not shortest <= given.shape[1] <= longest:
             raise ShapeError(f"{where}: needed {shortest} to {longest} frames; came {given.shape[1]}; pad or split it")
-        if int(given.min()) < spec.type.lo or int(given.max()) > spec.type.hi:
+        lo, hi, storage = spec.type.lo, spec.type.hi, np.iinfo(given.dtype)
+        if (storage.min < lo or storage.max > hi) and (int(given.min()) < lo or int(given.max()) > hi):
             raise RangeError(
-                f"{where}: needed codes of {spec.type}, {spec.type.lo} to {spec.type.hi}; came {given.min()} to "
-                f"{given.max()}; saturate when quantizing"
+                f"{where}: needed codes of {spec.type}, {lo} to {hi}; came {given.min()} to {given.max()}; "
+                "saturate when quantizing"
             )
         return np.ascontiguousarray(given, dtype=spec.type.storage)
 
