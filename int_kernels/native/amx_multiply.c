@@ -156,7 +156,7 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
             for (size_t step = 0; step < p->steps; step++) {
                 if (are_nibbles) unpack_ahead(p, nibbles, o + ZQ_AMX_MAPS >= p->maps, tile, step);
                 multiply(p, weight + step * ZQ_AMX_BYTES, inputs + p->places[step], vectors, is_windowed);
-                fetch(&ahead);
+                fetch(&ahead); /* here and not before the loads of the next step, which it would hold up: 5 % */
                 fetch(&near);
                 if (!is_windowed) zq_amx_gather(&soon, soon.quads);
                 for (int32_t r = step < wait ? 0 : zq_min(quota, e.rows - e.done); r > 0; r--)
