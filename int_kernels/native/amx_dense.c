@@ -1,10 +1,10 @@
 /* conv1d and conv2d with two or more input maps per group, for AMX: 16 output maps x 64 frames x 64 taps at a time.
  *
  * Mostly the weights are rows, the inputs columns: they are gathered for a tile of 64 frames as for AVX-512 VNNI, four
- * taps side by side, if the step before has not written them so. Where a long kernel sees each input often, the inputs are rows and the weights columns: a window of
- * 64 channels side by side serves all taps (amx_window.c); its sums come out frame by frame and are turned. Weights that
- * are too many for the second cache are read once for some tiles, or for some rows of feature maps, together. This file
- * lays out what amx_multiply.c multiplies. */
+ * taps side by side, if the step before has not left them so. Where a long kernel sees each input often, the inputs are
+ * rows and the weights columns: a window of 64 channels side by side serves all taps (amx_window.c); its sums come out
+ * frame by frame and are turned. Weights that are too many for the second cache are read once for some tiles, or for some
+ * rows of feature maps, together. This file lays out what amx_multiply.c multiplies. */
 #include "amx_dense.h"
 
 #ifdef ZQ_AMX_TABLE
@@ -243,9 +243,9 @@ static void lay_out_ahead(const zq_state *state, const zq_dense_unit *unit, cons
     for (size_t i = 0; is_first && i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
 }
 
-/* The columns of a unit, and of the next one, as they are in memory. */
-static void lay_out_nothing(const zq_state *state, const zq_dense_unit *unit, const zq_dense_unit *next, int is_first,
-                            size_t *places, zq_amx_product *p)
+/* The columns of a unit as they are in memory; those of the next one are fetched meanwhile. */
+static void take_columns(const zq_state *state, const zq_dense_unit *unit, const zq_dense_unit *next, int is_first,
+                         size_t *places, zq_amx_product *p)
 {
     const int32_t x = p->step->x[0], steps = zq_ceil_div(p->maps, ZQ_AMX_MAPS) * (int32_t)p->steps;
     const size_t channels = (size_t)zq_maps_in(state->program, p->step);
@@ -256,8 +256,9 @@ static void lay_out_nothing(const zq_state *state, const zq_dense_unit *unit, co
     p->next_inputs = 0;
     p->inputs = (const uint8_t *)state->data[x] + channels * (size_t)unit->t0;
     p->near = (zq_amx_fetching){.lines = 0};
-    if (next) p->near.next = (const char *)state->data[x] + channels * (size_t)next->t0;
-    if (next) p->near.lines = zq_ceil_div((int32_t)channels, steps);
+    if (next)
+        p->near = (zq_amx_fetching){(const char *)state->data[x] + channels * (size_t)next->t0,
+                                    zq_ceil_div((int32_t)channels, steps)};
     for (size_t i = 0; is_first && i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
 }
 
@@ -364,7 +365,7 @@ void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int
             const zq_dense_unit other = unit_of(state, step, zq_min(next, last - 1), chunk);
             const zq_dense_unit *behind = next < last ? &other : NULL;
             if (state->in_columns[step->x[0]])
-                lay_out_nothing(state, &u, behind, unit == first, at, &p);
+                take_columns(state, &u, behind, unit == first, at, &p);
             else
                 lay_out_ahead(state, &u, behind, unit == first, scratch, at, &p);
         } else if (p.is_windowed) {

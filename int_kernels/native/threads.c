@@ -75,9 +75,9 @@ static uint64_t most_scratch_bytes(const zq_pool *pool)
     return most;
 }
 
-static void *allocate(uint64_t bytes)
+static void *allocate(uint64_t count, uint64_t bytes)
 {
-    return bytes <= SIZE_MAX ? malloc((size_t)bytes) : NULL;
+    return bytes <= SIZE_MAX / count ? malloc((size_t)(count * bytes)) : NULL;
 }
 
 static void fail(zq_pool *pool, zq_status status)
@@ -220,7 +220,7 @@ static zq_status run_workers(zq_pool *pool)
     zq_worker *workers = malloc((size_t)pool->workers * sizeof *workers);
     int32_t count = workers ? pool->workers : 0, running = 0;
     char *memory = NULL;
-    while (count > 0 && !(memory = allocate((uint64_t)count * bytes))) count--;
+    while (count > 0 && !(memory = allocate((uint64_t)count, bytes))) count--;
     for (int32_t i = 0; i < count; i++) workers[i] = (zq_worker){pool, i, memory + (uint64_t)i * bytes, bytes};
     for (int32_t i = 1; i < count; i++)
         if (!zq_start_task(work, &workers[i], &running)) break;
@@ -268,7 +268,7 @@ static zq_status plan(zq_pool *pool, const zq_utterance *utterances)
     qsort(pool->queue, (size_t)pool->count, sizeof *pool->queue, longer_first);
     pool->whole = count_whole(pool);
     if (pool->whole == pool->count) return ZQ_OK;
-    pool->values = allocate(most_values_bytes(pool, pool->whole, pool->count));
+    pool->values = allocate(1, most_values_bytes(pool, pool->whole, pool->count));
     pool->units = malloc((size_t)pool->program->steps_count * sizeof *pool->units);
     if (!pool->values || !pool->units) return ZQ_NO_MEMORY;
     pool->utterance = pool->whole - 1;

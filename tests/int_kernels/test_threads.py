@@ -89,7 +89,8 @@ def test_one_wrong_length_stops_all_before_the_first(shares: Shares, frames: lis
 
 
 @pytest.mark.parametrize(
-    ("threads", "frames"), [(1, [10, 1_000_000]), (2, [1_000_000]), (2, [1_000_000] * 2), (2, [1_000_000] * 3)]
+    ("threads", "frames"),
+    [(1, [10, 1_000_000]), (2, [1_000_000]), (2, [1_000_000] * 2), (2, [1_000_000] * 3), (4, [1_000_000] * 4)],
 )
 def test_no_memory_is_told_whole_and_shared(shares: Shares, threads: int, frames: list[int]) -> None:
     assert shares.run(threads, frames)[0] == NO_MEMORY
