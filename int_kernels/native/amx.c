@@ -17,7 +17,9 @@ const zq_kernels zq_amx = {
             [ZQ_LOOP_ARGMAX] = zq_argmax,
             [ZQ_LOOP_POSITIONS] = zq_positions,
             [ZQ_LOOP_ATTENTION] = zq_amx_attention},
-    .units = {[ZQ_LOOP_DENSE] = zq_amx_dense_units, [ZQ_LOOP_DEPTHWISE] = zq_amx_depthwise_units},
+    .units = {[ZQ_LOOP_DENSE] = zq_amx_dense_units,
+              [ZQ_LOOP_DEPTHWISE] = zq_amx_depthwise_units,
+              [ZQ_LOOP_SUM] = zq_avx512vnni_sum_units},
     .packed_bytes = {[ZQ_LOOP_DENSE] = zq_amx_dense_bytes,
                      [ZQ_LOOP_DEPTHWISE] = zq_amx_depthwise_bytes,
                      [ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
@@ -28,8 +30,8 @@ const zq_kernels zq_amx = {
                       [ZQ_LOOP_DENSE] = zq_amx_dense_scratch,
                       [ZQ_LOOP_DEPTHWISE] = zq_amx_depthwise_scratch,
                       [ZQ_LOOP_ATTENTION] = zq_amx_attention_scratch},
-    .writes_columns = {[ZQ_LOOP_DEPTHWISE] = zq_amx_depthwise_columns},
-    .reads_columns = {[ZQ_LOOP_DENSE] = zq_amx_dense_columns},
+    .writes_columns = {[ZQ_LOOP_DEPTHWISE] = zq_amx_depthwise_writes, [ZQ_LOOP_SUM] = zq_avx512vnni_sum_columns},
+    .reads_columns = {[ZQ_LOOP_DEPTHWISE] = zq_amx_depthwise_reads, [ZQ_LOOP_DENSE] = zq_amx_dense_columns},
 };
 
 #endif

@@ -23,7 +23,7 @@ zq_packer zq_amx_pack_dense, zq_amx_pack_depthwise;
 zq_scratch_size zq_amx_dense_scratch, zq_amx_depthwise_scratch, zq_amx_attention_scratch;
 zq_unit_count zq_amx_dense_units, zq_amx_depthwise_units;
 zq_kernel zq_amx_dense, zq_amx_depthwise, zq_amx_attention;
-zq_column_user zq_amx_dense_columns, zq_amx_depthwise_columns;
+zq_column_user zq_amx_dense_columns, zq_amx_depthwise_writes, zq_amx_depthwise_reads;
 
 /* 64 frames of 64 channels, from channel `first` of x and frame t on, as rows of four tiles, `next` bytes from one tile to
  * the next. Channels and frames that are not there are 0. */

@@ -156,7 +156,8 @@ static int32_t most_together(const zq_program *program, const zq_step *step)
 
 int zq_amx_dense_columns(const zq_program *program, const zq_step *step)
 {
-    return step->packed && is_ahead(program, step) && step->groups == 1 && zq_maps_in(program, step) % ZQ_AMX_TAPS == 0;
+    const int can = step->packed && is_ahead(program, step) && step->groups == 1;
+    return can && zq_maps_in(program, step) % ZQ_AMX_TAPS == 0 ? 2 : 0;
 }
 
 /* Room for a block of weights that may be nibbles, asked for before they are packed too. */

@@ -72,11 +72,13 @@ typedef struct {
     uint8_t *rows;                     /* [4][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes count */
     uint8_t *strips;                   /* [4][stride][strip_bytes] of [16 columns][4] */
     uint8_t *phases;                   /* [stride][length]: of one row, where there is a stride */
+    uint8_t *turned[2];                /* [4][turned_bytes]: rows of what is read from columns */
     const char *behind;                /* the taps: weights of what comes next; */
     size_t share;                      /* bytes of them that are fetched with each channel */
-    size_t stride, span, chunks[2], rows_bytes, used_bytes, strip_bytes, length;
+    size_t stride, span, chunks[2], rows_bytes, used_bytes, strip_bytes, length, turned_bytes;
     int32_t tiles, height;              /* tiles of 512 frames; rows that count in one where there is only one */
     int32_t channels, is_signed;        /* of y; x */
+    int32_t is_turned;                  /* x lies in columns */
 } filter;
 
 /* In scratch (which may be NULL) for y of so many frames; returns the bytes that it takes. */
@@ -96,8 +98,11 @@ static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, u
     const size_t rows = QUAD * f->stride * f->rows_bytes, strips = QUAD * f->stride * f->strip_bytes;
     f->rows = scratch;
     f->strips = scratch + rows;
-    f->phases = scratch + rows + strips;
-    return rows + strips + f->stride * f->length;
+    f->turned_bytes = f->rows_bytes / 2 + 2 * 64;
+    f->turned[0] = scratch + rows + strips;
+    f->turned[1] = f->turned[0] + QUAD * f->turned_bytes;
+    f->phases = f->turned[1] + QUAD * f->turned_bytes;
+    return rows + strips + 2 * QUAD * f->turned_bytes + f->stride * f->length;
 }
 
 uint64_t zq_amx_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
@@ -110,18 +115,18 @@ uint64_t zq_amx_depthwise_scratch(const zq_program *program, const zq_step *step
 
 /* One tile of four channels: 512 frames from `start` on. */
 typedef struct {
-    int32_t o, count, start; /* the first channel, how many there are */
+    int32_t o, count, start; /* the first channel, how many there are: 0 at the end */
+    int turned;              /* which of the two has its rows */
 } place;
 
-static place place_of(const filter *f, int32_t o, int32_t start)
+/* Before channel `last`. */
+static inline place next_place(const filter *f, place p, int32_t last)
 {
-    return (place){o, zq_min(QUAD, f->channels - o), start};
-}
-
-static inline place next_place(const filter *f, place p)
-{
-    if (p.start / FRAMES + 1 < f->tiles) return place_of(f, p.o, p.start + FRAMES);
-    return place_of(f, p.o + QUAD, 0);
+    p.turned ^= 1;
+    p.start += FRAMES;
+    if (p.start / FRAMES < f->tiles) return p;
+    const int32_t o = p.o + QUAD;
+    return (place){o, o < last ? zq_min(QUAD, last - o) : 0, 0, p.turned};
 }
 
 /* Of channel c of four. */
@@ -184,14 +189,54 @@ static void clear_strips(const filter *f)
     }
 }
 
+/* The first frame of x that a place sees, and of the 64 that it is in. */
+static inline int32_t start_of(const filter *f, place at)
+{
+    return at.start * f->step->stride - f->step->padding;
+}
+
+static inline int32_t block_of(int32_t frame)
+{
+    return (int32_t)((uint32_t)(frame + (1 << 30)) / 64) - (1 << 24);
+}
+
+/* Frames of four channels from columns to rows, blocks of 64: a place before they are laid out, since what was just stored
+ * is not read at once. */
+ZQ_TARGET static void turn_columns(const filter *f, place at)
+{
+    const __m512i low = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(2));
+    const int32_t value = f->step->x[0], frames = f->state->frames[value];
+    const int32_t first = block_of(start_of(f, at)), blocks = (int32_t)(f->turned_bytes / 64);
+    const char *x = (const char *)f->state->data[value] + (size_t)at.o * ZQ_TILE;
+    uint8_t *to = f->turned[at.turned];
+    for (int32_t b = first; b < first + blocks; b++, to += 64) {
+        const __mmask64 mask = b < 0 ? 0 : zq_first_bytes(frames - 64 * b);
+        __m512i v[QUAD];
+        for (int32_t i = 0; i < QUAD; i++)
+            v[i] = mask ? zq_transpose_bytes(_mm512_load_si512(x + (size_t)b * 64 * (size_t)f->channels + 64 * i))
+                        : _mm512_setzero_si512();
+        for (size_t half = 0; half < 2; half++) { /* two of the channels */
+            const __m512i dwords = half ? high : low;
+            const __m512i a = _mm512_permutex2var_epi32(v[0], dwords, v[1]), c = _mm512_permutex2var_epi32(v[2], dwords, v[3]);
+            uint8_t *rows = to + 2 * half * f->turned_bytes;
+            _mm512_store_si512(rows, _mm512_maskz_mov_epi8(mask, _mm512_shuffle_i64x2(a, c, 0x44)));
+            _mm512_store_si512(rows + f->turned_bytes, _mm512_maskz_mov_epi8(mask, _mm512_shuffle_i64x2(a, c, 0xEE)));
+        }
+    }
+}
+
 /* Channel c of four. */
 static void lay_out_channel(const filter *f, place at, int32_t c)
 {
-    const int32_t o = at.o + c, value = f->step->x[0], stride = f->step->stride, start = at.start * stride - f->step->padding;
+    const int32_t o = at.o + c, value = f->step->x[0], stride = f->step->stride, start = start_of(f, at);
     const int32_t frames = f->state->frames[value], shared = f->channels / f->step->groups;
     const uint8_t *x = (const uint8_t *)zq_row(f->state, value, o / shared);
     uint8_t *rows = rows_of(f, c);
-    if (stride == 1) {
+    if (f->is_turned) {
+        const size_t bytes = f->turned_bytes;
+        write_rows(f->turned[at.turned] + (size_t)c * bytes, (int32_t)bytes, start - 64 * block_of(start), f->used_bytes, rows);
+    } else if (stride == 1) {
         write_rows(x, frames, start, f->used_bytes, rows);
     } else {
         zq_lay_out_phases(x, frames, start, stride, 0, f->length, f->phases);
@@ -288,8 +333,8 @@ ZQ_TARGET_INLINE void meanwhile(const filter *f, const batch *before, place next
     if (c < next.count) lay_out_channel(f, next, c);
 }
 
-ZQ_TARGET_INLINE void filter_batch(const filter *f, batch *b, const batch *before, place next, const zq_amx_row_end *end,
-                                   const int in_columns, const int32_t kind)
+ZQ_TARGET_INLINE void filter_batch(const filter *f, batch *b, const batch *before, place next, place after,
+                                   const zq_amx_row_end *end, const int in_columns, const int32_t kind)
 {
     for (int32_t c = 0; c < QUAD; c += 2) {
         if (c < b->at.count) FILTER(0, 1, 4, c)
@@ -299,6 +344,7 @@ ZQ_TARGET_INLINE void filter_batch(const filter *f, batch *b, const batch *befor
         STORE(0, 1, c)
         STORE(2, 3, c + 1)
     }
+    if (f->is_turned && after.count > 0) turn_columns(f, after);
 }
 
 ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t last, const int in_columns,
@@ -306,16 +352,18 @@ ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t la
 {
     const zq_amx_row_end end = zq_amx_row_end_of(f->step, ZQ_PLAIN, f->state->program->values[f->step->y].storage);
     batch batches[2];
-    place next = place_of(f, first, 0);
+    place next = {first, zq_min(QUAD, last - first), 0, 0}, after = next_place(f, next, last);
     int turn = 0;
     batches[1].at.count = 0;
+    if (f->is_turned) turn_columns(f, next);
+    if (f->is_turned && after.count > 0) turn_columns(f, after);
     for (int32_t c = 0; c < next.count; c++) lay_out_channel(f, next, c);
     for (; next.count > 0; turn ^= 1) {
         batch *b = &batches[turn];
         b->at = next;
-        next = next_place(f, next);
-        if (next.o >= last) next.count = 0;
-        filter_batch(f, b, &batches[turn ^ 1], next, &end, in_columns, kind);
+        next = after;
+        after = next_place(f, next, last);
+        filter_batch(f, b, &batches[turn ^ 1], next, after, &end, in_columns, kind);
     }
     for (int32_t c = 0; c < QUAD; c++) meanwhile(f, &batches[turn ^ 1], next, c, &end, in_columns, kind);
 }
@@ -337,7 +385,12 @@ static filter_function *const filter_kinds[2][4] = {
     {[ZQ_INT8] = filter_int8, [ZQ_UINT8] = filter_uint8, [ZQ_INT32] = filter_raw, [ZQ_INT16] = filter_other},
     {[ZQ_INT8] = filter_int8_columns, [ZQ_UINT8] = filter_uint8_columns}};
 
-int zq_amx_depthwise_columns(const zq_program *program, const zq_step *step)
+int zq_amx_depthwise_reads(const zq_program *program, const zq_step *step)
+{
+    return step->packed && is_suited(step) && step->stride == 1 && step->groups == program->values[step->y].channels;
+}
+
+int zq_amx_depthwise_writes(const zq_program *program, const zq_step *step)
 {
     if (!step->packed || !is_suited(step)) return 0;
     return filter_kinds[1][zq_amx_kind(step, program->values[step->y].storage, step->packed)] != NULL;
@@ -365,6 +418,7 @@ void zq_amx_depthwise(const zq_state *state, const zq_step *step, int32_t first,
     f.taps = (const int8_t *)step->packed + zq_amx_numbers_bytes((size_t)y->channels);
     f.is_signed = state->program->values[step->x[0]].storage == ZQ_INT8;
     f.channels = y->channels;
+    f.is_turned = state->in_columns[step->x[0]];
     f.behind = (const char *)step->packed + zq_amx_depthwise_bytes(state->program, step);
     f.share = (size_t)y->channels + sizeof(zq_channel_numbers); /* a pointwise convolution's, as a rule */
     clear_strips(&f);

@@ -24,6 +24,8 @@ zq_packer zq_avx512vnni_pack_dense, zq_avx512vnni_pack_depthwise;
 zq_scratch_size zq_avx512vnni_dense_scratch, zq_avx512vnni_depthwise_scratch, zq_avx512vnni_attention_scratch;
 zq_kernel zq_avx512vnni_dense, zq_avx512vnni_depthwise, zq_avx512vnni_sum, zq_avx512vnni_attention;
 zq_kernel zq_avx512vnni_activation, zq_avx512vnni_layer_norm;
+zq_unit_count zq_avx512vnni_sum_units;
+zq_column_user zq_avx512vnni_sum_columns;
 
 /* What an output channel starts from and ends with. The shift is that of zq_rescale_high; like the multiplier 0 unless
  * zq_has_high_shifts. */

@@ -118,10 +118,56 @@ ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t
     }
 }
 
+/* All frames of four channels from c on, in columns. */
+ZQ_TARGET_INLINE void add_up_columns(const zq_state *state, const zq_step *step, int32_t c, const int32_t few)
+{
+    const zq_value *y = &state->program->values[step->y];
+    const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
+    const int32_t frames = state->frames[step->y];
+    char *to = (char *)state->data[step->y] + (size_t)c * 64;
+    adder ends[4];
+    addend a[4], b[4];
+    for (int32_t i = 0; i < 4; i++) {
+        ends[i] = adder_of(state, step, c + i);
+        a[i] = addend_of(state, step, 0, c + i);
+        b[i] = addend_of(state, step, few > 1, c + i);
+    }
+    for (int32_t t0 = 0; t0 < frames; t0 += 64, to += 64 * (size_t)y->channels)
+        for (int32_t t = t0; t < t0 + 64 && t < frames; t += 16) {
+            __m512i v[4];
+            for (int32_t i = 0; i < 4; i++)
+                v[i] = finish_high(&ends[i], add_inputs(state, step, c + i, few, &ends[i], &a[i], &b[i], t,
+                                                        zq_first_numbers(frames - t)));
+            _mm512_store_si512(to + 4 * (t - t0), zq_transpose_bytes(zq_pack_codes(y->storage, v, lo, hi)));
+        }
+}
+
+/* Four channels to a unit where y lies in columns. */
+int32_t zq_avx512vnni_sum_units(const zq_state *state, const zq_step *step)
+{
+    return state->in_columns[step->y] ? state->program->values[step->y].channels / 4 : 0;
+}
+
+int zq_avx512vnni_sum_columns(const zq_program *program, const zq_step *step)
+{
+    const zq_value *y = &program->values[step->y];
+    for (int32_t c = 0; c < y->channels; c++)
+        if (step->shift[c] < 32) return 0;
+    return zq_size(y->storage) == 1 && step->inputs <= 2;
+}
+
 ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
                                  void *scratch)
 {
     (void)scratch;
+    if (state->in_columns[step->y]) {
+        for (int32_t c = 4 * first; c < 4 * last; c += 4)
+            if (step->inputs == 1)
+                add_up_columns(state, step, c, 1);
+            else
+                add_up_columns(state, step, c, 2);
+        return;
+    }
     for (int32_t c = first; c < last; c++)
         if (step->inputs == 1)
             add_up(state, step, c, 1);

@@ -76,7 +76,7 @@ typedef enum {
 /* Work on units first..last-1 of a step. */
 typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
 
-/* Whether a step can write y, or read x, in columns (zq_state). */
+/* Whether a step can write y, or read x, in columns (zq_state): 0, or 1; 2: and is faster so. */
 typedef int zq_column_user(const zq_program *program, const zq_step *step);
 
 /* Bytes of one step's packed weights (0: this step runs unpacked), the packing, its units, the bytes of its scratch. */

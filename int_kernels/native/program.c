@@ -160,9 +160,13 @@ static void choose_columns(const zq_kernels *kernels, zq_state *state)
     for (int32_t s = 0; s < program->steps_count; s++) {
         const zq_step *step = &program->steps[s];
         const zq_loop loop = loop_of(program, step);
-        const int can_read = kernels->reads_columns[loop] && kernels->reads_columns[loop](program, step);
-        for (int32_t i = 0; i < step->inputs && !can_read; i++) state->in_columns[step->x[i]] = 0;
+        const int use = kernels->reads_columns[loop] ? kernels->reads_columns[loop](program, step) : 0;
+        for (int32_t i = 0; i < step->inputs; i++) {
+            uint8_t *is = &state->in_columns[step->x[i]];
+            if (use == 0 || (use > 1 && *is)) *is = (uint8_t)use;
+        }
     }
+    for (int32_t v = 0; v < program->values_count; v++) state->in_columns[v] = state->in_columns[v] > 1;
 }
 
 zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,

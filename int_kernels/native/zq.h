@@ -88,8 +88,8 @@ typedef struct {
 } zq_known;
 
 /* One utterance while it runs: where each value lies, how long it is, how far apart its rows are. Where the kernels of all
- * steps that make and read a value agree, it lies in columns: bytes [tiles of 64 frames][channels / 4][64 frames][4
- * channels]. */
+ * steps that make and read a value can, and one of them is faster so, it lies in columns: bytes [tiles of 64 frames]
+ * [channels / 4][64 frames][4 channels]. */
 typedef struct {
     const zq_program *program;
     const zq_known *known; /* or NULL */

@@ -62,7 +62,7 @@ def done_by_stand_in(driver: Path, trials: list[Trial], path: Path) -> int:
 def test_convolutions_equal_the_reference_where_vector_code_breaks(
     driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extremes = (*EXTREMES, "test_depthwise_of_many_frames", "test_separable_units")
+    extremes = (*EXTREMES, "test_depthwise_of_many_frames", "test_separable_units", "test_blocks")
     trials = record(test_kernel_extremes, extremes, monkeypatch)
     trials += record(test_dense_extremes, DENSE_EXTREMES, monkeypatch)
     assert len(trials) > 2000 and done_by_stand_in(driver, trials, tmp_path / "trials") > 100_000

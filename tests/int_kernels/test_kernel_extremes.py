@@ -118,6 +118,66 @@ def test_separable_units(kernels: str, y_type: IntType, frames: int, channels: i
     assert_native(replace(program, steps=(program.steps[0], pointwise)), x)
 
 
+def block(
+    channels: int, inputs: int, kernel: int, dilation: int, padding: int, y_type: IntType, frames: int
+) -> Program:
+    """x -> sum s of raw accumulators -> depthwise m and pointwise r; m -> pointwise y. All shifts are high."""
+    random = np.random.default_rng(channels + kernel + frames)
+    specs, steps = [("x", channels, INT8)], []
+    for name in "ab"[:inputs]:
+        weight = random.integers(-128, 128, (channels, channels, 1))
+        steps.append(Conv1d("x", name, weight, random.integers(-999, 999, channels)))
+        specs.append((name, channels, INT32))
+    factors, shifts = random.integers(LOW, HIGH, (inputs, channels)), random.integers(40, 46, channels)
+    bias = random.integers(-(1 << 44), 1 << 44, channels)
+    steps.append(Sum(tuple("ab"[:inputs]), "s", factors, shifts, (y_type.lo // 3, y_type.hi), bias))
+    for name, x, groups in (("m", "s", channels), ("r", "s", 1), ("y", "m", 1)):
+        taps = (kernel, 1, dilation, padding) if groups > 1 else (1, 1, 1, 0)
+        weight = random.integers(-128, 128, (channels, channels // groups, taps[0]))
+        ratio = Dyadic(random.integers(LOW, HIGH, channels), random.integers(36, 44, channels))
+        steps.append(Conv1d(x, name, weight, random.integers(-999, 999, channels), *taps[1:], groups, ratio))
+    specs += [("s", channels, y_type), ("m", channels, INT8), ("r", channels, INT8), ("y", channels, UINT8)]
+    return Program(tuple(ValueSpec(*spec) for spec in specs), tuple(steps), "x", ("r", "y"))
+
+
+@pytest.mark.parametrize("y_type", [INT8, UINT8, IntType(5)], ids=str)
+@pytest.mark.parametrize("frames", [2, 63, 64, 65, 130, 511, 513, 1100])
+@pytest.mark.parametrize(
+    ("channels", "inputs", "kernel", "dilation", "padding"),
+    [
+        (64, 2, 33, 1, 16),
+        (64, 1, 11, 1, 0),
+        (128, 2, 63, 1, 31),
+        (64, 2, 29, 2, 28),
+        (64, 2, 9, 1, 70),
+        (66, 2, 9, 1, 4),
+    ],
+)
+def test_blocks(
+    kernels: str, y_type: IntType, frames: int, channels: int, inputs: int, kernel: int, dilation: int, padding: int
+) -> None:
+    """What a depthwise and a pointwise convolution both read, in any order that a table likes."""
+    length = max(frames, dilation * (kernel - 1) + 1 - 2 * padding)
+    x = np.random.default_rng(frames).integers(-128, 128, (channels, length))
+    assert_native(block(channels, inputs, kernel, dilation, padding, y_type, length), x)
+
+
+def test_what_both_convolutions_read_lies_in_columns(kernels: str) -> None:
+    """A depthwise one alone is no faster so."""
+    program = block(64, 2, 33, 1, 16, UINT8, 65)
+    alone = tuple(step for step in program.steps if step.y != "r")
+    rest = tuple(value for value in program.values if value.name != "r")
+    for tried, are_columns in (
+        (program, kernels == "amx"),
+        (replace(program, values=rest, steps=alone, outputs=("y",)), False),
+    ):
+        native = NativeExecutable(tried)
+        state, *_hold = native._prepare(np.zeros((64, 65), np.int8), None)
+        names = [value.name for value in tried.values]
+        assert bool(state.in_columns[names.index("s")]) == are_columns
+        assert bool(state.in_columns[names.index("m")]) == (kernels == "amx")
+
+
 def test_the_inner_value_of_a_separable_unit_lies_in_columns(kernels: str) -> None:
     program = separable(64, 70, 33, 1, UINT8, 65)
     for outputs, are_columns in ((("y",), kernels == "amx"), (("y", "m"), False)):
