@@ -249,17 +249,16 @@ static void take_columns(const zq_state *state, const zq_dense_unit *unit, const
                          size_t *places, zq_amx_product *p)
 {
     const int32_t x = p->step->x[0], steps = zq_ceil_div(p->maps, ZQ_AMX_MAPS) * (int32_t)p->steps;
-    const size_t channels = (size_t)zq_maps_in(state->program, p->step);
     p->count = 1;
     p->next_frames = ZQ_TILE;
     p->order = ZQ_PLAIN;
     p->pitch = 256;
     p->next_inputs = 0;
-    p->inputs = (const uint8_t *)state->data[x] + channels * (size_t)unit->t0;
+    p->inputs = (const uint8_t *)zq_columns(state, x, 0, unit->t0);
     p->near = (zq_amx_fetching){.lines = 0};
     if (next)
-        p->near = (zq_amx_fetching){(const char *)state->data[x] + channels * (size_t)next->t0,
-                                    zq_ceil_div((int32_t)channels, steps)};
+        p->near = (zq_amx_fetching){zq_columns(state, x, 0, next->t0),
+                                    zq_ceil_div(state->program->values[x].channels, steps)};
     for (size_t i = 0; is_first && i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
 }
 

@@ -204,25 +204,21 @@ static inline int32_t block_of(int32_t frame)
  * is not read at once. */
 ZQ_TARGET static void turn_columns(const filter *f, place at)
 {
-    const __m512i low = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
-    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(2));
+    if (!f->is_turned || at.count == 0) return;
+    const __m512i to_plain = zq_to_plain_order(ZQ_PLAIN);
     const int32_t value = f->step->x[0], frames = f->state->frames[value];
     const int32_t first = block_of(start_of(f, at)), blocks = (int32_t)(f->turned_bytes / 64);
-    const char *x = (const char *)f->state->data[value] + (size_t)at.o * ZQ_TILE;
     uint8_t *to = f->turned[at.turned];
     for (int32_t b = first; b < first + blocks; b++, to += 64) {
         const __mmask64 mask = b < 0 ? 0 : zq_first_bytes(frames - 64 * b);
         __m512i v[QUAD];
         for (int32_t i = 0; i < QUAD; i++)
-            v[i] = mask ? zq_transpose_bytes(_mm512_load_si512(x + (size_t)b * 64 * (size_t)f->channels + 64 * i))
+            v[i] = mask ? zq_transpose_bytes(_mm512_load_si512(zq_columns(f->state, value, at.o, 64 * b) + 64 * i))
                         : _mm512_setzero_si512();
-        for (size_t half = 0; half < 2; half++) { /* two of the channels */
-            const __m512i dwords = half ? high : low;
-            const __m512i a = _mm512_permutex2var_epi32(v[0], dwords, v[1]), c = _mm512_permutex2var_epi32(v[2], dwords, v[3]);
-            uint8_t *rows = to + 2 * half * f->turned_bytes;
-            _mm512_store_si512(rows, _mm512_maskz_mov_epi8(mask, _mm512_shuffle_i64x2(a, c, 0x44)));
-            _mm512_store_si512(rows + f->turned_bytes, _mm512_maskz_mov_epi8(mask, _mm512_shuffle_i64x2(a, c, 0xEE)));
-        }
+        zq_transpose_numbers(v);
+        for (size_t c = 0; c < QUAD; c++)
+            _mm512_store_si512(to + c * f->turned_bytes,
+                               _mm512_maskz_mov_epi8(mask, _mm512_permutexvar_epi32(to_plain, v[c])));
     }
 }
 
@@ -311,12 +307,11 @@ ZQ_TARGET_INLINE void end_columns(const filter *f, const batch *b, int32_t c, co
     zq_amx_channel_end channels[QUAD];
     for (int32_t i = 0; i < QUAD; i++) channels[i] = zq_amx_channel_end_of(f->numbers + b->at.o + i);
     for (int32_t t = c * (FRAMES / QUAD); t < last; t += 16) {
-        char *y = (char *)f->state->data[f->step->y] + (size_t)(b->at.start + t / ZQ_TILE * ZQ_TILE) * (size_t)f->channels;
+        char *y = zq_columns(f->state, f->step->y, b->at.o, b->at.start + t / ZQ_TILE * ZQ_TILE) + t % ZQ_TILE * QUAD;
         __m512i v[QUAD];
         for (int32_t i = 0; i < QUAD; i++)
             v[i] = zq_rescale_high(&channels[i].rescaler,
                                    _mm512_add_epi32(_mm512_load_si512(b->sums[i] + t), channels[i].bias));
-        y += (size_t)b->at.o * ZQ_TILE + (size_t)(t % ZQ_TILE) * QUAD;
         __asm__ volatile("prefetchw %0" ::"m"(y[2 * QUAD * ZQ_TILE]));
         _mm512_store_si512(y, zq_transpose_bytes(zq_pack_codes(kind, v, end->lo, end->hi)));
     }
@@ -344,7 +339,7 @@ ZQ_TARGET_INLINE void filter_batch(const filter *f, batch *b, const batch *befor
         STORE(0, 1, c)
         STORE(2, 3, c + 1)
     }
-    if (f->is_turned && after.count > 0) turn_columns(f, after);
+    turn_columns(f, after);
 }
 
 ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t last, const int in_columns,
@@ -355,8 +350,8 @@ ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t la
     place next = {first, zq_min(QUAD, last - first), 0, 0}, after = next_place(f, next, last);
     int turn = 0;
     batches[1].at.count = 0;
-    if (f->is_turned) turn_columns(f, next);
-    if (f->is_turned && after.count > 0) turn_columns(f, after);
+    turn_columns(f, next);
+    turn_columns(f, after);
     for (int32_t c = 0; c < next.count; c++) lay_out_channel(f, next, c);
     for (; next.count > 0; turn ^= 1) {
         batch *b = &batches[turn];

@@ -155,13 +155,18 @@ ZQ_TARGET_INLINE __m512i zq_join_low(__m512i even, __m512i odd)
     return _mm512_mask_shuffle_epi32(even, 0xAAAA, odd, _MM_PERM_CCAA);
 }
 
+/* Even and odd lanes from the high halves of 64-bit numbers. */
+ZQ_TARGET_INLINE __m512i zq_join_high(__m512i even, __m512i odd)
+{
+    return _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
+}
+
 /* rescale(acc) for a shift of 33 or more: floor((high * 2^32 + low + 2^(r-1)) / 2^r) needs only the high half. */
 ZQ_TARGET_INLINE __m512i zq_rescale_high(const zq_rescaler *r, __m512i acc)
 {
     const __m512i even = _mm512_mul_epi32(acc, r->multiplier);
     const __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(acc, 32), r->multiplier);
-    const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_CDAB);
-    return _mm512_srav_epi32(_mm512_add_epi32(high, r->half), r->shift);
+    return _mm512_srav_epi32(_mm512_add_epi32(zq_join_high(even, odd), r->half), r->shift);
 }
 
 /* The same by a channel's packed numbers. */

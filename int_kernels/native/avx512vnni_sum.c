@@ -72,7 +72,7 @@ ZQ_TARGET_INLINE __m512i finish_sum(const adder *end, wide_sum sum)
 /* The same before it is clipped, where the shift is 32 or more. */
 ZQ_TARGET_INLINE __m512i finish_high(const adder *end, wide_sum sum)
 {
-    return _mm512_srav_epi32(_mm512_mask_shuffle_epi32(sum.odd, 0x5555, sum.even, _MM_PERM_CDAB), end->high_shift);
+    return _mm512_srav_epi32(zq_join_high(sum.even, sum.odd), end->high_shift);
 }
 
 /* 16 sums of channel c. few: the number of inputs, a constant where this is compiled, which are looked up once for the
@@ -121,10 +121,8 @@ ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t
 /* All frames of four channels from c on, in columns. */
 ZQ_TARGET_INLINE void add_up_columns(const zq_state *state, const zq_step *step, int32_t c, const int32_t few)
 {
-    const zq_value *y = &state->program->values[step->y];
     const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
-    const int32_t frames = state->frames[step->y];
-    char *to = (char *)state->data[step->y] + (size_t)c * 64;
+    const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
     adder ends[4];
     addend a[4], b[4];
     for (int32_t i = 0; i < 4; i++) {
@@ -132,14 +130,16 @@ ZQ_TARGET_INLINE void add_up_columns(const zq_state *state, const zq_step *step,
         a[i] = addend_of(state, step, 0, c + i);
         b[i] = addend_of(state, step, few > 1, c + i);
     }
-    for (int32_t t0 = 0; t0 < frames; t0 += 64, to += 64 * (size_t)y->channels)
+    for (int32_t t0 = 0; t0 < frames; t0 += 64) {
+        char *y = zq_columns(state, step->y, c, t0);
         for (int32_t t = t0; t < t0 + 64 && t < frames; t += 16) {
             __m512i v[4];
             for (int32_t i = 0; i < 4; i++)
                 v[i] = finish_high(&ends[i], add_inputs(state, step, c + i, few, &ends[i], &a[i], &b[i], t,
                                                         zq_first_numbers(frames - t)));
-            _mm512_store_si512(to + 4 * (t - t0), zq_transpose_bytes(zq_pack_codes(y->storage, v, lo, hi)));
+            _mm512_store_si512(y + 4 * (t - t0), zq_transpose_bytes(zq_pack_codes(storage, v, lo, hi)));
         }
+    }
 }
 
 /* Four channels to a unit where y lies in columns. */

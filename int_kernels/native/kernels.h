@@ -208,6 +208,13 @@ ZQ_INLINE char *zq_row(const zq_state *state, int32_t value, int32_t channel)
     return (char *)state->data[value] + (size_t)channel * (size_t)state->pitch[value] * size;
 }
 
+/* A value that lies in columns (zq_state): where the 64 frames from t on of four channels from `channel` on start. */
+ZQ_INLINE char *zq_columns(const zq_state *state, int32_t value, int32_t channel, int32_t t)
+{
+    const size_t channels = (size_t)state->program->values[value].channels;
+    return (char *)state->data[value] + (size_t)t * channels + (size_t)channel * 64;
+}
+
 /* row[t] as int32. */
 ZQ_INLINE int32_t zq_get(const char *row, int32_t storage, int32_t t)
 {

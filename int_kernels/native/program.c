@@ -142,31 +142,33 @@ static void place_known(zq_state *state, const zq_known *known)
 }
 
 /* Columns take the room of rows that start at lines. */
-static int may_be_in_columns(const zq_kernels *kernels, const zq_state *state, const zq_step *step)
+static int have_columns_room(const zq_state *state, int32_t v)
 {
-    const zq_program *program = state->program;
-    const zq_loop loop = loop_of(program, step);
-    const zq_value *y = &program->values[step->y];
-    if (y->place < 0 || y->length != ZQ_PER_FRAME || y->channels % 4 || state->pitch[step->y] % 64) return 0;
-    return kernels->writes_columns[loop] && kernels->writes_columns[loop](program, step);
+    const zq_value *value = &state->program->values[v];
+    return value->place >= 0 && value->length == ZQ_PER_FRAME && value->channels % 4 == 0 && state->pitch[v] % 64 == 0;
 }
 
+static int ask(zq_column_user *const users[ZQ_LOOPS], const zq_program *program, const zq_step *step)
+{
+    zq_column_user *user = users[loop_of(program, step)];
+    return user ? user(program, step) : 0;
+}
+
+/* The steps that read a value are asked first, who makes it only where they want it. */
 static void choose_columns(const zq_kernels *kernels, zq_state *state)
 {
     const zq_program *program = state->program;
-    memset(state->in_columns, 0, (size_t)program->values_count);
-    for (int32_t s = 0; s < program->steps_count; s++)
-        state->in_columns[program->steps[s].y] = (uint8_t)may_be_in_columns(kernels, state, &program->steps[s]);
+    const zq_step *const steps = program->steps;
+    uint8_t *in = state->in_columns;
+    memset(in, 0, (size_t)program->values_count);
+    for (int32_t s = 0; s < program->steps_count; s++) in[steps[s].y] = (uint8_t)have_columns_room(state, steps[s].y);
     for (int32_t s = 0; s < program->steps_count; s++) {
-        const zq_step *step = &program->steps[s];
-        const zq_loop loop = loop_of(program, step);
-        const int use = kernels->reads_columns[loop] ? kernels->reads_columns[loop](program, step) : 0;
-        for (int32_t i = 0; i < step->inputs; i++) {
-            uint8_t *is = &state->in_columns[step->x[i]];
-            if (use == 0 || (use > 1 && *is)) *is = (uint8_t)use;
-        }
+        const int use = ask(kernels->reads_columns, program, &steps[s]);
+        for (int32_t i = 0; i < steps[s].inputs; i++)
+            if (use == 0 || (use > 1 && in[steps[s].x[i]])) in[steps[s].x[i]] = (uint8_t)use;
     }
-    for (int32_t v = 0; v < program->values_count; v++) state->in_columns[v] = state->in_columns[v] > 1;
+    for (int32_t s = 0; s < program->steps_count; s++)
+        in[steps[s].y] = in[steps[s].y] > 1 && ask(kernels->writes_columns, program, &steps[s]);
 }
 
 zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,

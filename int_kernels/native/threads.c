@@ -213,7 +213,7 @@ static void work(void *argument)
 }
 
 /* The caller is worker 0; a thread that is not to be had, or that there is no memory for, is done without. */
-static zq_status run_workers(zq_pool *pool)
+static void run_workers(zq_pool *pool)
 {
     const uint64_t page = 4096, needed = most_values_bytes(pool, 0, pool->whole) + most_scratch_bytes(pool);
     const uint64_t bytes = (needed + page - 1) / page * page;
@@ -224,11 +224,13 @@ static zq_status run_workers(zq_pool *pool)
     for (int32_t i = 0; i < count; i++) workers[i] = (zq_worker){pool, i, memory + (uint64_t)i * bytes, bytes};
     for (int32_t i = 1; i < count; i++)
         if (!zq_start_task(work, &workers[i], &running)) break;
-    if (count > 0) work(&workers[0]);
+    if (count > 0)
+        work(&workers[0]);
+    else
+        fail(pool, ZQ_NO_MEMORY);
     zq_wait_for_tasks(&running);
     free(memory);
     free(workers);
-    return count > 0 ? ZQ_OK : ZQ_NO_MEMORY;
 }
 
 static int longer_first(const void *a, const void *b)
@@ -288,7 +290,7 @@ zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, cons
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.changed, NULL);
     pool.status = (int32_t)plan(&pool, utterances);
-    if (pool.status == ZQ_OK && run_workers(&pool) != ZQ_OK) pool.status = ZQ_NO_MEMORY;
+    if (pool.status == ZQ_OK) run_workers(&pool);
     free(pool.queue);
     free(pool.ranges);
     free(pool.units);

@@ -111,12 +111,12 @@ EXECUTABLE = compile_program(program(conv("x", "y"), y=(6, INT32)))
 
 @needs_linux
 def test_threads_stay_and_sleep() -> None:
+    """Of three that help one may be done, and be taken again, before the last is started."""
     expected = EXECUTABLE.run([X])[0][0]
-    EXECUTABLE.run([X], 4)
-    count = count_threads()
-    for _ in range(5):
+    before = count_threads()
+    for _ in range(50):
         np.testing.assert_array_equal(EXECUTABLE.run([X], 4)[0][0], expected)
-    assert count_threads() == count
+    assert count_threads() <= before + 3
     start = time.process_time()
     time.sleep(0.3)
     assert time.process_time() - start < 0.1
@@ -139,7 +139,7 @@ def test_a_forked_child_starts_threads_of_its_own() -> None:
     child = os.fork()
     if child == 0:
         is_equal = all(np.array_equal(EXECUTABLE.run([X], 3)[0][0], expected) for _ in range(3))
-        os._exit(0 if is_equal and count_threads() == 3 else 1)
+        os._exit(0 if is_equal and count_threads() in (2, 3) else 1)
     deadline = time.monotonic() + 60
     while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
         time.sleep(0.01)
