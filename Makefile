@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-NATIVE := $(wildcard int_kernels/native/*.c int_kernels/native/*.h)
+NATIVE := $(shell find int_kernels/native -name "*.[ch]")
 
 .PHONY: demo test check lock clean
 .DEFAULT_GOAL := demo

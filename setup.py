@@ -45,18 +45,20 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
+    package_dir={"": "."},  # an editable install puts the whole checkout on the path, research bench and recipes too
     packages=find_packages(include=["zeroq_asr*", "int_kernels*", "synth*", "eval*"]),
     package_data={
-        "zeroq_asr": ["py.typed", "zoo/data/*", "zoo/data/*/*"],
-        "int_kernels": ["py.typed", "SPEC.md", "native/*.h", "native/*.c"],
+        "zeroq_asr": ["py.typed"],
+        "int_kernels": ["py.typed", "SPEC.md", "native/**/*.h", "native/**/*.c"],
         "synth": ["py.typed"],
         "eval": ["py.typed"],
     },
     ext_modules=[
         Extension(
             "int_kernels._native",
-            sources=sorted(glob("int_kernels/native/*.c")),
-            depends=sorted(glob("int_kernels/native/*.h")),
+            sources=sorted(glob("int_kernels/native/**/*.c", recursive=True)),
+            depends=sorted(glob("int_kernels/native/**/*.h", recursive=True)),
+            include_dirs=["int_kernels/native"],
             extra_compile_args=["-std=c99", "-O3", "-pthread"],
             extra_link_args=["-pthread"] if sys.platform != "darwin" else [],
         )

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from eval.capture_stdio import captured
 from eval.ctc import WORD_START
 from eval.errors import DecodeError
-from eval.quiet import captured
 
 BEAM = 100
 LM_WEIGHT = 1.5
@@ -46,7 +46,7 @@ class BeamDecoder:
 
     def __init__(self, vocabulary: Sequence[str], arpa: Path, beam: int = BEAM, lm_weight: float = LM_WEIGHT) -> None:
         if not has_beam_search():
-            raise DecodeError("beam search: needed flashlight-text, it is not installed; pip install -e '.[lm]'")
+            raise DecodeError("beam search: expected flashlight-text, it is not installed; pip install -e '.[lm]'")
         from flashlight.lib.text import decoder as flashlight
         from flashlight.lib.text.decoder.kenlm import KenLM
         from flashlight.lib.text.dictionary import Dictionary
@@ -57,7 +57,7 @@ class BeamDecoder:
         self._ids = {piece: index for index, piece in reversed(list(enumerate(self._pieces))) if piece}
         spelled = {word: ways for word in read_words(arpa) if (ways := self._spell(word))}
         if not spelled:
-            raise DecodeError(f"{arpa}: needed words that the model's {len(vocabulary)} pieces can spell, came none")
+            raise DecodeError(f"{arpa}: expected words that the model's {len(vocabulary)} pieces can spell, got none")
         self._words = Dictionary()
         for word in spelled:
             self._words.add_entry(word)
@@ -145,13 +145,13 @@ def read_words(arpa: Path) -> list[str]:
     """The words of an ARPA file's unigrams, marks like <s> left out. Raises DecodeError."""
     try:
         if arpa.stat().st_size > _MAX_ARPA_BYTES:
-            raise DecodeError(f"{arpa}: needed at most {_MAX_ARPA_BYTES:,} bytes, came more")
+            raise DecodeError(f"{arpa}: expected at most {_MAX_ARPA_BYTES:,} bytes, got more")
         with arpa.open(encoding="utf-8") as stream:
             words = list(_unigrams(stream))
     except (OSError, UnicodeDecodeError) as error:
-        raise DecodeError(f"{arpa}: needed an n-gram model in ARPA format, cannot be read ({error})") from error
+        raise DecodeError(f"{arpa}: expected an n-gram model in ARPA format, cannot be read ({error})") from error
     if not words:
-        raise DecodeError(f"{arpa}: needed an n-gram model in ARPA format, found no unigrams")
+        raise DecodeError(f"{arpa}: expected an n-gram model in ARPA format, found no unigrams")
     return words
 
 

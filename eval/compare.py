@@ -27,7 +27,7 @@ def compare(
     for lists of different or zero length.
     """
     if len(first) != len(second):
-        raise ScoreError(f"compare: needed as many texts from both systems, came {len(first)} and {len(second)}")
+        raise ScoreError(f"compare: expected as many texts from both systems, got {len(first)} and {len(second)}")
     references = [normalise(t) for t in references]
     first, second = [normalise(t) for t in first], [normalise(t) for t in second]
     a, b = edit_counts(references, first), edit_counts(references, second)
@@ -60,9 +60,9 @@ def compare_runs(
     different or zero length.
     """
     if not runs:
-        raise ScoreError("compare_runs: needed at least one run, came none")
+        raise ScoreError("compare_runs: expected at least one run, got none")
     if any(len(run) != len(first) for run in runs):
-        raise ScoreError(f"compare_runs: needed {len(first)} texts from every run, came {[len(run) for run in runs]}")
+        raise ScoreError(f"compare_runs: expected {len(first)} texts from every run, got {[len(run) for run in runs]}")
     references = [normalise(t) for t in references]
     first, texts = [normalise(t) for t in first], [[normalise(t) for t in run] for run in runs]
     baseline = edit_counts(references, first)
@@ -83,9 +83,9 @@ def compare_methods(
     lists of different or zero length.
     """
     if not first or len(first) != len(second):
-        raise ScoreError(f"compare_methods: needed as many runs of both, came {len(first)} and {len(second)}")
+        raise ScoreError(f"compare_methods: expected as many runs of both, got {len(first)} and {len(second)}")
     if any(len(run) != len(references) for run in (*first, *second)):
-        raise ScoreError(f"compare_methods: needed {len(references)} texts from every run, came others")
+        raise ScoreError(f"compare_methods: expected {len(references)} texts from every run, got others")
     references = [normalise(t) for t in references]
     one, other = ([[normalise(t) for t in run] for run in runs] for runs in (first, second))
     counts = [edit_counts(references, run) for run in one]

@@ -68,7 +68,7 @@ class ProductCost:
 def frames_of(seconds: float, hop_ms: float = 10.0) -> int:
     """floor(seconds / hop) + 1 frames, the first one centred on the first sample: 10 s -> 1001 frames."""
     if not seconds >= 0.0 or not hop_ms > 0.0:
-        raise EvalError(f"frames_of: needed seconds >= 0 and hop_ms > 0, came {seconds} and {hop_ms}")
+        raise EvalError(f"frames_of: expected seconds >= 0 and hop_ms > 0, got {seconds} and {hop_ms}")
     # A hundredth of a hop absorbs the representation error of e.g. 0.29 s / 10 ms.
     return int(seconds * 1000.0 / hop_ms + 0.01) + 1
 
@@ -91,11 +91,11 @@ def total_bops(costs: Iterable[ConvCost | ProductCost]) -> int:
 def packed_bytes(count: int, bits: int) -> int:
     """ceil(count * bits / 8): `count` values of `bits` bits with no gap between them."""
     if count < 0 or not 1 <= bits <= 64:
-        raise EvalError(f"packed_bytes: needed count >= 0 and 1 to 64 bits, came {count} values of {bits} bits")
+        raise EvalError(f"packed_bytes: expected count >= 0 and 1 to 64 bits, got {count} values of {bits} bits")
     return -(-count * bits // 8)
 
 
 def _check_positive(cost: ConvCost | ProductCost, may_be_zero: str = "") -> None:
     for name, value in vars(cost).items():
         if value < 0 or (value == 0 and name != may_be_zero):
-            raise EvalError(f"{type(cost).__name__}: needed a positive {name}, came {value}")
+            raise EvalError(f"{type(cost).__name__}: expected a positive {name}, got {value}")

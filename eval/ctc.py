@@ -21,7 +21,7 @@ def ctc_collapse(tokens: npt.NDArray[np.integer], blank: int) -> tuple[int, ...]
     """
     ids = np.asarray(tokens)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-        raise DecodeError(f"ctc_collapse: needed integer ids of shape [T], came {ids.dtype} {list(ids.shape)}")
+        raise DecodeError(f"ctc_collapse: expected integer ids of shape [T], got {ids.dtype} {list(ids.shape)}")
     if ids.size == 0:
         return ()
     first_of_run = np.ones(ids.size, dtype=bool)
@@ -38,5 +38,5 @@ def decode(tokens: npt.NDArray[np.integer], vocabulary: Sequence[str]) -> str:
     ids = ctc_collapse(tokens, blank)
     wrong = [i for i in ids if not 0 <= i < blank]
     if wrong:
-        raise DecodeError(f"decode: needed ids in 0..{blank} (blank {blank}), came {wrong[0]}")
+        raise DecodeError(f"decode: expected ids in 0..{blank} (blank {blank}), got {wrong[0]}")
     return " ".join("".join(vocabulary[i] for i in ids).replace(WORD_START, " ").split())

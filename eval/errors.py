@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class EvalError(Exception):
-    """Base of everything the evaluation house refuses. The message says where, what was needed, what came."""
+    """Base of everything the evaluation house refuses. The message says where, what was expected, what was found."""
 
 
 class ManifestError(EvalError):

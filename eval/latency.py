@@ -113,7 +113,7 @@ def race(
     core: the only core that all processes may use. on_round hears of every finished round. Raises LatencyError.
     """
     if rounds < 1:
-        raise LatencyError(f"race: needed at least 1 round, came {rounds}")
+        raise LatencyError(f"race: expected at least 1 round, got {rounds}")
     lanes: list[_Lane] = []
     turns: list[list[tuple[float, float, Any]]] = [[] for _ in contestants]
     try:

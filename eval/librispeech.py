@@ -19,14 +19,14 @@ def find_splits(folder: str | Path) -> dict[str, Path]:
     """
     base = Path(folder)
     if not base.is_dir():
-        raise ManifestError(f"{base}: needed the folder that LibriSpeech was unpacked in, found none")
+        raise ManifestError(f"{base}: expected the folder that LibriSpeech was unpacked in, found none")
     for place in (base, base / "LibriSpeech"):
         found = {name: place / name for name in SPLITS if (place / name).is_dir()}
         if found:
             return found
     if next(base.glob("*/*/*.trans.txt"), None) is not None:
         return {base.name: base}
-    raise ManifestError(f"{base}: needed {', '.join(SPLITS)} or SPEAKER/CHAPTER/*.trans.txt in it, found neither")
+    raise ManifestError(f"{base}: expected {', '.join(SPLITS)} or SPEAKER/CHAPTER/*.trans.txt in it, found neither")
 
 
 def read_librispeech(split: str | Path, limit: int | None = None) -> list[Utterance]:
@@ -37,25 +37,25 @@ def read_librispeech(split: str | Path, limit: int | None = None) -> list[Uttera
     """
     base = Path(split)
     if limit is not None and limit < 1:
-        raise ManifestError(f"{base}: needed a limit of at least 1, came {limit}")
+        raise ManifestError(f"{base}: expected a limit of at least 1, got {limit}")
     utterances: list[Utterance] = []
     for transcript in sorted(base.glob("*/*/*.trans.txt")):
         for number, line in enumerate(_lines(transcript), 1):
             if len(utterances) == limit:
                 return utterances
             if len(utterances) == MAX_UTTERANCES:
-                raise ManifestError(f"{base}: needed at most {MAX_UTTERANCES} utterances, the folder has more")
+                raise ManifestError(f"{base}: expected at most {MAX_UTTERANCES} utterances, the folder has more")
             if line.strip():
                 utterances.append(_utterance(f"{transcript}, line {number}", transcript.parent, line))
     if not utterances:
-        raise ManifestError(f"{base}: needed SPEAKER/CHAPTER/*.trans.txt in it, found none")
+        raise ManifestError(f"{base}: expected SPEAKER/CHAPTER/*.trans.txt in it, found none")
     return utterances
 
 
 def _lines(transcript: Path) -> list[str]:
     try:
         if transcript.stat().st_size > _MAX_TRANSCRIPT_BYTES:
-            raise ManifestError(f"{transcript}: needed at most {_MAX_TRANSCRIPT_BYTES} bytes, came more")
+            raise ManifestError(f"{transcript}: expected at most {_MAX_TRANSCRIPT_BYTES} bytes, got more")
         return transcript.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{transcript}: cannot be read: {error}") from error
@@ -64,12 +64,12 @@ def _lines(transcript: Path) -> list[str]:
 def _utterance(where: str, folder: Path, line: str) -> Utterance:
     name, _, text = line.strip().partition(" ")
     if not text.strip() or len(line) > MAX_LINE_BYTES or not name.replace("-", "").isalnum():
-        raise ManifestError(f"{where}: needed 'SPEAKER-CHAPTER-NUMBER TEXT', came {line[:60]!a}")
+        raise ManifestError(f"{where}: expected 'SPEAKER-CHAPTER-NUMBER TEXT', got {line[:60]!a}")
     for ending in ("flac", "wav"):
         audio = folder / f"{name}.{ending}"
         if audio.is_file():
             return Utterance(audio, _seconds(where, audio), text.strip().lower())
-    raise ManifestError(f"{where}: needed {name}.flac beside it, found none")
+    raise ManifestError(f"{where}: expected {name}.flac beside it, found none")
 
 
 def _seconds(where: str, audio: Path) -> float:

@@ -32,7 +32,7 @@ def edit_counts(references: Sequence[str], hypotheses: Sequence[str], unit: str 
     elif unit == "characters":
         output = jiwer.process_characters(list(references), list(hypotheses))
     else:
-        raise ScoreError(f"edit_counts: needed unit 'words' or 'characters', came '{unit}'")
+        raise ScoreError(f"edit_counts: expected unit 'words' or 'characters', got '{unit}'")
     counts = np.zeros((4, len(output.references)), dtype=np.int64)
     for n, (reference, chunks) in enumerate(zip(output.references, output.alignments, strict=True)):
         counts[3, n] = len(reference)
@@ -57,7 +57,7 @@ def score(references: Sequence[str], hypotheses: Sequence[str], seed: int = 0, r
     words = edit_counts(references, hypotheses, "words")
     characters = edit_counts(references, hypotheses, "characters")
     if not words.reference_length.any():
-        raise ScoreError(f"score: needed at least one reference word in {len(references)} utterances, came none")
+        raise ScoreError(f"score: expected at least one reference word in {len(references)} utterances, got none")
     wer_low, wer_high = interval(bootstrap_rates(words, seed, resamples))
     cer_low, cer_high = interval(bootstrap_rates(characters, seed, resamples))
     return Scores(
@@ -86,7 +86,7 @@ def resample_sums(columns: npt.NDArray[np.int64], seed: int, resamples: int) -> 
     evaluation".
     """
     if resamples < 1000:
-        raise ScoreError(f"bootstrap: needed at least 1000 resamples for a 95 % interval, came {resamples}")
+        raise ScoreError(f"bootstrap: expected at least 1000 resamples for a 95 % interval, got {resamples}")
     rng = np.random.default_rng(seed)
     count = columns.shape[0]
     rows = max(1, _INDICES_AT_A_TIME // count)
@@ -112,6 +112,6 @@ def interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 def _check_pairs(references: Sequence[str], hypotheses: Sequence[str]) -> None:
     if len(references) != len(hypotheses):
-        raise ScoreError(f"score: needed one hypothesis per reference ({len(references)}), came {len(hypotheses)}")
+        raise ScoreError(f"score: expected one hypothesis per reference ({len(references)}), got {len(hypotheses)}")
     if not references:
-        raise ScoreError("score: needed at least one utterance, came none")
+        raise ScoreError("score: expected at least one utterance, got none")

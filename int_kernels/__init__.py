@@ -4,13 +4,13 @@ program = Program(values, steps, input="x", outputs=("logits",))     # everythin
 logits, = compile_program(program).run([codes])[0]                   # integers in, integers out
 """
 
-from int_kernels.backend import Executable, available_backends, compile_program, resolve_backend
+from int_kernels.backends import Executable, available_backends, compile_program, resolve_backend
+from int_kernels.backends.native.executable import available_kernels
 from int_kernels.bounds import accumulator_bounds, product_bounds
 from int_kernels.dyadic import Dyadic
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import INT8, INT16, INT32, UINT8, IntType
 from int_kernels.lengths import MAX_FRAMES, Length, LengthKind
-from int_kernels.native_executable import available_kernels
 from int_kernels.packing import pack, packed_size, unpack
 from int_kernels.program import Program, ValueSpec
 from int_kernels.steps import (

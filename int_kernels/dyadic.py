@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from int_kernels._door import integer_array
 from int_kernels.errors import RangeError, ShapeError
 from int_kernels.fixed_point import MAX_SHIFT, rounding_shift_right_half_up
+from int_kernels.validation import integer_array
 
 MULTIPLIER_LO = 1 << 30
 MULTIPLIER_HI = (1 << 31) - 1
@@ -33,18 +33,18 @@ class Dyadic:
         shift = integer_array(np.atleast_1d(self.shift), np.int8, 1, "Dyadic.shift")
         if multiplier.size == 0 or multiplier.shape != shift.shape:
             raise ShapeError(
-                f"Dyadic: needed one shift per multiplier, at least one; came {multiplier.size} multipliers and "
+                f"Dyadic: expected one shift per multiplier, at least one, got {multiplier.size} multipliers and "
                 f"{shift.size} shifts"
             )
         wrong = (multiplier != 0) & (multiplier < MULTIPLIER_LO)
         if wrong.any():
             raise RangeError(
-                f"Dyadic.multiplier: needed 0 or {MULTIPLIER_LO} to {MULTIPLIER_HI}; came {multiplier[wrong][0]}; "
+                f"Dyadic.multiplier: expected 0 or {MULTIPLIER_LO} to {MULTIPLIER_HI}, got {multiplier[wrong][0]}; "
                 "normalise it: shift the multiplier left and raise the shift until it fits"
             )
         if shift.min() < 1 or shift.max() > MAX_SHIFT:
             raise RangeError(
-                f"Dyadic.shift: needed 1 to {MAX_SHIFT}; came {shift.min()} to {shift.max()}; "
+                f"Dyadic.shift: expected 1 to {MAX_SHIFT}, got {shift.min()} to {shift.max()}; "
                 "use multiplier 0 for a ratio too small to matter, and a larger output scale for one too large"
             )
         object.__setattr__(self, "multiplier", multiplier)
@@ -58,7 +58,7 @@ class Dyadic:
     def require_channels(self, channels: int) -> None:
         """Raises ShapeError unless there are 1 or `channels` numbers."""
         if self.channels not in (1, channels):
-            raise ShapeError(f"Dyadic: needed 1 or {channels} multipliers (one per channel); came {self.channels}")
+            raise ShapeError(f"Dyadic: expected 1 or {channels} multipliers (one per channel), got {self.channels}")
 
     def per_channel(self, channels: int) -> Dyadic:
         """The same numbers, written once per channel. Raises ShapeError when there are neither 1 nor `channels`."""

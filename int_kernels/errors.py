@@ -1,6 +1,6 @@
 """Everything this package refuses, it refuses with one of these.
 
-A message says where, what was needed, what came, and what to do.
+A message says where, what was expected, what was found, and what to do.
 """
 
 from __future__ import annotations

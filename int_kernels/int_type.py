@@ -28,7 +28,7 @@ class IntType:
         if self.bits not in CODE_BITS and not (self.bits in (16, 32) and self.signed):
             sign = "signed" if self.signed else "unsigned"
             raise RangeError(
-                f"IntType: needed 2 to 8 bits of either sign, or 16 or 32 signed; came {self.bits!r} {sign}; use "
+                f"IntType: expected 2 to 8 bits of either sign, or 16 or 32 signed, got {self.bits!r} {sign}; use "
                 "one of those"
             )
 
@@ -62,7 +62,7 @@ class IntType:
         """The type whose `name` this is. Raises RangeError for any other text."""
         found = re.fullmatch(r"(u?)int([1-9][0-9]?)", name)
         if found is None:
-            raise RangeError(f"IntType.from_name: needed a name like 'int8' or 'uint6'; came {name!r}")
+            raise RangeError(f"IntType.from_name: expected a name like 'int8' or 'uint6', got {name!r}")
         return cls(int(found[2]), signed=not found[1])
 
     def __str__(self) -> str:

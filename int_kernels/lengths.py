@@ -30,7 +30,7 @@ class Length:
 
     def __post_init__(self) -> None:
         if self.kind not in LENGTH_KINDS:
-            raise KernelError(f"Length kind: needed one of {', '.join(LENGTH_KINDS)}; came {self.kind!r}")
+            raise KernelError(f"Length kind: expected one of {', '.join(LENGTH_KINDS)}, got {self.kind!r}")
 
     def of(self, frames: int) -> int:
         """The length for an input of `frames`; below 1 when the input is too short."""

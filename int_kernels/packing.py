@@ -27,10 +27,10 @@ def pack(codes: NDArray[Any], code_type: IntType) -> NDArray[np.uint8]:
     _require_code(code_type, "pack")
     codes = np.asarray(codes)
     if codes.dtype.kind not in "iu":
-        raise KernelError(f"pack: needed integer codes; came dtype {codes.dtype}")
+        raise KernelError(f"pack: expected integer codes, got dtype {codes.dtype}")
     if codes.size and (int(codes.min()) < code_type.lo or int(codes.max()) > code_type.hi):
         raise RangeError(
-            f"pack: needed codes of {code_type}, {code_type.lo} to {code_type.hi}; came {codes.min()} to {codes.max()}"
+            f"pack: expected codes of {code_type}, {code_type.lo} to {code_type.hi}, got {codes.min()} to {codes.max()}"
         )
     octets = codes.reshape(-1, 1).astype(np.int16).astype(np.uint8)  # low 8 bits of the two's complement
     bits = np.unpackbits(octets, axis=1, count=code_type.bits, bitorder="little")
@@ -46,12 +46,12 @@ def unpack(packed: NDArray[np.uint8], code_type: IntType, count: int) -> NDArray
     packed = np.asarray(packed)
     if packed.dtype != np.uint8 or packed.ndim != 1 or count < 0 or packed.size != packed_size(count, code_type):
         raise ShapeError(
-            f"unpack: needed uint8 [{packed_size(max(count, 0), code_type)}] for {count} codes of {code_type}; "
-            f"came {packed.dtype} {list(packed.shape)}"
+            f"unpack: expected uint8 [{packed_size(max(count, 0), code_type)}] for {count} codes of {code_type}; "
+            f"got {packed.dtype} {list(packed.shape)}"
         )
     left = count * code_type.bits % 8
     if left and packed[-1] >> left:
-        raise RangeError(f"unpack: needed zero bits after the last of {count} codes; came others; the data is damaged")
+        raise RangeError(f"unpack: expected zero bits after the last of {count} codes, got others; the data is damaged")
     codes = np.empty(count, code_type.storage)
     size = _CODES_AT_ONCE // 8 * code_type.bits
     for number, start in enumerate(range(0, count, _CODES_AT_ONCE)):
@@ -85,4 +85,4 @@ def _unpack_eights(packed: NDArray[np.uint8], code_type: IntType) -> NDArray[Any
 
 def _require_code(code_type: IntType, where: str) -> None:
     if not code_type.is_code:
-        raise KernelError(f"{where}: needed a type of 2 to 8 bits; came {code_type}; store wider numbers as they are")
+        raise KernelError(f"{where}: expected a type of 2 to 8 bits, got {code_type}; store wider numbers as they are")

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from ctypes import POINTER, c_int32, c_int64, c_void_p
 
+from int_kernels.backends.native.executable import find_kernels, library_path, load_library
 from int_kernels.errors import KernelError
-from int_kernels.native_executable import find_kernels, library_path, load_library
 
 _CODES = 0x3B15D72C
 _MOST_ROUNDS = 1 << 24

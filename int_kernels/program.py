@@ -70,7 +70,7 @@ class Program:
     def spec(self, name: str) -> ValueSpec:
         """The value called `name`. Raises KernelError when there is none."""
         if name not in self.specs:
-            raise KernelError(f"program: needed the name of one of its values; came {name!r}")
+            raise KernelError(f"program: expected the name of one of its values, got {name!r}")
         return self.specs[name]
 
     def check_input(self, x: NDArray[Any], where: str = "input") -> NDArray[Any]:
@@ -82,16 +82,18 @@ class Program:
         spec = self.spec(self.input)
         given = np.asarray(x)
         if given.dtype.kind not in "iu":
-            raise KernelError(f"{where}: needed integer codes of {spec.type}; came dtype {given.dtype}; quantize first")
+            raise KernelError(
+                f"{where}: expected integer codes of {spec.type}, got dtype {given.dtype}; quantize first"
+            )
         if given.ndim != 2 or given.shape[0] != spec.channels:
-            raise ShapeError(f"{where}: needed [{spec.channels}, T]; came {list(given.shape)}")
+            raise ShapeError(f"{where}: expected [{spec.channels}, T], got {list(given.shape)}")
         shortest, longest = self.shortest_input, self.longest_input
         if not shortest <= given.shape[1] <= longest:
-            raise ShapeError(f"{where}: needed {shortest} to {longest} frames; came {given.shape[1]}; pad or split it")
+            raise ShapeError(f"{where}: expected {shortest} to {longest} frames, got {given.shape[1]}; pad or split it")
         lo, hi, storage = spec.type.lo, spec.type.hi, np.iinfo(given.dtype)
         if (storage.min < lo or storage.max > hi) and (int(given.min()) < lo or int(given.max()) > hi):
             raise RangeError(
-                f"{where}: needed codes of {spec.type}, {lo} to {hi}; came {given.min()} to {given.max()}; "
+                f"{where}: expected codes of {spec.type}, {lo} to {hi}, got {given.min()} to {given.max()}; "
                 "saturate when quantizing"
             )
         return np.ascontiguousarray(given, dtype=spec.type.storage)
@@ -101,34 +103,38 @@ def _specs_by_name(values: Sequence[ValueSpec]) -> dict[str, ValueSpec]:
     specs: dict[str, ValueSpec] = {}
     for value in values:
         if value.name in specs:
-            raise KernelError(f"program values: needed each name once; came '{value.name}' twice; rename one")
+            raise KernelError(f"program values: expected each name once, got '{value.name}' twice; rename one")
         specs[value.name] = value
     return specs
 
 
 def _require_known(specs: Mapping[str, ValueSpec], name: str, where: str) -> None:
     if name not in specs:
-        raise KernelError(f"program {where}: needed a declared value; came {name!r}; add a ValueSpec for it")
+        raise KernelError(f"program {where}: expected a declared value, got {name!r}; add a ValueSpec for it")
 
 
 def _check_names(step: Step, specs: Mapping[str, ValueSpec], made: Mapping[str, Length]) -> None:
     if not isinstance(step, Step):
-        raise KernelError(f"program steps: needed a step such as Conv1d or Sum; came {type(step).__name__}")
+        raise KernelError(f"program steps: expected a step such as Conv1d or Sum, got {type(step).__name__}")
     where = f"step '{step.y}'"
     _require_known(specs, step.y, where)
     if step.y in made:
-        raise KernelError(f"{where}: needed a value that is not there yet; '{step.y}' is made already; use a new name")
+        raise KernelError(
+            f"{where}: expected a value that is not there yet; '{step.y}' is made already; use a new name"
+        )
     for name in step.inputs:
         _require_known(specs, name, where)
         if name not in made:
-            raise KernelError(f"{where}: needed '{name}' before this step; it comes later or never; put steps in order")
+            raise KernelError(
+                f"{where}: expected '{name}' before this step; it comes later or never; put steps in order"
+            )
 
 
 def _check_length(name: str, length: Length) -> None:
     if length.shortest_input > MAX_FRAMES or abs(length.offset) > MAX_OFFSET or length.stride > MAX_OFFSET:
         raise ShapeError(
-            f"value '{name}': needed at least one frame for some input of at most {MAX_FRAMES} frames, with "
-            f"stride and offset of at most {MAX_OFFSET}; came {length}; lower kernel, dilation, stride or padding"
+            f"value '{name}': expected at least one frame for some input of at most {MAX_FRAMES} frames, with "
+            f"stride and offset of at most {MAX_OFFSET}, got {length}; lower kernel, dilation, stride or padding"
         )
 
 
@@ -139,7 +145,7 @@ def _input_lengths(known: Known) -> tuple[int, int]:
     longest = min(known.longest_input, *fits)
     if shortest > longest:
         raise ShapeError(
-            f"program: needed a length of input that serves every step; some need at least {shortest} frames, others "
+            f"program: expected a length of input that serves every step; some need at least {shortest} frames, others "
             f"at most {longest}; lower the padding or give positions larger tables"
         )
     return shortest, longest
@@ -147,11 +153,11 @@ def _input_lengths(known: Known) -> tuple[int, int]:
 
 def _check_outputs(program: Program, specs: Mapping[str, ValueSpec], made: Mapping[str, Length]) -> None:
     if not program.outputs or len(set(program.outputs)) != len(program.outputs):
-        raise KernelError(f"program outputs: needed at least one name, each once; came {program.outputs!r}")
+        raise KernelError(f"program outputs: expected at least one name, each once, got {program.outputs!r}")
     for name in program.outputs:
         _require_known(specs, name, "outputs")
         if name not in made or name == program.input:
-            raise KernelError(f"program outputs: needed a value that a step makes; nothing makes '{name}'")
+            raise KernelError(f"program outputs: expected a value that a step makes; nothing makes '{name}'")
     for name in specs:
         if name not in made:
-            raise KernelError(f"program values: needed a step for each; nothing makes '{name}'; remove it")
+            raise KernelError(f"program values: expected a step for each; nothing makes '{name}'; remove it")

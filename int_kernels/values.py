@@ -21,6 +21,6 @@ class ValueSpec:
 
     def __post_init__(self) -> None:
         if not isinstance(self.type, IntType):
-            raise KernelError(f"value '{self.name}' type: needed an IntType; came {self.type!r}")
+            raise KernelError(f"value '{self.name}' type: expected an IntType, got {self.type!r}")
         if not isinstance(self.channels, (int, np.integer)) or not 1 <= self.channels <= MAX_CHANNELS:
-            raise ShapeError(f"value '{self.name}' channels: needed 1 to {MAX_CHANNELS}; came {self.channels!r}")
+            raise ShapeError(f"value '{self.name}' channels: expected 1 to {MAX_CHANNELS}, got {self.channels!r}")

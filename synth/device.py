@@ -17,4 +17,4 @@ def use_device(device: str, threads: int) -> None:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise SynthError(f"--device: needed a device that torch can use here, came {device!r} ({reason})") from error
+        raise SynthError(f"--device: expected a device that torch can use here, got {device!r} ({reason})") from error

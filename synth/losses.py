@@ -93,7 +93,7 @@ CHANNEL_LOSSES: dict[str, ChannelLoss] = {"kl": kl, "symmetric-kl": symmetric_kl
 def channel_loss(name: str) -> ChannelLoss:
     """The loss called `name`; raises SynthError for any other name."""
     if name not in CHANNEL_LOSSES:
-        raise SynthError(f"loss: needed one of {', '.join(CHANNEL_LOSSES)}, came {name!r}; change --loss")
+        raise SynthError(f"loss: expected one of {', '.join(CHANNEL_LOSSES)}, got {name!r}; change --loss")
     return CHANNEL_LOSSES[name]
 
 

@@ -56,7 +56,7 @@ def synthesize_batch(
         value = float(total.detach())
         if not math.isfinite(value):
             raise SynthError(
-                f"batch {batch}, step {step}: needed a finite loss, came {value}; the model may hold extreme weights, "
+                f"batch {batch}, step {step}: expected a finite loss, got {value}; the model may hold extreme weights, "
                 "or take a smaller --lr"
             )
         totals.append(value)
@@ -124,7 +124,7 @@ def _measure(
     """Return measure(x, differentiate) -> (mel detached, total loss, losses per tap [taps])."""
     if not taps:
         raise SynthError(
-            "synthesis: needed at least one BatchNorm to match, the model has none; use real calibration data"
+            "synthesis: expected at least one BatchNorm to match, the model has none; use real calibration data"
         )
     loss = channel_loss(settings.loss)
     remembered = [(tap, torch.tensor(tap.mean, device=device), torch.tensor(tap.var, device=device)) for tap in taps]
@@ -151,8 +151,8 @@ def _measure(
 
 def _value_of(name: str, values: Mapping[str, Tensor], channels: int | None = None) -> Tensor:
     if name not in values:
-        raise SynthError(f"tap {name!r}: needed its value from the model's forward, which gave none by this name")
+        raise SynthError(f"tap {name!r}: expected its value from the model's forward, which gave none by this name")
     value = values[name]
     if value.ndim != 3 or channels not in (None, value.shape[1]):
-        raise SynthError(f"tap {name!r}: needed a value [B, {channels or 'C'}, T], came {tuple(value.shape)}")
+        raise SynthError(f"tap {name!r}: expected a value [B, {channels or 'C'}, T], got {tuple(value.shape)}")
     return value

@@ -91,14 +91,14 @@ class SynthesisSettings:
         """The settings that `to_json` wrote; raises SynthError on anything else (nothing is guessed or dropped)."""
         names = {item.name for item in fields(cls)}
         if not isinstance(data, Mapping) or set(data) != names:
-            raise SynthError(f"synthesis settings: needed exactly the fields {', '.join(sorted(names))}; came others")
+            raise SynthError(f"synthesis settings: expected exactly the fields {', '.join(sorted(names))}, got others")
         checked = {name: _typed(name, data[name]) for name in names}
         return cls(**checked)
 
 
-def _require(holds: bool, name: str, needed: str, came: object) -> None:
+def _require(holds: bool, name: str, expected: str, got: object) -> None:
     if not holds:
-        raise SynthError(f"synthesis settings: needed {name} {needed}, came {came!r}; change it")
+        raise SynthError(f"synthesis settings: expected {name} {expected}, got {got!r}; change it")
 
 
 def _typed(name: str, value: Any) -> Any:
@@ -106,20 +106,20 @@ def _typed(name: str, value: Any) -> Any:
     if name == "spec":
         sizes = {item.name for item in fields(SpectrogramSpec)}
         if not isinstance(value, Mapping) or set(value) != sizes:
-            raise SynthError(f"synthesis settings: needed spec with {', '.join(sorted(sizes))}, came {value!r}")
+            raise SynthError(f"synthesis settings: expected spec with {', '.join(sorted(sizes))}, got {value!r}")
         return SpectrogramSpec(**value)
     if name in ("lrs", "betas", "iterations", "lengths"):
         whole = name in ("iterations", "lengths")
         if not isinstance(value, list | tuple) or len(value) > 1000:
-            raise SynthError(f"synthesis settings: needed {name} as a short list, came {value!r}")
+            raise SynthError(f"synthesis settings: expected {name} as a short list, got {value!r}")
         return tuple(_number(name, item, whole) for item in value)
     if name == "normalize":
         if not isinstance(value, bool):
-            raise SynthError(f"synthesis settings: needed {name} true or false, came {value!r}")
+            raise SynthError(f"synthesis settings: expected {name} true or false, got {value!r}")
         return value
     if name in ("loss", "init", "schedule"):
         if not isinstance(value, str):
-            raise SynthError(f"synthesis settings: needed {name} as text, came {value!r}")
+            raise SynthError(f"synthesis settings: expected {name} as text, got {value!r}")
         return value
     return _number(name, value, whole=name not in ("early_stop", "smoothness", "diversity"))
 
@@ -128,5 +128,5 @@ def _number(name: str, value: Any, whole: bool) -> int | float:
     sane = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     # (a JSON integer can be longer than any float)
     if not sane or abs(value) >= 2**63 or not math.isfinite(value):
-        raise SynthError(f"synthesis settings: needed {name} {'whole' if whole else 'finite'}, came {value!r}")
+        raise SynthError(f"synthesis settings: expected {name} {'whole' if whole else 'finite'}, got {value!r}")
     return int(value) if whole else float(value)

@@ -64,7 +64,7 @@ STARTS: dict[str, Callable[[np.random.Generator, SpectrogramSpec], Float32]] = {
 def start(name: str, spec: SpectrogramSpec, seed: int, batch: int) -> Float32:
     """The start called `name` of batch number `batch`, float32 [B, n_mels, T]: a function of its arguments alone."""
     if name not in STARTS:
-        raise SynthError(f"init: needed one of {', '.join(STARTS)}, came {name!r}; change --init")
+        raise SynthError(f"init: expected one of {', '.join(STARTS)}, got {name!r}; change --init")
     return STARTS[name](np.random.default_rng([seed, batch]), spec)
 
 

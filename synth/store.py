@@ -51,16 +51,16 @@ class SyntheticData:
     def __post_init__(self) -> None:
         if len(self.batches) > self.settings.batches:
             raise SynthError(
-                f"synthetic data: needed at most {self.settings.batches} batches, came {len(self.batches)}"
+                f"synthetic data: expected at most {self.settings.batches} batches, got {len(self.batches)}"
             )
         if len(self.fingerprint) != 64 or set(self.fingerprint) - set("0123456789abcdef"):
-            raise SynthError(f"synthetic data: needed a sha256 in hex as fingerprint, came {self.fingerprint!r}")
+            raise SynthError(f"synthetic data: expected a sha256 in hex as fingerprint, got {self.fingerprint!r}")
         for number, batch in enumerate(self.batches):
             shape = self.settings.batch_spec(number).shape
             if batch.mel.shape != shape or batch.tap_losses_end.shape != (len(self.taps),):
                 raise SynthError(
-                    f"synthetic data, batch {number}: needed mel {shape} and {len(self.taps)} tap "
-                    f"losses, came {batch.mel.shape} and {batch.tap_losses_end.shape}"
+                    f"synthetic data, batch {number}: expected mel {shape} and {len(self.taps)} tap "
+                    f"losses, got {batch.mel.shape} and {batch.tap_losses_end.shape}"
                 )
 
     @property
@@ -117,17 +117,17 @@ def _header(content: bytes, where: str) -> dict[str, Any]:
     """The JSON of the metadata key, with the types of its fields checked."""
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > min(MAX_HEADER_BYTES, len(content) - 8):
-        raise SynthError(f"{where}: needed a safetensors file of synthetic data, this is none or it is cut off")
+        raise SynthError(f"{where}: expected a safetensors file of synthetic data, this is none or it is cut off")
     try:
         outer = json.loads(content[8 : 8 + size])
         text = outer["__metadata__"]["synth"]
         header = json.loads(text)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SynthError(
-            f"{where}: needed a file written by `generate`, its header is another; give the right --data"
+            f"{where}: expected a file written by `generate`, its header is another; give the right --data"
         ) from error
     if not isinstance(header, Mapping) or header.get("format") != FORMAT:
-        raise SynthError(f"{where}: needed the format {FORMAT!r}, came another; make the data again with this version")
+        raise SynthError(f"{where}: expected the format {FORMAT!r}, got another; make the data again with this version")
     taps, fingerprint = header.get("taps"), header.get("fingerprint")
     taps_are_names = isinstance(taps, list) and all(isinstance(tap, str) for tap in taps)
     if (
@@ -135,7 +135,7 @@ def _header(content: bytes, where: str) -> dict[str, Any]:
         or not taps_are_names
         or not isinstance(fingerprint, str)
     ):
-        raise SynthError(f"{where}: needed settings, fingerprint and taps in the header; it is damaged")
+        raise SynthError(f"{where}: expected settings, fingerprint and taps in the header; it is damaged")
     return cast("dict[str, Any]", dict(header))
 
 
@@ -146,10 +146,10 @@ def _tensors(content: bytes, where: str) -> dict[str, npt.NDArray[Any]]:
     except (safetensors.SafetensorError, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
         raise SynthError(f"{where}: damaged safetensors file ({error}); make it again") from error
     if set(tensors) != set(DTYPES):
-        raise SynthError(f"{where}: needed the tensors {', '.join(sorted(DTYPES))}; came others")
+        raise SynthError(f"{where}: expected the tensors {', '.join(sorted(DTYPES))}, got others")
     for name, dtype in DTYPES.items():
         if tensors[name].dtype != dtype:
-            raise SynthError(f"{where}: needed {name} in {np.dtype(dtype)}, came {tensors[name].dtype}")
+            raise SynthError(f"{where}: expected {name} in {np.dtype(dtype)}, got {tensors[name].dtype}")
         if not np.isfinite(tensors[name]).all():
             raise SynthError(f"{where}: {name} holds values that are not finite; the file is damaged, make it again")
     return tensors
@@ -161,7 +161,7 @@ def _split(
     """Cut the stacked tensors into batches; every shape must follow from the settings."""
     steps = tensors["steps"]
     if steps.ndim != 1 or steps.size > settings.batches:
-        raise SynthError(f"needed steps of at most {settings.batches} batches, came the shape {steps.shape}")
+        raise SynthError(f"expected steps of at most {settings.batches} batches, got the shape {steps.shape}")
     limits = [settings.batch_iterations(batch) for batch in range(steps.size)]
     if any(not 0 <= int(taken) <= limit for taken, limit in zip(steps, limits, strict=True)):
         raise SynthError("a batch took more steps than its settings allow")
@@ -176,7 +176,7 @@ def _split(
     }
     for name, shape in needed.items():
         if tensors[name].shape != shape:
-            raise SynthError(f"needed {name} {shape}, came {tensors[name].shape}")
+            raise SynthError(f"expected {name} {shape}, got {tensors[name].shape}")
     cuts, mel_cuts = np.cumsum([0, *sizes]), np.cumsum([0, *areas])
     return tuple(
         SyntheticBatch(

@@ -43,16 +43,16 @@ class BatchNormTap:
         where = f"BatchNorm at {self.name!r}"
         if self.mean.ndim != 1 or self.mean.size == 0 or self.mean.shape != self.var.shape:
             raise SynthError(
-                f"{where}: needed mean and var of one shape [C], came {self.mean.shape} and {self.var.shape}; "
+                f"{where}: expected mean and var of one shape [C], got {self.mean.shape} and {self.var.shape}; "
                 "is the checkpoint damaged?"
             )
         if not (np.isfinite(self.mean).all() and np.isfinite(self.var).all() and (self.var >= 0).all()):
             raise SynthError(
-                f"{where}: needed finite running statistics and no negative variance; the checkpoint is damaged or the "
-                "training diverged"
+                f"{where}: expected finite running statistics and no negative variance; the checkpoint is damaged or "
+                "the training diverged"
             )
         if not (np.isfinite(self.eps) and self.eps > 0):
-            raise SynthError(f"{where}: needed eps > 0, came {self.eps}; is the checkpoint damaged?")
+            raise SynthError(f"{where}: expected eps > 0, got {self.eps}; is the checkpoint damaged?")
 
     @property
     def channels(self) -> int:
@@ -72,7 +72,7 @@ class SpectrogramSpec:
         for name, low, high in (("batch_size", 1, 4096), ("n_mels", 1, 4096), ("frames", 8, 100_000)):
             value = getattr(self, name)
             if not (isinstance(value, int) and low <= value <= high):
-                raise SynthError(f"spectrogram: needed {name} from {low} to {high}, came {value!r}; change it")
+                raise SynthError(f"spectrogram: expected {name} from {low} to {high}, got {value!r}; change it")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -123,8 +123,8 @@ class SyntheticBatch:
             object.__setattr__(self, name, read_only(getattr(self, name), np.float64))
         if self.mel.ndim != 3 or self.losses.ndim != 1 or self.losses.size == 0:
             raise SynthError(
-                f"synthetic batch: needed mel [B, n_mels, T] and at least one loss, came {self.mel.shape} and "
+                f"synthetic batch: expected mel [B, n_mels, T] and at least one loss, got {self.mel.shape} and "
                 f"{self.losses.shape}"
             )
         if self.tap_losses_start.shape != self.tap_losses_end.shape or self.tap_losses_start.ndim != 1:
-            raise SynthError("synthetic batch: needed the losses of the same taps at the start and at the end")
+            raise SynthError("synthetic batch: expected the losses of the same taps at the start and at the end")

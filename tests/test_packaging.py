@@ -38,9 +38,15 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_source_archive_is_whole(source: Path) -> None:
-    for name in ("int_kernels/native/zq.h", "int_kernels/SPEC.md", "LICENSE", "requirements.txt", "zeroq_asr/py.typed"):
+    for name in (
+        "int_kernels/native/core/zq.h",
+        "int_kernels/SPEC.md",
+        "LICENSE",
+        "requirements.txt",
+        "zeroq_asr/py.typed",
+    ):
         assert (source / name).is_file(), name
-    shipped = [path.relative_to(ROOT) for path in (ROOT / "zeroq_asr/zoo/data").rglob("*") if path.is_file()]
+    shipped = [path.relative_to(ROOT) for path in (ROOT / "shipped").rglob("*") if path.is_file()]
     assert len(shipped) > 500
     assert [str(path) for path in shipped if not (source / path).is_file()] == []
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from zeroq_asr.cli import VERBS
+
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("zeroq_asr/**/*.md")]
-COMMAND = re.compile(r"python -m zeroq_asr\.([a-z]\w*)((?: [^`\n#|]+)?)")
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("shipped/*.md")]
+COMMAND = re.compile(r"(?:python -m zeroq_asr\.|zeroq-asr )([a-z]\w*)((?: [^`\n#|]+)?)")
 
 
 def commands() -> list[tuple[str, str, str]]:
@@ -29,9 +31,9 @@ def test_the_documents_show_commands() -> None:
 
 @pytest.mark.parametrize(("document", "verb", "flags"), commands())
 def test_a_documented_command_parses(document: str, verb: str, flags: str) -> None:
-    if verb in ("zoo", "demo"):  # a package of recipes, and the demo that has no flags
+    if verb in ("analyses", "demo"):  # a package, and the demo that has no flags
         return
-    parser = importlib.import_module(f"zeroq_asr.{verb}").build_parser()
+    parser = importlib.import_module(VERBS[verb]).build_parser()
     words = shlex.split(flags.replace("...", ""))
     if words or verb in ("generate", "quantize", "evaluate"):
         parser.parse_args(words)

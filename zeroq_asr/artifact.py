@@ -25,7 +25,7 @@ from int_kernels.packing import pack, unpack
 from int_kernels.program import Program
 from zeroq_asr.errors import FileError, ZeroqError
 from zeroq_asr.files import write_atomically
-from zeroq_asr.ir.frontend_spec import FrontendSpec
+from zeroq_asr.frontend.spec import FrontendSpec
 from zeroq_asr.ir.program import build_program
 from zeroq_asr.ir.types import Array, Graph, Node, Value
 from zeroq_asr.ir.verify import verify
@@ -134,7 +134,7 @@ def load_model(path: str | Path) -> IntegerModel:
     with open_tensors(path) as file:
         if _KEY not in file.metadata:
             raise FileError(
-                f"{path}: needed a quantized model, came a safetensors file of another kind; "
+                f"{path}: expected a quantized model, got a safetensors file of another kind; "
                 "make one with `python -m zeroq_asr.quantize`"
             )
         return _load(path, file)
@@ -145,7 +145,7 @@ def _load(path: str | Path, file: TensorFile) -> IntegerModel:
         document = json.loads(file.metadata[_KEY])
         if document["format"] != FORMAT or _whole(document["version"]) not in _READABLE:
             raise FileError(
-                f"needed format version 1 to {VERSION}, came {document['version']!r}; quantize the model again with "
+                f"expected format version 1 to {VERSION}, got {document['version']!r}; quantize the model again with "
                 "this version"
             )
         model = _from_document(document, file)
@@ -189,21 +189,21 @@ def _from_document(document: dict[str, Any], file: TensorFile) -> IntegerModel:
     verify(graph)
     scale = document["input_scale"]
     if not (isinstance(scale, float) and math.isfinite(scale) and scale > 0):
-        raise FileError(f"input_scale: needed a positive number, came {scale!r}")
+        raise FileError(f"input_scale: expected a positive number, got {scale!r}")
     vocabulary = tuple(_text(token) for token in document["vocabulary"])
     logits = values[outputs[0]].channels
     if len(inputs) != 1 or len(outputs) != 2 or logits != len(vocabulary) + 1:
         raise FileError(
-            f"needed one input and {len(vocabulary) + 1} logits (the vocabulary and a blank), came {len(inputs)} "
+            f"expected one input and {len(vocabulary) + 1} logits (the vocabulary and a blank), got {len(inputs)} "
             f"and {logits}"
         )
     frontend = FrontendSpec.from_json(document["frontend"])
     if values[inputs[0]].channels != frontend.n_mels:
         raise FileError(
-            f"needed as many input channels as mel bins ({frontend.n_mels}), came {values[inputs[0]].channels}"
+            f"expected as many input channels as mel bins ({frontend.n_mels}), got {values[inputs[0]].channels}"
         )
     if not isinstance(document["provenance"], dict):
-        raise FileError("provenance: needed a table")
+        raise FileError("provenance: expected a table")
     return IntegerModel(graph, scale, frontend, vocabulary, document["provenance"])
 
 
@@ -217,7 +217,7 @@ def _constant(name: str, spec: Mapping[str, Any], stored: Array) -> Array:
     type = IntType.from_name(_text(spec["type"]))
     if type.bits < 8:
         if stored.dtype != np.uint8:
-            raise FileError(f"constant {name!r}: needed packed codes in uint8, came {stored.dtype}")
+            raise FileError(f"constant {name!r}: expected packed codes in uint8, got {stored.dtype}")
         codes = unpack(stored.astype(np.uint8, copy=False), type, count)
         codes.flags.writeable = False  # so that nobody needs a copy of his own
         return codes.reshape(shape)
@@ -226,7 +226,7 @@ def _constant(name: str, spec: Mapping[str, Any], stored: Array) -> Array:
 
 def _stored(name: str, type: str, shape: tuple[int, ...], stored: Array, dtype: np.dtype[Any]) -> Array:
     if stored.dtype != dtype or stored.shape != shape:
-        raise FileError(f"constant {name!r}: needed {type} {shape}, came {stored.dtype} {stored.shape}")
+        raise FileError(f"constant {name!r}: expected {type} {shape}, got {stored.dtype} {stored.shape}")
     return stored
 
 
@@ -237,7 +237,7 @@ def _weight_bits(graph: Graph) -> dict[str, int]:
 def _typed(kind: type[T]) -> Callable[[Any], T]:
     def check(value: Any) -> T:
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise FileError(f"needed {kind.__name__}, came {value!r:.60}")
+            raise FileError(f"expected {kind.__name__}, got {value!r:.60}")
         return value
 
     return check

@@ -15,21 +15,13 @@ from dataclasses import replace
 from zeroq_asr.config import METHODS, NONLINEAR, RANGE_METHODS, QuantizeConfig, parse_methods
 from zeroq_asr.errors import ConfigError, ZeroqError
 
-VERBS = (
-    "generate",
-    "quantize",
-    "evaluate",
-    "transcribe",
-    "inspect",
-    "verify",
-    "table",
-    "reproduce",
-    "analyze",
-    "ablate",
-    "benchmark",
-    "ranges",
-    "demo",
-)
+PRODUCT_VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify", "ranges", "demo")
+RESEARCH_VERBS = ("table", "reproduce", "analyze", "ablate", "benchmark")
+VERBS: dict[str, str] = {
+    **{verb: f"zeroq_asr.{verb}" for verb in PRODUCT_VERBS},
+    **{verb: f"zeroq_research.cli.{verb}" for verb in RESEARCH_VERBS},
+}
+"""Verb -> the module whose `main` runs it. The product never imports the research bench; it knows these names only."""
 
 _FLAGS: dict[str, dict[str, object]] = {
     "model": {
@@ -127,7 +119,7 @@ def check_percentile(ranges: Sequence[str], percentiles: Sequence[float]) -> Non
     asked = [percentile for percentile in percentiles if percentile != QuantizeConfig.percentile]
     if asked and "percentile" not in ranges:
         raise ConfigError(
-            f"--percentile: goes with --ranges percentile, came {asked[0]:g} with --ranges {' '.join(ranges)}; "
+            f"--percentile: goes with --ranges percentile, got {asked[0]:g} with --ranges {' '.join(ranges)}; "
             "leave one of them away"
         )
 
@@ -167,7 +159,7 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
     for name, least, most in (("seed", 0, 2**63 - 1), ("threads", 1, 256)):
         value = getattr(arguments, name, None)
         if isinstance(value, int) and not least <= value <= most:
-            raise ConfigError(f"--{name}: needed {least} to {most}, came {value}")
+            raise ConfigError(f"--{name}: expected {least} to {most}, got {value}")
 
 
 def _is_ground_house_error(error: Exception) -> bool:
@@ -234,9 +226,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"usage: zeroq-asr {{{','.join(VERBS)}}} ...\n\nEach verb has its own --help.")
         return 0 if words else 2
     if words[0] not in VERBS:
-        print(f"error: zeroq-asr: needed one of {', '.join(VERBS)}, came {words[0]!r}", file=sys.stderr)
+        print(f"error: zeroq-asr: expected one of {', '.join(VERBS)}, got {words[0]!r}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"zeroq_asr.{words[0]}")
-    sys.argv[0] = f"zeroq-asr {words[0]}"
-    result: int = module.main(words[1:])
+    return run_verb(words[0], words[1:])
+
+
+def run_verb(verb: str, argv: Sequence[str] | None = None) -> int:
+    """Run `main` of the verb's module on `argv` and return its exit code."""
+    try:
+        module = importlib.import_module(VERBS[verb])
+    except ModuleNotFoundError as error:
+        if verb in RESEARCH_VERBS and error.name == "zeroq_research":
+            print(
+                f"error: zeroq-asr {verb}: expected the research bench, which is not part of the wheel; run it in a "
+                "clone of the repository after `pip install -e '.[research]'`",
+                file=sys.stderr,
+            )
+            return 2
+        raise
+    result: int = module.main(argv)
     return result

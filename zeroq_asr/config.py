@@ -66,7 +66,7 @@ class GenerateConfig:
             return cls(name, "kl", "uniform", 20, 8, 500, (200, 250), (0.03, 0.04, 0.05, 0.06), "constant", False)
         if name == "fast":
             return cls(name, "symmetric-kl", "speech", 4, 8, 500, (30,), (0.05,), "cosine", True)
-        raise ConfigError(f"--preset: needed one of {', '.join(PRESETS)}, came {name!r}")
+        raise ConfigError(f"--preset: expected one of {', '.join(PRESETS)}, got {name!r}")
 
 
 # ---- quantize -----------------------------------------------------------------------------------------------------
@@ -124,24 +124,24 @@ class QuantizeConfig:
         for name in ("bits", "act_bits"):
             value = getattr(self, name)
             if not (isinstance(value, int) and 2 <= value <= 8):
-                raise ConfigError(f"--{name.replace('_', '-')}: needed a whole number from 2 to 8, came {value!r}")
+                raise ConfigError(f"--{name.replace('_', '-')}: expected a whole number from 2 to 8, got {value!r}")
         if self.granularity not in ("per-channel", "per-tensor"):
-            raise ConfigError(f"granularity: needed per-channel or per-tensor, came {self.granularity!r}")
+            raise ConfigError(f"granularity: expected per-channel or per-tensor, got {self.granularity!r}")
         if self.activations not in ("auto", "symmetric"):
-            raise ConfigError(f"--activations: needed auto or symmetric, came {self.activations!r}")
+            raise ConfigError(f"--activations: expected auto or symmetric, got {self.activations!r}")
         if self.range_method not in RANGE_METHODS:
-            raise ConfigError(f"--ranges: needed one of {', '.join(RANGE_METHODS)}, came {self.range_method!r}")
+            raise ConfigError(f"--ranges: expected one of {', '.join(RANGE_METHODS)}, got {self.range_method!r}")
         if self.nonlinear not in NONLINEAR:
-            raise ConfigError(f"--nonlinear: needed poly2 or lut, came {self.nonlinear!r}")
+            raise ConfigError(f"--nonlinear: expected poly2 or lut, got {self.nonlinear!r}")
         if not 50 < self.percentile <= 100:
-            raise ConfigError(f"--percentile: needed a number above 50 and at most 100, came {self.percentile!r}")
+            raise ConfigError(f"--percentile: expected a number above 50 and at most 100, got {self.percentile!r}")
         if unknown := [method for method in self.methods if method not in METHODS]:
-            raise ConfigError(f"--methods: needed some of {', '.join(METHODS)}, came {unknown[0]!r}")
+            raise ConfigError(f"--methods: expected some of {', '.join(METHODS)}, got {unknown[0]!r}")
         object.__setattr__(self, "methods", tuple(method for method in METHODS if method in self.methods))
         if wrong := [bits for _, bits in self.layer_bits if not (isinstance(bits, int) and 2 <= bits <= 8)]:
-            raise ConfigError(f"layer_bits: needed whole numbers from 2 to 8, came {wrong[0]!r}")
+            raise ConfigError(f"layer_bits: expected whole numbers from 2 to 8, got {wrong[0]!r}")
         if len(dict(self.layer_bits)) < len(self.layer_bits):
-            raise ConfigError("layer_bits: needed every layer at most once, came one twice")
+            raise ConfigError("layer_bits: expected every layer at most once, got one twice")
 
     def bits_of(self, layer: str) -> int:
         """Weight bits of the convolution that makes the value `layer`."""
@@ -169,7 +169,7 @@ class QuantizeConfig:
 def parse_methods(words: Sequence[str]) -> tuple[str, ...]:
     """What --methods asks for: "none" alone, or some of METHODS. Raises ConfigError."""
     if "none" in words and len(words) > 1:
-        raise ConfigError(f"--methods: needed none alone or methods, came {' '.join(words)}")
+        raise ConfigError(f"--methods: expected none alone or methods, got {' '.join(words)}")
     return tuple(method for method in METHODS if method in words)
 
 
@@ -201,9 +201,9 @@ class Budget:
         flags = {"--budget-mb": self.megabytes, "--budget-gbop": self.gbop, "--mean-bits": self.mean_bits}
         for flag, value in flags.items():
             if value is not None and not 0 < value < math.inf:
-                raise ConfigError(f"{flag}: needed a number above 0, came {value!r}")
+                raise ConfigError(f"{flag}: expected a number above 0, got {value!r}")
         if all(value is None for value in flags.values()):
-            raise ConfigError(f"budget: needed at least one of {', '.join(flags)}, came none")
+            raise ConfigError(f"budget: expected at least one of {', '.join(flags)}, got none")
 
 
 TENSORRT_VERSION = "8601"

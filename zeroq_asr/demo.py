@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from zeroq_asr.cli import run
 from zeroq_asr.config import OUTPUT_DIR
-from zeroq_asr.zoo import DEFAULT_MODEL, manifest_path
+from zeroq_asr.models.shipped import DEFAULT_MODEL, manifest_path
 
 VERIFIED_UTTERANCES = 20
 

@@ -1,6 +1,6 @@
 """Errors that a user can cause and mend.
 
-Every message says where, what was needed, what came and what to do. The command lines print it as one line and
+Every message says where, what was expected, what was found and what to do. The command lines print it as one line and
 leave with exit code 2; a traceback therefore always means a defect of ours.
 """
 

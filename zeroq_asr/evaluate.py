@@ -19,7 +19,7 @@ _HEADINGS = ("model", "bits", "backend", "WER %", "[95 %]", "CER %", "vs first, 
 
 def table(reports: Sequence[EvalReport]) -> str:
     """Return the reports as text: one heading per set, one line per model, and what the marks mean."""
-    from zeroq_asr.report.columns import align
+    from zeroq_asr.report.text_table import align
 
     rows: dict[str, list[tuple[str, ...]]] = {
         name: [_HEADINGS] for name in dict.fromkeys(report.manifest for report in reports)
@@ -104,13 +104,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.files import write_atomically
-    from zeroq_asr.pipeline.evaluate import evaluate, read_test_set, split_into_blocks
-    from zeroq_asr.runtime.model_kind import find_model_kind
-    from zeroq_asr.runtime.transcriber import open_transcriber
-    from zeroq_asr.zoo import DEFAULT_MODEL, shipped_sets
+    from zeroq_asr.models.kind import find_model_kind
+    from zeroq_asr.models.open import open_transcriber
+    from zeroq_asr.models.shipped import DEFAULT_MODEL, shipped_sets
+    from zeroq_asr.pipelines.evaluate import evaluate, read_test_set, split_into_blocks
 
     if arguments.limit is not None and arguments.limit < 1:
-        raise ConfigError(f"--limit: needed at least 1, came {arguments.limit}")
+        raise ConfigError(f"--limit: expected at least 1, got {arguments.limit}")
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
     names = arguments.model or [DEFAULT_MODEL]
     models = [

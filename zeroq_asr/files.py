@@ -63,7 +63,7 @@ def check_writable(*paths: str | Path | None) -> None:
 
 
 def _is_folder(target: Path) -> FileError:
-    return FileError(f"{target}: needed the name of a file to write, found a folder; give a file name in it")
+    return FileError(f"{target}: expected the name of a file to write, found a folder; give a file name in it")
 
 
 def _unwritable(target: Path, reason: str) -> FileError:
@@ -82,17 +82,17 @@ def read_file(path: str | Path, max_bytes: int) -> bytes:
         with open(source, "rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise FileError(f"{source}: needed a regular file, found something else; give the path of a file")
+                raise FileError(f"{source}: expected a regular file, found something else; give the path of a file")
             if status.st_size > max_bytes:
                 raise FileError(
-                    f"{source}: needed at most {max_bytes:,} bytes, the file has {status.st_size:,}; is this the "
+                    f"{source}: expected at most {max_bytes:,} bytes, the file has {status.st_size:,}; is this the "
                     "right file?"
                 )
             data = stream.read(max_bytes + 1)
     except FileNotFoundError as error:
         raise FileError(f"{source}: no such file; check the path") from error
     except IsADirectoryError as error:
-        raise FileError(f"{source}: needed a file, found a folder; give the path of a file") from error
+        raise FileError(f"{source}: expected a file, found a folder; give the path of a file") from error
     except OSError as error:
         raise FileError(f"{source}: could not be read ({error.strerror or error})") from error
     if len(data) > max_bytes:

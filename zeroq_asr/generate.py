@@ -21,7 +21,7 @@ from zeroq_asr.files import write_atomically
 if TYPE_CHECKING:
     from synth import StepRecord
     from zeroq_asr.adapters import FloatModel
-    from zeroq_asr.pipeline.generate import Generated
+    from zeroq_asr.pipelines.generate import Generated
 
 LOSSES = ("kl", "symmetric-kl", "w2")
 INITS = ("uniform", "gaussian", "smooth", "speech")
@@ -107,12 +107,12 @@ def _generate(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     for name in (arguments.json, arguments.picture):
         if name is not None and Path(name).is_dir():  # found out now, not after the work
-            raise FileError(f"{name}: needed the name of a file to write, found a folder; give a file name in it")
-    from zeroq_asr import zoo
-    from zeroq_asr.adapters import load_float_model
-    from zeroq_asr.pipeline.generate import default_data_path
+            raise FileError(f"{name}: expected the name of a file to write, found a folder; give a file name in it")
+    from zeroq_asr.models import shipped
+    from zeroq_asr.models.resolve import load_float_model
+    from zeroq_asr.pipelines.generate import default_data_path
 
-    model = load_float_model(arguments.model or zoo.DEFAULT_MODEL)
+    model = load_float_model(arguments.model or shipped.DEFAULT_MODEL)
     output = Path(arguments.output) if arguments.output else default_data_path(model, config)
     logdir = None if arguments.no_logs else Path(arguments.logdir or defaults.OUTPUT_DIR / "tensorboard" / output.stem)
     started = time.monotonic()
@@ -150,9 +150,9 @@ def _run(
     """Synthesise with progress, logs and the picture that were asked for."""
     from contextlib import ExitStack
 
-    from zeroq_asr.analyses.batchnorm_taps import find_batchnorm_taps
-    from zeroq_asr.pipeline.generate import generate, synthesis_settings
-    from zeroq_asr.pipeline.synthesis_view import reference_panel, synthesis_picture, text_decoder
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+    from zeroq_asr.pipelines.generate import generate, synthesis_settings
+    from zeroq_asr.pipelines.synthesis_view import reference_panel, synthesis_picture, text_decoder
 
     settings = synthesis_settings(config, model)
     read_text = text_decoder(model, arguments.threads)

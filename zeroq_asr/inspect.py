@@ -23,14 +23,14 @@ def describe(reference: str) -> Document:
     """Return what the file holds as a JSON document, without torch and without NeMo. Raises ZeroqError, SynthError."""
     from zeroq_asr.artifact import load_model
     from zeroq_asr.errors import FileError
-    from zeroq_asr.runtime.model_kind import find_model_kind
-    from zeroq_asr.zoo import model_path, shipped_models
+    from zeroq_asr.models.kind import find_model_kind
+    from zeroq_asr.models.shipped import model_path, shipped_models
 
     path = str(model_path(reference)) if reference in shipped_models() else reference
     kind = find_model_kind(path)
     if kind == "name":
         raise FileError(
-            f"{reference}: needed a file or one of {', '.join(shipped_models())}; other names have no file here"
+            f"{reference}: expected a file or one of {', '.join(shipped_models())}; other names have no file here"
         )
     readers = {
         "quantized": lambda file: describe_model(load_model(file)),
@@ -45,8 +45,8 @@ def describe_model(model: IntegerModel) -> Document:
     from eval.cost import total_bops, total_macs
     from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
     from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
-    from zeroq_asr.analyses.frames import count_frames
     from zeroq_asr.analyses.integer_only import find_floats
+    from zeroq_asr.ir.frames import count_frames
     from zeroq_asr.runtime.transcriber import bits_of
 
     graph = model.graph
@@ -128,9 +128,9 @@ def describe_synthetic(path: str) -> Document:
 
 def describe_nemo(path: str) -> Document:
     """Return members and config of a .nemo file; the weights are passed over. Raises FileError, CheckpointError."""
-    from zeroq_asr.adapters.nemo_archive import CONFIG, MAX_CONFIG_BYTES
-    from zeroq_asr.adapters.safe_yaml import parse_yaml
-    from zeroq_asr.adapters.tar_stream import open_tar
+    from zeroq_asr.adapters.nemo.archive import CONFIG, MAX_CONFIG_BYTES
+    from zeroq_asr.adapters.safe.tar_stream import open_tar
+    from zeroq_asr.adapters.safe.yaml_reader import parse_yaml
     from zeroq_asr.errors import CheckpointError
 
     members, config = {}, None
@@ -138,14 +138,14 @@ def describe_nemo(path: str) -> Document:
         for member in archive.members():
             if member.name in members:
                 raise CheckpointError(
-                    f"{path}: member {member.name!r}: needed once, came twice; the file is hostile or damaged"
+                    f"{path}: member {member.name!r}: expected once, got twice; the file is hostile or damaged"
                 )
             members[member.name] = member.size
             if member.name == CONFIG:
                 config = parse_yaml(member.read(MAX_CONFIG_BYTES), f"{path}, {CONFIG}")
     if not isinstance(config, Mapping):
         raise CheckpointError(
-            f"{path}: needed the member {CONFIG} with keys and values, came none; is this a NeMo model?"
+            f"{path}: expected the member {CONFIG} with keys and values, got none; is this a NeMo model?"
         )
     return {"members": members, "config": config}
 
@@ -181,8 +181,8 @@ def render(document: Document) -> str:
 
 
 def _render_model(document: Document) -> list[str]:
-    from zeroq_asr.report.columns import align
     from zeroq_asr.report.quantization import describe_widths
+    from zeroq_asr.report.text_table import align
 
     worst, frontend = document["largest_accumulator"], document["frontend"]
     lines = [
@@ -245,7 +245,7 @@ def _geometry(node: Document) -> str:
 
 
 def _render_synthetic(document: Document) -> list[str]:
-    from zeroq_asr.report.columns import align
+    from zeroq_asr.report.text_table import align
 
     settings = document["settings"]
     state = (

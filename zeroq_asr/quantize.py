@@ -28,9 +28,9 @@ from zeroq_asr.config import (
 if TYPE_CHECKING:
     from synth import StepRecord
     from zeroq_asr.adapters import FloatModel
-    from zeroq_asr.pipeline.calibration import CalibrationData
-    from zeroq_asr.pipeline.generate import OnRecord
-    from zeroq_asr.pipeline.quantize import Quantized
+    from zeroq_asr.pipelines.calibration import CalibrationData
+    from zeroq_asr.pipelines.generate import OnRecord
+    from zeroq_asr.pipelines.quantize import Quantized
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -104,12 +104,12 @@ def _main(arguments: argparse.Namespace) -> int:
     )
     config = chosen_config(arguments, config)
     budget = _budget(arguments)
-    from zeroq_asr.adapters import load_float_model
     from zeroq_asr.artifact import save_model
     from zeroq_asr.files import check_writable, write_atomically
+    from zeroq_asr.models.resolve import load_float_model
+    from zeroq_asr.models.shipped import DEFAULT_MODEL
     from zeroq_asr.report.quantization import describe_quantized, render_quantized
     from zeroq_asr.runtime.transcriber import weight_bits_of
-    from zeroq_asr.zoo import DEFAULT_MODEL
 
     check_writable(arguments.output, arguments.json)
     float_model = load_float_model(arguments.model or DEFAULT_MODEL)
@@ -140,8 +140,8 @@ def _budget(arguments: argparse.Namespace) -> Budget | None:
 
 def _check_budget(model: FloatModel, config: QuantizeConfig, budget: Budget, arguments: argparse.Namespace) -> None:
     """Raise ConfigError for a budget out of reach before minutes of synthesis."""
-    from zeroq_asr.pipeline.calibration import foreseen_provenance
-    from zeroq_asr.pipeline.mixed_precision import check_budget_early
+    from zeroq_asr.pipelines.calibration import foreseen_provenance
+    from zeroq_asr.pipelines.mixed_precision import check_budget_early
 
     data = Path(arguments.data) if arguments.data else None
     provenance = foreseen_provenance(
@@ -158,8 +158,8 @@ def _quantized(
     arguments: argparse.Namespace,
 ) -> tuple[Quantized, Mapping[str, float]]:
     """The integer model; with a budget also what rounding its weights costs: summed over single layers, together."""
-    from zeroq_asr.pipeline.mixed_precision import count_steps, quantize_within
-    from zeroq_asr.pipeline.quantize import quantize_model
+    from zeroq_asr.pipelines.mixed_precision import count_steps, quantize_within
+    from zeroq_asr.pipelines.quantize import quantize_model
 
     given = (model, data.batches, data.source, config)
     if budget is None:
@@ -171,7 +171,7 @@ def _quantized(
 
 def chosen_data(model: FloatModel, arguments: argparse.Namespace, on_record: OnRecord) -> CalibrationData:
     """What --calibration, --data, --preset, --seed and --device ask for. Raises what `calibration_data` raises."""
-    from zeroq_asr.pipeline.calibration import calibration_data
+    from zeroq_asr.pipelines.calibration import calibration_data
 
     return calibration_data(
         model,
@@ -187,7 +187,7 @@ def chosen_data(model: FloatModel, arguments: argparse.Namespace, on_record: OnR
 @contextmanager
 def synthesis_progress(model: FloatModel, preset: str, seed: int, quiet: bool) -> Iterator[OnRecord]:
     """Show how far synthesis is, if there is any: the bar appears with the first step."""
-    from zeroq_asr.pipeline.generate import synthesis_settings
+    from zeroq_asr.pipelines.generate import synthesis_settings
 
     settings = synthesis_settings(replace(GenerateConfig.of_preset(preset), seed=seed), model)
     with ExitStack() as stack:

@@ -65,16 +65,16 @@ def _main(arguments: argparse.Namespace) -> int:
     config = QuantizeConfig(range_method=arguments.ranges, percentile=arguments.percentile)
     if arguments.calibration == ANALYTIC:
         raise ConfigError(
-            "--calibration: needed synthetic, random or a manifest, came analytic; it knows only what our "
+            "--calibration: expected synthetic, random or a manifest, got analytic; it knows only what our "
             "integer programs store, other programs store more"
         )
     if not arguments.tensorrt_version.isdecimal():
-        raise ConfigError(f"--tensorrt-version: needed digits such as 8601, came {arguments.tensorrt_version!r}")
-    from zeroq_asr.adapters import load_float_model
-    from zeroq_asr.engines.onnx_calibration import require_onnxruntime
+        raise ConfigError(f"--tensorrt-version: expected digits such as 8601, got {arguments.tensorrt_version!r}")
+    from zeroq_asr.exporters.onnx_calibration import require_onnxruntime
     from zeroq_asr.files import check_writable
-    from zeroq_asr.pipeline.ranges import READERS, export_ranges
-    from zeroq_asr.zoo import DEFAULT_MODEL
+    from zeroq_asr.models.resolve import load_float_model
+    from zeroq_asr.models.shipped import DEFAULT_MODEL
+    from zeroq_asr.pipelines.ranges import READERS, export_ranges
 
     require_onnxruntime()  # before synthesis takes its time
     model = load_float_model(arguments.model or DEFAULT_MODEL)

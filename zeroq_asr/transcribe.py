@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(arguments: argparse.Namespace) -> int:
     from eval.memory import peak_memory_bytes
     from zeroq_asr.files import write_atomically
+    from zeroq_asr.models.open import open_transcriber
     from zeroq_asr.runtime.memory import keep_large_arrays_apart
-    from zeroq_asr.runtime.transcriber import open_transcriber
 
     keep_large_arrays_apart()
     model = open_transcriber(arguments.model or find_default_model(), arguments.backend, arguments.threads)
@@ -82,7 +82,7 @@ def describe_memory(memory: Mapping[str, int]) -> str:
 
 def find_default_model() -> str:
     """Return the file that a plain `quantize` writes when it is there, else the name of the shipped float model."""
-    from zeroq_asr.zoo import DEFAULT_MODEL
+    from zeroq_asr.models.shipped import DEFAULT_MODEL
 
     bits = QuantizeConfig()
     quantized = OUTPUT_DIR / f"{DEFAULT_MODEL}-w{bits.bits}a{bits.act_bits}.safetensors"

@@ -105,7 +105,7 @@ def compare_ways(
                 compared[way] += wanted.nbytes
                 differing[way] += count_differing_bytes(wanted, found)
     if not utterances:
-        raise ConfigError("verify: needed at least one utterance to run, came none")
+        raise ConfigError("verify: expected at least one utterance to run, got none")
     return tuple(Agreement(way, utterances, compared[way], differing[way]) for way in ways), digest.hexdigest()
 
 
@@ -169,17 +169,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.artifact import load_model
     from zeroq_asr.files import write_atomically
-    from zeroq_asr.pipeline.evaluate import read_test_set
-    from zeroq_asr.runtime.model_kind import find_model_kind
-    from zeroq_asr.runtime.transcriber import features_of, read_utterance
-    from zeroq_asr.zoo import shipped_sets
+    from zeroq_asr.frontend.features import features_of, read_utterance
+    from zeroq_asr.models.kind import find_model_kind
+    from zeroq_asr.models.shipped import shipped_sets
+    from zeroq_asr.pipelines.evaluate import read_test_set
 
     if arguments.limit is not None and arguments.limit < 1:
-        raise ConfigError(f"--limit: needed at least 1, came {arguments.limit}")
+        raise ConfigError(f"--limit: expected at least 1, got {arguments.limit}")
     kind = find_model_kind(arguments.model)
     if kind != "quantized":
         raise FileError(
-            f"{arguments.model}: needed a quantized model, came another kind ({kind}); make one with `quantize`"
+            f"{arguments.model}: expected a quantized model, got another kind ({kind}); make one with `quantize`"
         )
     model = load_model(arguments.model)
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]

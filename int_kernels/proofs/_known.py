@@ -36,14 +36,14 @@ class Known:
 def require_channels(where: str, spec: ValueSpec, channels: int) -> None:
     """Raises ShapeError unless `spec` has that many channels."""
     if spec.channels != channels:
-        raise ShapeError(f"{where}: needed '{spec.name}' with {channels} channels; it has {spec.channels}")
+        raise ShapeError(f"{where}: expected '{spec.name}' with {channels} channels; it has {spec.channels}")
 
 
 def require_code(where: str, role: str, spec: ValueSpec) -> None:
     """Raises KernelError unless `spec` has a type of at most 8 bits."""
     if not spec.type.is_code:
         raise KernelError(
-            f"{where}: needed codes of at most 8 bits as {role}; '{spec.name}' is {spec.type}; rescale it by a Sum"
+            f"{where}: expected codes of at most 8 bits as {role}; '{spec.name}' is {spec.type}; rescale it by a Sum"
         )
 
 
@@ -51,14 +51,14 @@ def require_narrow(where: str, role: str, spec: ValueSpec) -> None:
     """Raises KernelError unless `spec` holds codes or int16."""
     if spec.type.bits > 16:
         raise KernelError(
-            f"{where}: needed codes or int16 as {role}; '{spec.name}' is {spec.type}; rescale it by a Sum"
+            f"{where}: expected codes or int16 as {role}; '{spec.name}' is {spec.type}; rescale it by a Sum"
         )
 
 
 def require_frames(where: str, name: str, length: Length) -> None:
     """Raises ShapeError unless the length counts frames."""
     if length.kind != "frames":
-        raise ShapeError(f"{where}: needed '{name}' with a length of frames; it has {length}")
+        raise ShapeError(f"{where}: expected '{name}' with a length of frames; it has {length}")
 
 
 def require_same_length(where: str, names: Sequence[str], known: Known) -> Length:
@@ -67,7 +67,7 @@ def require_same_length(where: str, names: Sequence[str], known: Known) -> Lengt
     for name in names:
         if known.lengths[name] != first:
             raise ShapeError(
-                f"{where}: needed inputs equally long for every T; '{names[0]}' has {first}, '{name}' has "
+                f"{where}: expected inputs equally long for every T; '{names[0]}' has {first}, '{name}' has "
                 f"{known.lengths[name]}; give both branches the same stride and matching padding"
             )
     return first
@@ -77,7 +77,7 @@ def require_dyadic(where: str, rescale: Dyadic, channels: int) -> None:
     """Raises ShapeError unless `rescale` has one number, or one for each channel."""
     if rescale.channels not in (1, channels):
         raise ShapeError(
-            f"{where}: needed a rescale of 1 or {channels} multipliers, one per channel; came {rescale.channels}"
+            f"{where}: expected a rescale of 1 or {channels} multipliers, one per channel, got {rescale.channels}"
         )
 
 
@@ -96,7 +96,7 @@ def require_int64(
         channel = int(wrong[0])
         worst = [(int(high[channel]) << 32) + int(low[channel]) for high, low in (least, most)]
         raise RangeError(
-            f"{where} {what} {channel}: needed a sum within 64 bits; the worst case is {worst[0]} to {worst[1]}; "
+            f"{where} {what} {channel}: expected a sum within 64 bits; the worst case is {worst[0]} to {worst[1]}; "
             "lower the multipliers and the shift together"
         )
 
@@ -115,5 +115,5 @@ def clip_range(where: str, clip: Clip, y: ValueSpec) -> Bounds:
     """lo and hi of the clip, for every channel of y. Raises RangeError for a clip outside y's type."""
     lo, hi = clip if clip is not None else (y.type.lo, y.type.hi)
     if lo < y.type.lo or hi > y.type.hi:
-        raise RangeError(f"{where} clip: needed a part of {y.type}, {y.type.lo} to {y.type.hi}; came {lo} to {hi}")
+        raise RangeError(f"{where} clip: expected a part of {y.type}, {y.type.lo} to {y.type.hi}, got {lo} to {hi}")
     return same_range(y.channels, lo, hi)

@@ -28,7 +28,7 @@ def prove_positions(step: Positions, known: Known) -> tuple[Length, Bounds]:
     where, y = f"positions '{step.y}'", known.specs[step.y]
     require_channels(where, y, step.channels_out)
     if y.type != INT8:
-        raise KernelError(f"{where}: needed int8 for sinusoids; '{y.name}' is {y.type}")
+        raise KernelError(f"{where}: expected int8 for sinusoids; '{y.name}' is {y.type}")
     require_frames(where, step.x, known.lengths[step.x])
     known.limit_frames(step.x, step.most_frames)
     return known.lengths[step.x].positions, same_range(y.channels, -INT8.hi, INT8.hi)
@@ -42,12 +42,12 @@ def prove_attention(step: Attention, known: Known) -> tuple[Length, Bounds]:
         require_code(where, role, known.specs[name])
         require_channels(where, known.specs[name], y.channels)
     if y.channels % step.heads:
-        raise ShapeError(f"{where} heads: needed a divisor of {y.channels} channels; came {step.heads}")
+        raise ShapeError(f"{where} heads: expected a divisor of {y.channels} channels, got {step.heads}")
     require_dyadic(where, step.rescale, y.channels)
     length = require_same_length(where, step.inputs[:4], known)
     require_frames(where, step.qu, length)
     if known.lengths[step.p] != length.positions:
-        raise ShapeError(f"{where}: needed '{step.p}' of {length.positions}; it has {known.lengths[step.p]}")
+        raise ShapeError(f"{where}: expected '{step.p}' of {length.positions}; it has {known.lengths[step.p]}")
     known.limit_frames(step.qu, MAX_FRAMES)
     _require_scores_fit(where, step, y.channels // step.heads, known)
     return length, clip_range(where, step.clip, y)
@@ -60,7 +60,7 @@ def _require_scores_fit(where: str, step: Attention, depth: int, known: Known) -
         bound = depth * _magnitude(types[a]) * _magnitude(types[b])
         if bound > INT32.hi:
             raise RangeError(
-                f"{where}: needed products of '{a}' and '{b}' within int32; the worst case of {depth} channels per "
+                f"{where}: expected products of '{a}' and '{b}' within int32; the worst case of {depth} channels per "
                 f"head is {bound}; use more heads or fewer bits"
             )
         largest.append(bound)

@@ -34,7 +34,7 @@ def prove_conv2d(step: Conv2d, known: Known) -> tuple[Length, Bounds]:
     require_code(where, "x", x)
     if step.channels_out > MAX_CHANNELS:
         raise ShapeError(
-            f"{where}: needed at most {MAX_CHANNELS} channels of maps times rows; came {step.maps_out} * "
+            f"{where}: expected at most {MAX_CHANNELS} channels of maps times rows, got {step.maps_out} * "
             f"{step.height_out}"
         )
     require_channels(where, x, step.channels_in)
@@ -50,7 +50,7 @@ def prove_conv2d(step: Conv2d, known: Known) -> tuple[Length, Bounds]:
 def _require_pointwise_in_time(where: str, length: Length, kernel: int, stride: int, padding: int) -> None:
     if length.kind != "frames" and (kernel, stride, padding) != (1, 1, 0):
         raise ShapeError(
-            f"{where}: needed a kernel of 1 with stride 1 and no padding over {length}; came kernel {kernel}, stride "
+            f"{where}: expected a kernel of 1 with stride 1 and no padding over {length}, got kernel {kernel}, stride "
             f"{stride}, padding {padding}"
         )
 
@@ -62,7 +62,7 @@ def _accumulator_range(where: str, weight: NDArray[np.int8], bias: NDArray[np.in
     high = int(max(highest.max(), without_bias[1].max()))
     if low < INT32.lo or high > INT32.hi:
         raise RangeError(
-            f"{where}: needed accumulators within {INT32.lo} to {INT32.hi}; the worst case is {low} to {high}; "
+            f"{where}: expected accumulators within {INT32.lo} to {INT32.hi}; the worst case is {low} to {high}; "
             "use a coarser scale for weight or bias"
         )
     return lowest, highest
@@ -71,8 +71,8 @@ def _accumulator_range(where: str, weight: NDArray[np.int8], bias: NDArray[np.in
 def _result_range(where: str, rescale: Dyadic | None, clip: Clip, y: ValueSpec, accumulator: Bounds) -> Bounds:
     if rescale is None:
         if y.type != INT32:
-            raise KernelError(f"{where}: needed int32 for a raw accumulator; '{y.name}' is {y.type}; give a rescale")
+            raise KernelError(f"{where}: expected int32 for a raw accumulator; '{y.name}' is {y.type}; give a rescale")
         return accumulator
     if not y.type.is_code and y.type != INT32:
-        raise KernelError(f"{where}: needed codes or int32 as y; '{y.name}' is {y.type}; let a Sum rescale it")
+        raise KernelError(f"{where}: expected codes or int32 as y; '{y.name}' is {y.type}; let a Sum rescale it")
     return clip_range(where, clip, y)

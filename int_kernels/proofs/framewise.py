@@ -44,7 +44,7 @@ def prove_layer_norm(step: LayerNorm, known: Known) -> tuple[Length, Bounds]:
     require_channels(where, y, step.shift.size)
     if x.channels << (x.type.bits - 1) > MAX_NORM_EXTENT:
         most = MAX_NORM_EXTENT >> (x.type.bits - 1)
-        raise ShapeError(f"{where}: needed at most {most} channels of {x.type}; '{x.name}' has {x.channels}")
+        raise ShapeError(f"{where}: expected at most {most} channels of {x.type}; '{x.name}' has {x.channels}")
     largest = np.abs(step.multipliers.astype(np.int64)) * largest_normalised(x.channels)
     low, high = [-largest, np.minimum(step.bias, 0)], [largest, np.maximum(step.bias, 0)]
     require_int64(where, "channel", low, high, step.shift)
@@ -61,6 +61,6 @@ def prove_argmax(step: Argmax, known: Known) -> tuple[Length, Bounds]:
     where, y = f"argmax '{step.y}'", known.specs[step.y]
     require_channels(where, y, 1)
     if y.type != INT32:
-        raise KernelError(f"{where}: needed int32 for channel indices; '{y.name}' is {y.type}")
+        raise KernelError(f"{where}: expected int32 for channel indices; '{y.name}' is {y.type}")
     last = known.specs[step.x].channels - 1
     return known.lengths[step.x], (np.zeros(1, np.int64), np.full(1, last, np.int64))

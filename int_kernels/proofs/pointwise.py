@@ -47,12 +47,12 @@ def prove_multiply(step: Multiply, known: Known) -> tuple[Length, Bounds]:
         require_narrow(where, role, known.specs[name])
         require_channels(where, known.specs[name], y.channels)
     if y.type != INT32:
-        raise KernelError(f"{where}: needed int32 for a product; '{y.name}' is {y.type}; let a Sum rescale it")
+        raise KernelError(f"{where}: expected int32 for a product; '{y.name}' is {y.type}; let a Sum rescale it")
     a, b = step.xs
     if known.lengths[b] not in (known.lengths[a], ONCE):
         raise ShapeError(
-            f"{where}: needed '{b}' as long as '{a}' for every T, or of length once; they have {known.lengths[b]} and "
-            f"{known.lengths[a]}"
+            f"{where}: expected '{b}' as long as '{a}' for every T, or of length once; "
+            f"they have {known.lengths[b]} and {known.lengths[a]}"
         )
     return known.lengths[a], multiply_bounds(known.ranges[a], known.ranges[b])
 
@@ -65,12 +65,12 @@ def prove_lookup(step: Lookup, known: Known) -> tuple[Length, Bounds]:
     require_channels(where, y, x.channels)
     if step.table.size != 1 << x.type.bits:
         raise ShapeError(
-            f"{where} table: needed {1 << x.type.bits} entries, one per code of {x.type}; came {step.table.size}"
+            f"{where} table: expected {1 << x.type.bits} entries, one per code of {x.type}, got {step.table.size}"
         )
     lo, hi = int(step.table.min()), int(step.table.max())
     if lo < y.type.lo or hi > y.type.hi:
         raise RangeError(
-            f"{where} table: needed entries within {y.type}, {y.type.lo} to {y.type.hi}; came {lo} to {hi}"
+            f"{where} table: expected entries within {y.type}, {y.type.lo} to {y.type.hi}, got {lo} to {hi}"
         )
     return known.lengths[step.x], same_range(y.channels, lo, hi)
 

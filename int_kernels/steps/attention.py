@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from int_kernels._door import integer_array
 from int_kernels.dyadic import Dyadic
 from int_kernels.errors import RangeError, ShapeError
 from int_kernels.fixed_point import MAX_SHIFT
 from int_kernels.steps._checks import MAX_CHANNELS, Clip, checked_clip, require_integer
+from int_kernels.validation import integer_array
 
 TABLE_UNIT = 1 << 14
 FINE_POSITIONS = 64
@@ -39,13 +39,13 @@ class Positions:
         is_shaped = fine.shape == (2, pairs, FINE_POSITIONS) and coarse.shape[:2] == (2, pairs)
         if not is_shaped or not 1 <= pairs <= MAX_CHANNELS // 2 or coarse.size == 0:
             raise ShapeError(
-                f"{where}: needed fine [2, D/2, {FINE_POSITIONS}] and coarse [2, D/2, N]; came {list(fine.shape)} and "
+                f"{where}: expected fine [2, D/2, {FINE_POSITIONS}] and coarse [2, D/2, N], got {list(fine.shape)} and "
                 f"{list(coarse.shape)}"
             )
         for name, table in (("fine", fine), ("coarse", coarse)):
             if table.min() < -TABLE_UNIT or table.max() > TABLE_UNIT:
                 raise RangeError(
-                    f"{where} {name}: needed entries from {-TABLE_UNIT} to {TABLE_UNIT}; came {table.min()} to "
+                    f"{where} {name}: expected entries from {-TABLE_UNIT} to {TABLE_UNIT}, got {table.min()} to "
                     f"{table.max()}"
                 )
         object.__setattr__(self, "fine", fine)
@@ -98,9 +98,9 @@ class Attention:
         for name in ("content", "position"):
             factors = integer_array(getattr(self, name), np.int32, 1, f"{where} {name}")
             if factors.shape != (self.heads,):
-                raise ShapeError(f"{where} {name}: needed [{self.heads}], one per head; came {list(factors.shape)}")
+                raise ShapeError(f"{where} {name}: expected [{self.heads}], one per head, got {list(factors.shape)}")
             if factors.min() < 0:
-                raise RangeError(f"{where} {name}: needed numbers of at least 0; came {factors.min()}")
+                raise RangeError(f"{where} {name}: expected numbers of at least 0, got {factors.min()}")
             object.__setattr__(self, name, factors)
         object.__setattr__(self, "clip", checked_clip(where, self.clip))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from int_kernels._door import integer_array
 from int_kernels.dyadic import Dyadic
 from int_kernels.errors import KernelError, ShapeError
 from int_kernels.steps._checks import (
@@ -20,6 +19,7 @@ from int_kernels.steps._checks import (
     require_integer,
     require_pair,
 )
+from int_kernels.validation import integer_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,8 @@ class Conv1d:
         weight = integer_array(self.weight, np.int8, 3, f"{where} weight")
         if weight.size == 0 or max(weight.shape[:2]) > MAX_CHANNELS or weight.shape[2] > MAX_EXTENT:
             raise ShapeError(
-                f"{where} weight: needed [C_out, C_in/groups, K] with 1 to {MAX_CHANNELS} channels and "
-                f"K of 1 to {MAX_EXTENT}; came {list(weight.shape)}"
+                f"{where} weight: expected [C_out, C_in/groups, K] with 1 to {MAX_CHANNELS} channels and "
+                f"K of 1 to {MAX_EXTENT}, got {list(weight.shape)}"
             )
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "bias", checked_bias(where, self.bias, np.int32, len(weight)))
@@ -105,8 +105,8 @@ class Conv2d:
         weight = integer_array(self.weight, np.int8, 4, f"{where} weight")
         if weight.size == 0 or max(weight.shape[:2]) > MAX_CHANNELS or max(weight.shape[2:]) > MAX_EXTENT:
             raise ShapeError(
-                f"{where} weight: needed [C_out, C_in/groups, KH, KT] with 1 to {MAX_CHANNELS} channels and "
-                f"KH, KT of 1 to {MAX_EXTENT}; came {list(weight.shape)}"
+                f"{where} weight: expected [C_out, C_in/groups, KH, KT] with 1 to {MAX_CHANNELS} channels and "
+                f"KH, KT of 1 to {MAX_EXTENT}, got {list(weight.shape)}"
             )
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "bias", checked_bias(where, self.bias, np.int32, len(weight)))
@@ -116,8 +116,8 @@ class Conv2d:
         require_groups(where, self.groups, len(weight))
         if self.height + 2 * self.padding[0] < weight.shape[2]:
             raise ShapeError(
-                f"{where} height: needed at least {weight.shape[2] - 2 * self.padding[0]} rows for a kernel of "
-                f"{weight.shape[2]} with padding {self.padding[0]}; came {self.height}"
+                f"{where} height: expected at least {weight.shape[2] - 2 * self.padding[0]} rows for a kernel of "
+                f"{weight.shape[2]} with padding {self.padding[0]}, got {self.height}"
             )
         object.__setattr__(self, "clip", _convolution_clip(where, self.rescale, self.clip, len(weight)))
 
@@ -154,5 +154,5 @@ def _convolution_clip(where: str, rescale: Dyadic | None, clip: Clip, channels: 
     if rescale is not None:
         rescale.require_channels(channels)
     elif clip is not None:
-        raise KernelError(f"{where}: needed no clip on a raw accumulator; came {clip!r}; give a rescale too")
+        raise KernelError(f"{where}: expected no clip on a raw accumulator, got {clip!r}; give a rescale too")
     return checked_clip(where, clip)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from int_kernels._door import integer_array
 from int_kernels.dyadic import Dyadic
 from int_kernels.errors import RangeError, ShapeError
 from int_kernels.steps._checks import Clip, checked_bias, checked_clip, checked_shift, require_integer
+from int_kernels.validation import integer_array
 
 MAX_EPSILON = 1 << 60
 MAX_MEAN_SHIFT = 40
@@ -32,7 +32,7 @@ class Mean:
     def __post_init__(self) -> None:
         where = f"mean '{self.y}'"
         if self.rescale.shift.max() > MAX_MEAN_SHIFT:
-            raise RangeError(f"{where}: needed shifts of 1 to {MAX_MEAN_SHIFT}; came {self.rescale.shift.max()}")
+            raise RangeError(f"{where}: expected shifts of 1 to {MAX_MEAN_SHIFT}, got {self.rescale.shift.max()}")
         object.__setattr__(self, "clip", checked_clip(where, self.clip))
 
     @property
@@ -64,7 +64,7 @@ class LayerNorm:
         shift = checked_shift(where, self.shift)
         if shift.size == 0 or multipliers.shape != shift.shape:
             raise ShapeError(
-                f"{where}: needed multipliers and shift of the same length [C], at least one; came "
+                f"{where}: expected multipliers and shift of the same length [C], at least one, got "
                 f"{list(multipliers.shape)} and {list(shift.shape)}"
             )
         object.__setattr__(self, "epsilon", int(self.epsilon))

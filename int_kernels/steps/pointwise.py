@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from int_kernels._door import integer_array
 from int_kernels.dyadic import MULTIPLIER_HI, Dyadic
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.fixed_point import MAX_SHIFT
@@ -19,6 +18,7 @@ from int_kernels.steps._checks import (
     require_integer,
     require_names,
 )
+from int_kernels.validation import integer_array
 
 ACTIVATIONS = {"sigmoid": 1, "tanh": 1, "swish": 1, "gelu": 1, "glu": 2}
 """Kind of activation -> how many operands it reads."""
@@ -48,11 +48,11 @@ class Sum:
         shift = checked_shift(where, self.shift)
         if not xs or shift.size == 0 or multipliers.shape != (len(xs), shift.size):
             raise ShapeError(
-                f"{where}: needed multipliers [n, C] and shift [C] for n = {len(xs)} inputs, at least one; came "
+                f"{where}: expected multipliers [n, C] and shift [C] for n = {len(xs)} inputs, at least one, got "
                 f"{list(multipliers.shape)} and {list(shift.shape)}"
             )
         if multipliers.min() < 0:
-            raise RangeError(f"{where}: needed multipliers of at least 0; came {multipliers.min()}")
+            raise RangeError(f"{where}: expected multipliers of at least 0, got {multipliers.min()}")
         if self.bias is not None:
             object.__setattr__(self, "bias", checked_bias(where, self.bias, np.int64, shift.size))
         object.__setattr__(self, "xs", xs)
@@ -78,7 +78,7 @@ class Multiply:
     def __post_init__(self) -> None:
         xs = require_names(f"multiply '{self.y}'", self.xs)
         if len(xs) != 2:
-            raise ShapeError(f"multiply '{self.y}' xs: needed two names; came {xs!r}")
+            raise ShapeError(f"multiply '{self.y}' xs: expected two names, got {xs!r}")
         object.__setattr__(self, "xs", xs)
 
     @property
@@ -102,7 +102,7 @@ class Lookup:
         where = f"lookup '{self.y}'"
         table = integer_array(self.table, np.int16, 1, f"{where} table")
         if table.size not in {1 << bits for bits in range(2, 9)}:
-            raise ShapeError(f"{where} table: needed 2^b entries for codes of b = 2 to 8 bits; came {table.size}")
+            raise ShapeError(f"{where} table: expected 2^b entries for codes of b = 2 to 8 bits, got {table.size}")
         object.__setattr__(self, "table", table)
 
     @property
@@ -134,12 +134,12 @@ class Activation:
     def __post_init__(self) -> None:
         where = f"activation '{self.y}'"
         if self.kind not in ACTIVATIONS:
-            raise KernelError(f"{where} kind: needed one of {', '.join(ACTIVATIONS)}; came {self.kind!r}")
+            raise KernelError(f"{where} kind: expected one of {', '.join(ACTIVATIONS)}, got {self.kind!r}")
         xs, count = require_names(where, self.xs), ACTIVATIONS[self.kind]
         rescales = tuple(self.rescales) if isinstance(self.rescales, tuple | list) else (self.rescales,)
         if len(xs) != count or len(rescales) != count or not all(isinstance(r, Dyadic) for r in rescales):
             raise ShapeError(
-                f"{where}: needed {count} names and {count} Dyadic rescales for {self.kind}; came {len(xs)} and "
+                f"{where}: expected {count} names and {count} Dyadic rescales for {self.kind}, got {len(xs)} and "
                 f"{len(rescales)}"
             )
         require_integer(where, "multiplier", self.multiplier, 0, MULTIPLIER_HI)

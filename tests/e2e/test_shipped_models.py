@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zeroq_asr import evaluate, generate, quantize, verify
-from zeroq_asr.zoo import DEFAULT_MODEL, shipped_models
+from zeroq_asr.models.shipped import DEFAULT_MODEL, shipped_models
 
 QUICK = ["--batches", "1", "--batch-size", "4", "--frames", "300", "--iterations", "20", "--quiet", "--no-logs"]
 UTTERANCES = "40"

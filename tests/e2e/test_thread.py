@@ -12,12 +12,12 @@ import pytest
 
 from zeroq_asr import evaluate, generate, inspect, quantize, table, verify
 from zeroq_asr.artifact import load_model
-from zeroq_asr.pipeline.evaluate import read_test_set
-from zeroq_asr.runtime.audio import read_audio
-from zeroq_asr.runtime.frontend import log_mel
+from zeroq_asr.frontend.audio import read_audio
+from zeroq_asr.frontend.log_mel import log_mel
+from zeroq_asr.models.shipped import DEFAULT_MODEL, model_path
+from zeroq_asr.pipelines.evaluate import read_test_set
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.simulation import SimulatedExecutor
-from zeroq_asr.zoo import DEFAULT_MODEL, model_path
 
 QUICK = ["--batches", "2", "--batch-size", "4", "--frames", "200", "--iterations", "40", "--quiet", "--no-logs"]
 

@@ -56,5 +56,5 @@ def test_nonsense_is_refused() -> None:
         lambda: packed_bytes(3, 0),
         lambda: packed_bytes(-1, 8),
     ):
-        with pytest.raises(EvalError, match="needed"):
+        with pytest.raises(EvalError, match="expected"):
             call()

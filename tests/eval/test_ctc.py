@@ -65,7 +65,7 @@ def test_decode_reads_sentencepiece_word_starts() -> None:
 
 @pytest.mark.parametrize("tokens", [[5], [-1], [0, 4]])
 def test_decode_refuses_foreign_ids(tokens: list[int]) -> None:
-    with pytest.raises(DecodeError, match=r"needed ids in 0\.\.3"):
+    with pytest.raises(DecodeError, match=r"expected ids in 0\.\.3"):
         decode(np.array(tokens, dtype=np.int32), ("a", "b", "c"))
 
 

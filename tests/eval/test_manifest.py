@@ -154,7 +154,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_caps_on_the_file_hold(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(folder, GOOD, GOOD, GOOD)
     monkeypatch.setattr(manifest_module, "MAX_UTTERANCES", 2)
-    with pytest.raises(ManifestError, match="line 3: needed at most 2 utterances"):
+    with pytest.raises(ManifestError, match="line 3: expected at most 2 utterances"):
         read_manifest(path)
     monkeypatch.setattr(manifest_module, "MAX_FILE_BYTES", 10)
     with pytest.raises(ManifestError, match="at most 10 bytes"):

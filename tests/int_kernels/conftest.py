@@ -1,19 +1,14 @@
-"""What every test of the kernels shares: the backends, and a path to the helper modules beside this file."""
+"""What every test of the kernels shares: the backends and the compiled core."""
 
 from __future__ import annotations
 
 import platform
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.builds import compile_core
 
 from int_kernels import available_backends, available_kernels
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `oracle`, `random_programs`, `builds`
-
-from builds import compile_core
 
 # One body, all backends; no deadline, as the machine may be busy; the same examples in every run.
 settings.register_profile(

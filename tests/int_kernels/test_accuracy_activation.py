@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oracle_attention import activate_exactly
-from random_programs import assert_same
 from scipy.special import erf, expit
-from stated import assert_stated
+from support.oracle_attention import activate_exactly
+from support.random_programs import assert_same
+from support.stated import assert_stated
 
 from int_kernels import (
     ACTIVATIONS,

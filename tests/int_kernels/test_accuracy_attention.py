@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from random_blocks import sinusoid_tables
-from random_programs import assert_same
-from stated import assert_stated
+from support.random_blocks import sinusoid_tables
+from support.random_programs import assert_same
+from support.stated import assert_stated
 
 from int_kernels import (
     INT8,

@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from random_programs import assert_same
-from stated import assert_stated
+from support.random_programs import assert_same
+from support.stated import assert_stated
 
 from int_kernels import INT8, INT16, UINT8, IntType, LayerNorm, Program, ValueSpec, compile_program
 from int_kernels.reference.layer_norm import normalise

@@ -9,18 +9,18 @@ import pytest
 import test_dense_extremes
 import test_kernel_extremes
 import test_random_programs
-from builds import NATIVE, has_processor_flags, run
+from support.builds import NATIVE, has_processor_flags, run
+from support.trials import Trial, record
 from test_arm import EXTREMES, run_trials
 from test_avxvnni import instructions, needs_x86
 from test_machine_code import disassemble, real_arithmetic_in
-from trials import Trial, record
 
-from int_kernels.native_executable import library_path
+from int_kernels.backends.native.executable import library_path
 
 AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512vbmi")
 needs_avx512 = pytest.mark.skipif(not has_processor_flags(*AVX512), reason="the loops around the tiles need AVX-512")
-DRIVER = Path(__file__).with_name("run_amx_trials.c")
-SOURCES = sorted(NATIVE.glob("amx*.c"))
+DRIVER = Path(__file__).parent / "native" / "run_amx_trials.c"
+SOURCES = sorted((NATIVE / "x86/amx").glob("*.c"))
 DENSE_EXTREMES = (
     "test_many_rows",
     "test_every_width_of_a_tile",

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import test_kernel_extremes
 import test_random_programs
-from builds import CORE, NATIVE, run
+from support.builds import CORE, INCLUDE, NATIVE, SOURCES, object_name, run
+from support.trials import Trial, record, write_trials
 from test_machine_code import real_arithmetic_in
-from trials import Trial, record, write_trials
 
 from int_kernels import available_kernels
 
-DRIVER = Path(__file__).with_name("run_trials.c")
+DRIVER = Path(__file__).parent / "native" / "run_trials.c"
 COMPILER, EMULATOR, LISTER = "aarch64-linux-gnu-gcc", "qemu-aarch64", "aarch64-linux-gnu-objdump"
 ABSENT = [name for name in (COMPILER, EMULATOR, LISTER) if shutil.which(name) is None]
 needs_tools = pytest.mark.skipif(
@@ -83,18 +83,18 @@ def test_random_programs_equal_the_reference(driver: Path, tmp_path: Path, monke
 
 
 def listing(tmp_path: Path, source: Path) -> str:
-    target = tmp_path / f"{source.stem}.o"
+    target = tmp_path / f"{object_name(source)}.o" if NATIVE in source.parents else tmp_path / "f.o"
     run(COMPILER, "-std=c99", "-O3", *STRICT, "-c", str(source), "-o", str(target))
     return run(LISTER, "-d", "--no-show-raw-insn", str(target))
 
 
 @needs_tools
 def test_no_real_arithmetic_and_no_warning(tmp_path: Path) -> None:
-    listings = {source.stem: listing(tmp_path, source) for source in sorted(NATIVE.glob("*.c"))}
+    listings = {object_name(source): listing(tmp_path, source) for source in SOURCES}
     assert [real_arithmetic_in(text, "aarch64") for text in listings.values()] == [{}] * len(listings)
     for name, text in listings.items():  # only code that is called after a look at the processor may have SDOT
-        assert bool(re.search(r"\bsdot\b", text)) == name.startswith("neon_dotprod_")
-        assert not re.match("neon_de", name) or re.search(r"\bsmlal2?\b", text)
+        assert bool(re.search(r"\bsdot\b", text)) == name.startswith("arm.dotprod.")
+        assert not re.match(r"arm\.neon\.de", name) or re.search(r"\bsmlal2?\b", text)
 
 
 @needs_tools
@@ -107,8 +107,18 @@ def test_the_scan_can_fail(tmp_path: Path) -> None:
 @needs_tools
 def test_older_and_newer_processors_can_be_compiled_for(tmp_path: Path) -> None:
     for processor in ("armv8-a+nosimd", "armv8.2-a+dotprod", "armv9-a"):
-        for source in (NATIVE / "kernels.c", *sorted(NATIVE.glob("neon*.c"))):
-            run(COMPILER, "-std=c99", "-O2", f"-march={processor}", "-c", str(source), "-o", str(tmp_path / "core.o"))
+        for source in (NATIVE / "core/dispatch.c", *sorted((NATIVE / "arm").rglob("*.c"))):
+            run(
+                COMPILER,
+                "-std=c99",
+                "-O2",
+                INCLUDE,
+                f"-march={processor}",
+                "-c",
+                str(source),
+                "-o",
+                str(tmp_path / "core.o"),
+            )
 
 
 def test_the_driver_sees_a_single_bit(core_objects: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

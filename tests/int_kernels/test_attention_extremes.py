@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_programs import assert_same
+from support.random_programs import assert_same
 
 from int_kernels import INT8, INT16, UINT8, Attention, Conv1d, Dyadic, IntType, Positions, Program, ValueSpec
 from int_kernels import compile_program as compiled

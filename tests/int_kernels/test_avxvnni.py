@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 import test_kernel_extremes
-from builds import NATIVE, has_processor_flags, run
+from support.builds import INCLUDE, NATIVE, has_processor_flags, run
+from support.trials import record, write_trials
 from test_machine_code import disassemble
-from trials import record, write_trials
 
-TWINS = ("avxvnni", "avx512vl_vnni")
+TWINS = ("table", "avx512vl_table")
 needs_x86 = pytest.mark.skipif(
     platform.machine() != "x86_64" or sys.platform != "linux",
     reason="the loops are for x86-64, their stand-in for Linux",
 )
-DRIVER = Path(__file__).with_name("run_vex_trials.c")
+DRIVER = Path(__file__).parent / "native" / "run_vex_trials.c"
 EXTREMES = (
     "test_every_length",
     "test_biases_that_use_the_whole_accumulator",
@@ -44,7 +44,16 @@ def instructions(listing: str) -> dict[str, list[str]]:
 def listings(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     folder, made = tmp_path_factory.mktemp("twins"), []
     for name in TWINS:
-        run("gcc", "-std=c99", "-O3", "-c", str(NATIVE / f"{name}.c"), "-o", str(folder / f"{name}.o"))
+        run(
+            "gcc",
+            "-std=c99",
+            "-O3",
+            INCLUDE,
+            "-c",
+            str(NATIVE / f"x86/vnni256/{name}.c"),
+            "-o",
+            str(folder / f"{name}.o"),
+        )
         made.append(disassemble(folder / f"{name}.o"))
     return tuple(made)
 

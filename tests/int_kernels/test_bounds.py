@@ -74,7 +74,7 @@ def test_accumulator_at_int32_limit(
     program = one_tap(weight, bias, x_type)
     (y,) = compile_program(program, backend).run([np.full((1, 3), worst)])[0]
     assert y.tolist() == [[INT32_HI if beyond > 0 else INT32_LO] * 3]
-    with pytest.raises(RangeError, match="conv1d 'y': needed accumulators within"):
+    with pytest.raises(RangeError, match="conv1d 'y': expected accumulators within"):
         one_tap(weight, bias + beyond, x_type)
 
 

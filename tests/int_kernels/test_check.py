@@ -28,8 +28,8 @@ from int_kernels import (
     Sum,
     ValueSpec,
 )
-from int_kernels.native_executable import NativeExecutable, library_path, load_library
-from int_kernels.native_layout import ProgramStruct
+from int_kernels.backends.native.executable import NativeExecutable, library_path, load_library
+from int_kernels.backends.native.layout import ProgramStruct
 
 ZQ_OK, ZQ_BAD_PROGRAM = 0, 1
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from random_programs import assert_native
+from support.random_programs import assert_native
 
 from int_kernels import INT8, INT32, UINT8, Conv1d, Conv2d, Dyadic, IntType, Program, ValueSpec
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builds import compile_library, ways_to_build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from random_programs import assert_same, inputs, lengths, programs
+from support.builds import compile_library, ways_to_build
+from support.random_programs import assert_same, inputs, lengths, programs
 
 from int_kernels import Program, available_kernels, compile_program
-from int_kernels.native_executable import NativeExecutable
+from int_kernels.backends.native.executable import NativeExecutable
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -23,7 +23,7 @@ def test_rescale_equals_exact_arithmetic_at_every_shift_and_limit() -> None:
 def test_a_single_number_serves_every_channel() -> None:
     spread = Dyadic(np.array([LOW]), np.array([31])).per_channel(3)
     assert spread.multiplier.tolist() == [LOW] * 3 and spread.shift.tolist() == [31] * 3
-    with pytest.raises(ShapeError, match="needed 1 or 3 multipliers"):
+    with pytest.raises(ShapeError, match="expected 1 or 3 multipliers"):
         Dyadic(np.array([LOW, LOW]), np.array([31, 31])).per_channel(3)
 
 
@@ -58,7 +58,7 @@ def test_shifts_out_of_range_are_refused(shift: int) -> None:
     ],
 )
 def test_what_is_not_an_integer_is_refused(multiplier: object, shift: object) -> None:
-    with pytest.raises(KernelError, match="needed integers"):
+    with pytest.raises(KernelError, match="expected integers"):
         Dyadic(multiplier, shift)  # type: ignore[arg-type]
 
 
@@ -69,5 +69,5 @@ def test_lengths_must_agree(multipliers: int, shifts: int) -> None:
 
 
 def test_two_axes_are_refused() -> None:
-    with pytest.raises(ShapeError, match="needed 1 axes"):
+    with pytest.raises(ShapeError, match="expected 1 axes"):
         Dyadic(np.full((2, 2), LOW), np.full((2, 2), 3))

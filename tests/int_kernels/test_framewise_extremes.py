@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from random_programs import assert_same
+from support.random_programs import assert_same
 
 from int_kernels import (
     ACTIVATIONS,
@@ -26,7 +26,7 @@ from int_kernels import (
     ValueSpec,
     compile_program,
 )
-from int_kernels.native_executable import NativeExecutable
+from int_kernels.backends.native.executable import NativeExecutable
 
 RAMP = np.arange(-128, 128)
 

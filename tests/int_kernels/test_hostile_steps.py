@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_programs import (
+from support.small_programs import (
     ONE,
     SIX,
     SIX_CODES,
@@ -43,22 +43,22 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     "conv2d axes": (
         lambda: Conv2d("x", "y", np.ones((2, 2, 1), int), np.zeros(2, int), 3),
         ShapeError,
-        "needed 4 axes",
+        "expected 4 axes",
     ),
-    "conv2d no taps": (lambda: conv2d((2, 2, 0, 1)), ShapeError, r"came \[2, 2, 0, 1\]"),
-    "conv2d height": (lambda: conv2d(height=2), ShapeError, "height: needed at least 3 rows"),
-    "conv2d height 0": (lambda: conv2d(height=0), RangeError, "height: needed an integer from 1"),
-    "conv2d stride": (lambda: conv2d(stride=2), RangeError, r"stride: needed two integers \(rows, frames\); came 2"),
-    "conv2d stride 0": (lambda: conv2d(stride=(1, 0)), RangeError, "stride: needed an integer from 1"),
-    "conv2d padding": (lambda: conv2d(padding=(-1, 0)), RangeError, "padding: needed an integer from 0"),
-    "conv2d groups": (lambda: conv2d(groups=3), ShapeError, "groups: needed a divisor of 2"),
+    "conv2d no taps": (lambda: conv2d((2, 2, 0, 1)), ShapeError, r"got \[2, 2, 0, 1\]"),
+    "conv2d height": (lambda: conv2d(height=2), ShapeError, "height: expected at least 3 rows"),
+    "conv2d height 0": (lambda: conv2d(height=0), RangeError, "height: expected an integer from 1"),
+    "conv2d stride": (lambda: conv2d(stride=2), RangeError, r"stride: expected two integers \(rows, frames\), got 2"),
+    "conv2d stride 0": (lambda: conv2d(stride=(1, 0)), RangeError, "stride: expected an integer from 1"),
+    "conv2d padding": (lambda: conv2d(padding=(-1, 0)), RangeError, "padding: expected an integer from 0"),
+    "conv2d groups": (lambda: conv2d(groups=3), ShapeError, "groups: expected a divisor of 2"),
     "conv2d bias": (
         lambda: Conv2d("x", "y", np.ones((2, 2, 1, 1), int), np.zeros(3, int), 3),
         ShapeError,
-        r"needed \[2\]",
+        r"expected \[2\]",
     ),
     "conv2d raw with clip": (lambda: conv2d(rescale=None, clip=(0, 1)), KernelError, "no clip on a raw accumulator"),
-    "conv2d rescale of rows": (lambda: conv2d((2, 2, 1, 1), rescale=SIX), ShapeError, "needed 1 or 2 multipliers"),
+    "conv2d rescale of rows": (lambda: conv2d((2, 2, 1, 1), rescale=SIX), ShapeError, "expected 1 or 2 multipliers"),
     "conv2d rows in": (lambda: program(conv2d(height=4), y=(4, INT8)), ShapeError, "'x' with 8 channels; it has 6"),
     "conv2d rows out": (lambda: program(conv2d(padding=(1, 0)), y=(2, INT8)), ShapeError, "'y' with 6 channels"),
     "conv2d of int16": (
@@ -90,14 +90,14 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     "sum bias": (
         lambda: Sum(("x",), "y", np.ones((1, 6), int), np.ones(6, int), None, np.zeros(5, int)),
         ShapeError,
-        r"bias: needed \[6\]",
+        r"bias: expected \[6\]",
     ),
     "sum of frames and once": (
         lambda: program(mean(), Sum(("x", "g"), "y", np.ones((2, 6), int), np.ones(6, int)), g=SIX_CODES, y=SIX_CODES),
         ShapeError,
         "equally long for every T; 'x' has frames of .* 'g' has once",
     ),
-    "multiply three": (lambda: Multiply(("x", "x", "x"), "y"), ShapeError, "needed two names"),  # type: ignore[arg-type]
+    "multiply three": (lambda: Multiply(("x", "x", "x"), "y"), ShapeError, "expected two names"),  # type: ignore[arg-type]
     "multiply a text": (lambda: Multiply("xx", "y"), KernelError, "a tuple of names"),  # type: ignore[arg-type]
     "multiply int32": (
         lambda: program(Multiply(("x", "x"), "y"), x=(6, INT32), y=(6, INT32)),
@@ -113,7 +113,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     "multiply once by frames": (
         lambda: program(mean(), Multiply(("g", "x"), "y"), g=SIX_CODES, y=(6, INT32)),
         ShapeError,
-        "needed 'x' as long as 'g' for every T, or of length once",
+        "expected 'x' as long as 'g' for every T, or of length once",
     ),
     "mean shift": (
         lambda: Mean("x", "y", Dyadic(np.array([1 << 30]), np.array([41]))),
@@ -127,16 +127,16 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     ),
     "mean into int32": (lambda: program(mean("y"), y=(6, INT32)), KernelError, "codes or int16 as y"),
     "mean rescale": (lambda: program(Mean("x", "y", SIX), x=(5, INT8), y=(5, INT8)), ShapeError, "1 or 5 multipliers"),
-    "lookup size": (lambda: Lookup("x", "y", np.zeros(100, int)), ShapeError, "needed 2.b entries"),
+    "lookup size": (lambda: Lookup("x", "y", np.zeros(100, int)), ShapeError, "expected 2.b entries"),
     "lookup of fewer bits": (
         lambda: program(Lookup("x", "y", np.zeros(128, int)), y=SIX_CODES),
         ShapeError,
-        "needed 256 entries, one per code of uint8; came 128",
+        "expected 256 entries, one per code of uint8, got 128",
     ),
     "lookup entry": (
         lambda: program(Lookup("x", "y", np.full(256, 128)), y=SIX_CODES),
         RangeError,
-        "table: needed entries within int8, -128 to 127; came 128",
+        "table: expected entries within int8, -128 to 127, got 128",
     ),
     "lookup wide entry": (lambda: Lookup("x", "y", np.full(256, 1 << 15)), RangeError, "-32768 to 32767"),
     "lookup of int16": (
@@ -149,17 +149,17 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
         KernelError,
         "codes or int16 as y",
     ),
-    "activation kind": (lambda: activation("relu"), KernelError, "kind: needed one of sigmoid, .*; came 'relu'"),
+    "activation kind": (lambda: activation("relu"), KernelError, "kind: expected one of sigmoid, .*, got 'relu'"),
     "activation operands": (lambda: activation(xs=("x", "x")), ShapeError, "1 names and 1 Dyadic rescales for swish"),
-    "glu operands": (lambda: activation("glu"), ShapeError, "2 names and 2 Dyadic rescales for glu; came 1 and 1"),
+    "glu operands": (lambda: activation("glu"), ShapeError, "2 names and 2 Dyadic rescales for glu, got 1 and 1"),
     "activation rescales": (lambda: activation(rescales=(0.5,)), ShapeError, "Dyadic rescales"),
     "activation multiplier": (lambda: activation(multiplier=5), RangeError, "Dyadic.multiplier"),
-    "activation multiplier real": (lambda: activation(multiplier=0.5), RangeError, "came 0.5"),
-    "activation shift": (lambda: activation(shift=63), RangeError, "shift: needed an integer from 1 to 62"),
+    "activation multiplier real": (lambda: activation(multiplier=0.5), RangeError, "got 0.5"),
+    "activation shift": (lambda: activation(shift=63), RangeError, "shift: expected an integer from 1 to 62"),
     "activation offset": (
         lambda: activation(offset=65537),
         RangeError,
-        "offset: needed an integer from -65536 to 65536",
+        "offset: expected an integer from -65536 to 65536",
     ),
     "activation clip": (lambda: program(activation(clip=(0, 128)), y=SIX_CODES), RangeError, "a part of int8"),
     "activation into int32": (lambda: program(activation(), y=(6, INT32)), KernelError, "codes or int16 as y"),
@@ -174,10 +174,10 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
         ShapeError,
         "equally long for every T",
     ),
-    "norm epsilon 0": (lambda: norm(epsilon=0), RangeError, "epsilon: needed an integer from 1"),
-    "norm epsilon": (lambda: norm(epsilon=(1 << 60) + 1), RangeError, "epsilon: needed an integer from 1"),
+    "norm epsilon 0": (lambda: norm(epsilon=0), RangeError, "epsilon: expected an integer from 1"),
+    "norm epsilon": (lambda: norm(epsilon=(1 << 60) + 1), RangeError, "epsilon: expected an integer from 1"),
     "norm lengths": (lambda: norm(multipliers=np.ones(5, int)), ShapeError, r"same length \[C\]"),
-    "norm bias": (lambda: norm(bias=np.zeros(5, int)), ShapeError, r"bias: needed \[6\]"),
+    "norm bias": (lambda: norm(bias=np.zeros(5, int)), ShapeError, r"bias: expected \[6\]"),
     "norm shift": (lambda: norm(shift=np.zeros(6, int)), RangeError, "shifts of 1 to 62"),
     "norm channels": (lambda: program(norm(), x=(5, INT8), y=(5, INT8)), ShapeError, "'x' with 6 channels; it has 5"),
     "norm of int32": (lambda: program(norm(), x=(6, INT32), y=SIX_CODES), KernelError, "codes or int16 as x"),
@@ -185,7 +185,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     "norm overflow": (
         lambda: program(norm(bias=np.array([0, 0, 0, (1 << 63) - 1, 0, 0])), y=SIX_CODES),
         RangeError,
-        "layer_norm 'y' channel 3: needed a sum within 64 bits",
+        "layer_norm 'y' channel 3: expected a sum within 64 bits",
     ),
     "norm too wide": (
         lambda: program(
@@ -196,10 +196,10 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
         ShapeError,
         "at most 1024 channels of int16",
     ),
-    "positions fine": (lambda: positions(fine=table(count=63)), ShapeError, "needed fine"),
-    "positions coarse": (lambda: positions(coarse=table(pairs=2)), ShapeError, "needed fine"),
-    "positions empty": (lambda: positions(coarse=table(count=0)), ShapeError, "needed fine"),
-    "positions entries": (lambda: positions(fine=table(value=16385)), RangeError, "-16384 to 16384; came 16385"),
+    "positions fine": (lambda: positions(fine=table(count=63)), ShapeError, "expected fine"),
+    "positions coarse": (lambda: positions(coarse=table(pairs=2)), ShapeError, "expected fine"),
+    "positions empty": (lambda: positions(coarse=table(count=0)), ShapeError, "expected fine"),
+    "positions entries": (lambda: positions(fine=table(value=16385)), RangeError, "-16384 to 16384, got 16385"),
     "positions channels": (lambda: program(positions(y="y"), y=(4, INT8)), ShapeError, "'y' with 6 channels"),
     "positions type": (lambda: program(positions(y="y"), y=(6, UINT8)), KernelError, "int8 for sinusoids"),
     "positions of once": (
@@ -215,16 +215,16 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     "attention heads": (
         lambda: attended(attention(heads=4)),
         ShapeError,
-        "heads: needed a divisor of 6 channels; came 4",
+        "heads: expected a divisor of 6 channels, got 4",
     ),
-    "attention heads 0": (lambda: attention(heads=0), RangeError, "heads: needed an integer from 1"),
-    "attention content": (lambda: attention(content=np.ones(3, int)), ShapeError, r"content: needed \[2\]"),
+    "attention heads 0": (lambda: attention(heads=0), RangeError, "heads: expected an integer from 1"),
+    "attention content": (lambda: attention(content=np.ones(3, int)), ShapeError, r"content: expected \[2\]"),
     "attention negative": (
         lambda: attention(position=np.array([1, -1])),
         RangeError,
-        "position: needed numbers of at least 0",
+        "position: expected numbers of at least 0",
     ),
-    "attention shift": (lambda: attention(shift=0), RangeError, "shift: needed an integer from 1 to 62"),
+    "attention shift": (lambda: attention(shift=0), RangeError, "shift: expected an integer from 1 to 62"),
     "attention rescale": (
         lambda: attended(attention(rescale=Dyadic(np.full(5, 1 << 30), np.full(5, 9)))),
         ShapeError,
@@ -236,13 +236,13 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
         "codes of at most 8 bits as qu",
     ),
     "attention into int32": (lambda: attended(attention(), y=(6, INT32)), KernelError, "codes or int16 as y"),
-    "attention without positions": (lambda: attended(attention("x")), ShapeError, "needed 'x' of positions of"),
+    "attention without positions": (lambda: attended(attention("x")), ShapeError, "expected 'x' of positions of"),
     "attention at other positions": (
         lambda: program(
             conv("x", "a", kernel=3, rescale=ONE), positions("a"), attention(), a=SIX_CODES, s=SIX_CODES, y=SIX_CODES
         ),
         ShapeError,
-        "needed 's' of positions of",
+        "expected 's' of positions of",
     ),
     "attention clip": (lambda: attended(attention(clip=(0, 200))), RangeError, "a part of int8"),
 }

@@ -35,7 +35,7 @@ def test_only_types_of_at_most_8_bits_are_codes() -> None:
     ("bits", "signed"), [(1, True), (0, False), (-3, True), (9, True), (16, False), (24, True), (32, False), (64, True)]
 )
 def test_other_widths_are_refused(bits: int, signed: bool) -> None:
-    with pytest.raises(RangeError, match=f"needed 2 to 8 bits .* came {bits}"):
+    with pytest.raises(RangeError, match=f"expected 2 to 8 bits .* got {bits}"):
         IntType(bits, signed)
 
 

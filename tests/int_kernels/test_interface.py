@@ -7,16 +7,16 @@ import re
 from pathlib import Path
 
 import pytest
-from builds import NATIVE, run
+from support.builds import NATIVE, run
 
-from int_kernels import native_executable
+from int_kernels.backends.native import executable
+from int_kernels.backends.native.executable import INTERFACE, load_library
 from int_kernels.errors import KernelError
-from int_kernels.native_executable import INTERFACE, load_library
 
 
 def declarations() -> str:
     """zq.h and threads.h without comments and spaces, as a digest."""
-    text = "".join((NATIVE / name).read_text() for name in ("zq.h", "threads.h"))
+    text = "".join((NATIVE / name).read_text() for name in ("core/zq.h", "host/scheduler.h"))
     bare = re.sub(r"\s+", "", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL))
     return hashlib.sha256(bare.replace(f"ZQ_INTERFACE{INTERFACE}", "").encode()).hexdigest()[:16]
 
@@ -24,17 +24,17 @@ def declarations() -> str:
 def test_the_number_changes_with_the_headers() -> None:
     """When this fails: raise ZQ_INTERFACE and INTERFACE, and write the new digest here."""
     assert (INTERFACE, declarations()) == (3, "965ebb97f0b5a62a")
-    assert f"#define ZQ_INTERFACE {INTERFACE}\n" in (NATIVE / "zq.h").read_text()
+    assert f"#define ZQ_INTERFACE {INTERFACE}\n" in (NATIVE / "core/zq.h").read_text()
 
 
 @pytest.mark.parametrize("source", ["int zq_interface(void) { return 99; }", "int nothing_of_ours;"])
 def test_other_interfaces_are_refused(tmp_path: Path, source: str) -> None:
     (tmp_path / "old.c").write_text(source)
     run("gcc", "-shared", "-fPIC", str(tmp_path / "old.c"), "-o", str(tmp_path / "old.so"))
-    with pytest.raises(KernelError, match=f"old.so: needed compiled kernels with interface {INTERFACE}.*build them"):
+    with pytest.raises(KernelError, match=f"old.so: expected compiled kernels with interface {INTERFACE}.*build them"):
         load_library(tmp_path / "old.so")
 
 
 def test_the_library_in_use_has_the_interface() -> None:
-    path = native_executable.library_path()
+    path = executable.library_path()
     assert path is not None and load_library(path).zq_interface() == INTERFACE

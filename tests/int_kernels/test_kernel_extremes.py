@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_programs import CODE_TYPES, assert_native, assert_same
+from support.random_programs import CODE_TYPES, assert_native, assert_same
 
 from int_kernels import INT8, INT32, UINT8, Conv1d, Dyadic, IntType, Program, Sum, ValueSpec, compile_program
-from int_kernels.native_executable import NativeExecutable
+from int_kernels.backends.native.executable import NativeExecutable
 
 LOW, HIGH = 1 << 30, (1 << 31) - 1
 

@@ -36,7 +36,7 @@ def test_a_pointwise_convolution_changes_no_length(length: Length) -> None:
 
 @pytest.mark.parametrize("kind", ["", "frame", "Once", None])
 def test_other_kinds_are_refused(kind: object) -> None:
-    with pytest.raises(KernelError, match="Length kind: needed one of frames, positions, once"):
+    with pytest.raises(KernelError, match="Length kind: expected one of frames, positions, once"):
         Length(kind=kind)  # type: ignore[arg-type]
 
 

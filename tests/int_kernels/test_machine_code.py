@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from builds import CORE, NATIVE, compile_library, run
+from support.builds import CORE, NATIVE, compile_library, object_name, run
 
 from int_kernels import available_kernels
-from int_kernels.native_executable import library_path
+from int_kernels.backends.native.executable import library_path
 
 X86_REAL_SUFFIX = re.compile(r"(ps|pd|ss|sd|ph|sh|bf16)$")
 X86_PACKED_INTEGER = re.compile(r"^(v?p(?!erm)|tdpb[su][su]d$)")  # vpmaxsd, vpabsd, vpcompressd, tdpbssd, ...
@@ -145,7 +145,7 @@ def test_the_core_compiles_for_general_registers_only(tmp_path: Path) -> None:
 def test_the_core_compiles_for_a_microcontroller(tmp_path: Path, processor: str) -> None:
     """Without warnings, and without one call to the library that imitates real numbers."""
     for source in CORE:
-        target = tmp_path / f"{source.stem}.o"
+        target = tmp_path / f"{object_name(source)}.o"
         flags = [f"-mcpu={processor}", "-mthumb", "-mfloat-abi=soft", "-std=c99", "-O2", "-DZQ_TILE=8"]
         run("arm-none-eabi-gcc", *flags, "-Wall", "-Wextra", "-Werror", "-c", str(source), "-o", str(target))
         needed = re.findall(r" U (\w+)", run("arm-none-eabi-nm", str(target)))

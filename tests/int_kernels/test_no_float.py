@@ -53,7 +53,7 @@ def traces_in_c(source: str) -> list[str]:
 
 
 PYTHON = sorted(HOUSE.rglob("*.py"))
-C = sorted((HOUSE / "native").glob("*.[ch]"))
+C = sorted((HOUSE / "native").rglob("*.[ch]"))
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=lambda p: str(p.relative_to(HOUSE)))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oracle import run_exactly
-from random_programs import CODE_TYPES, assert_same
+from support.oracle import run_exactly
+from support.random_programs import CODE_TYPES, assert_same
 
 from int_kernels import (
     INT8,

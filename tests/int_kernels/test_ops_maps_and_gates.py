@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oracle import run_exactly
-from random_programs import CODE_TYPES, assert_same, codes
+from support.oracle import run_exactly
+from support.random_programs import CODE_TYPES, assert_same, codes
 
 from int_kernels import (
     INT8,
@@ -118,7 +118,7 @@ def test_conv2d_at_the_int32_limit(backend: str, sign: int) -> None:
         backend, make([Conv2d("x", "y", weight, np.array([bias]), 2)], values), np.full((2, 4), sign * 127 - (sign < 0))
     )
     assert y.tolist() == [[end] * 3]
-    with pytest.raises(RangeError, match="conv2d 'y': needed accumulators within"):
+    with pytest.raises(RangeError, match="conv2d 'y': expected accumulators within"):
         make([Conv2d("x", "y", weight, np.array([bias + sign]), 2)], values)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_programs import CODE_TYPES
+from support.random_programs import CODE_TYPES
 
 from int_kernels import INT32, IntType, KernelError, RangeError, ShapeError, pack, packed_size, unpack
 
@@ -47,7 +47,7 @@ def test_a_code_outside_its_type_is_refused(code: int) -> None:
 
 
 def test_numbers_that_are_not_codes_are_refused() -> None:
-    with pytest.raises(KernelError, match="needed integer codes"):
+    with pytest.raises(KernelError, match="expected integer codes"):
         pack(np.array([0.5]), IntType(6))
     with pytest.raises(KernelError, match="2 to 8 bits"):
         pack(np.array([1]), INT32)
@@ -71,5 +71,5 @@ def test_other_shapes_and_counts_are_refused() -> None:
 
 
 def test_damaged_padding_is_refused() -> None:
-    with pytest.raises(RangeError, match="needed zero bits after the last of 1 codes"):
+    with pytest.raises(RangeError, match="expected zero bits after the last of 1 codes"):
         unpack(np.array([0b0100_0001], np.uint8), IntType(6), 1)

@@ -7,7 +7,7 @@ import pytest
 from test_machine_code import disassemble
 
 from int_kernels import KernelError, available_kernels, peak
-from int_kernels.native_executable import library_path
+from int_kernels.backends.native.executable import library_path
 from int_kernels.peak import measure_peak
 
 DOT = {
@@ -57,7 +57,7 @@ def test_the_measured_rate_is_that_of_the_processor() -> None:
 
 
 def test_errors_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(KernelError, match="came 'abacus'"):
+    with pytest.raises(KernelError, match="got 'abacus'"):
         measure_peak("abacus")
     monkeypatch.setattr(peak, "library_path", lambda: None)
     with pytest.raises(KernelError, match="nothing is built"):

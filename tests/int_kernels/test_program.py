@@ -42,8 +42,8 @@ def program(*steps: Step, outputs: tuple[str, ...] = ("y",), **types: IntType | 
 
 
 HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
-    "unknown x": (lambda: program(conv("z", "y")), KernelError, "step 'y': needed a declared value; came 'z'"),
-    "unknown y": (lambda: program(conv("x", "z")), KernelError, "needed a declared value; came 'z'"),
+    "unknown x": (lambda: program(conv("z", "y")), KernelError, "step 'y': expected a declared value, got 'z'"),
+    "unknown y": (lambda: program(conv("x", "z")), KernelError, "expected a declared value, got 'z'"),
     "unknown input": (lambda: Program((ValueSpec("y", 1, INT8),), (), "x", ("y",)), KernelError, "program input"),
     "unknown output": (lambda: program(conv("x", "y"), outputs=("z",)), KernelError, "program outputs"),
     "no output": (lambda: program(conv("x", "y"), outputs=()), KernelError, "at least one name"),
@@ -53,49 +53,53 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     "value never made": (lambda: program(conv("x", "y"), z=INT8), KernelError, "nothing makes 'z'"),
     "made twice": (lambda: program(conv("x", "y"), conv("x", "y")), KernelError, "made already"),
     "input made": (lambda: program(conv("x", "x")), KernelError, "made already"),
-    "cycle": (lambda: program(conv("z", "y"), conv("y", "z"), z=INT8), KernelError, "needed 'z' before this step"),
-    "self": (lambda: program(conv("y", "y")), KernelError, "needed 'y' before this step"),
+    "cycle": (lambda: program(conv("z", "y"), conv("y", "z"), z=INT8), KernelError, "expected 'z' before this step"),
+    "self": (lambda: program(conv("y", "y")), KernelError, "expected 'y' before this step"),
     "name twice": (
         lambda: Program((ValueSpec("x", 1, INT8), ValueSpec("x", 1, INT8)), (), "x", ("x",)),
         KernelError,
-        "came 'x' twice",
+        "got 'x' twice",
     ),
-    "no such step": (lambda: program("conv"), KernelError, "needed a step such as Conv1d or Sum; came str"),  # type: ignore[arg-type]
+    "no such step": (lambda: program("conv"), KernelError, "expected a step such as Conv1d or Sum, got str"),  # type: ignore[arg-type]
     "int32 into a convolution": (lambda: program(conv("x", "y"), x=INT32), KernelError, "codes of at most 8 bits as x"),
     "channels in": (lambda: program(conv("x", "y", (2, 3, 1))), ShapeError, "'x' with 3 channels; it has 2"),
     "channels out": (lambda: program(conv("x", "y", (3, 2, 1))), ShapeError, "'y' with 3 channels; it has 2"),
     "groups": (lambda: conv("x", "y", groups=3), ShapeError, "a divisor of 2 output channels"),
     "groups 0": (lambda: conv("x", "y", groups=0), ShapeError, "a divisor"),
-    "stride 0": (lambda: conv("x", "y", stride=0), RangeError, "stride: needed an integer from 1"),
-    "dilation 0": (lambda: conv("x", "y", dilation=0), RangeError, "dilation: needed an integer from 1"),
-    "dilation huge": (lambda: conv("x", "y", dilation=1 << 40), RangeError, "to 32768; came 1099511627776"),
-    "padding": (lambda: conv("x", "y", padding=-1), RangeError, "padding: needed an integer from 0"),
-    "stride text": (lambda: conv("x", "y", stride="2"), RangeError, "came '2'"),
-    "stride bool": (lambda: conv("x", "y", stride=True), RangeError, "came True"),
-    "no taps": (lambda: conv("x", "y", (2, 2, 0)), ShapeError, r"came \[2, 2, 0\]"),
-    "weight axes": (lambda: Conv1d("x", "y", np.ones((2, 2), int), np.zeros(2, int)), ShapeError, "needed 3 axes"),
-    "weight real": (lambda: Conv1d("x", "y", np.ones((2, 2, 1)), np.zeros(2, int)), KernelError, "needed integers"),
+    "stride 0": (lambda: conv("x", "y", stride=0), RangeError, "stride: expected an integer from 1"),
+    "dilation 0": (lambda: conv("x", "y", dilation=0), RangeError, "dilation: expected an integer from 1"),
+    "dilation huge": (lambda: conv("x", "y", dilation=1 << 40), RangeError, "to 32768, got 1099511627776"),
+    "padding": (lambda: conv("x", "y", padding=-1), RangeError, "padding: expected an integer from 0"),
+    "stride text": (lambda: conv("x", "y", stride="2"), RangeError, "got '2'"),
+    "stride bool": (lambda: conv("x", "y", stride=True), RangeError, "got True"),
+    "no taps": (lambda: conv("x", "y", (2, 2, 0)), ShapeError, r"got \[2, 2, 0\]"),
+    "weight axes": (lambda: Conv1d("x", "y", np.ones((2, 2), int), np.zeros(2, int)), ShapeError, "expected 3 axes"),
+    "weight real": (lambda: Conv1d("x", "y", np.ones((2, 2, 1)), np.zeros(2, int)), KernelError, "expected integers"),
     "weight wide": (
         lambda: Conv1d("x", "y", np.full((2, 2, 1), 128), np.zeros(2, int)),
         RangeError,
-        "needed numbers from -128 to 127",
+        "expected numbers from -128 to 127",
     ),
-    "bias length": (lambda: Conv1d("x", "y", np.ones((2, 2, 1), int), np.zeros(3, int)), ShapeError, r"needed \[2\]"),
+    "bias length": (lambda: Conv1d("x", "y", np.ones((2, 2, 1), int), np.zeros(3, int)), ShapeError, r"expected \[2\]"),
     "bias wide": (lambda: Conv1d("x", "y", np.ones((1, 1, 1), int), np.array([1 << 31])), RangeError, "bias"),
     "rescale length": (
         lambda: conv("x", "y", rescale=Dyadic(np.full(3, 1 << 30), np.full(3, 1))),
         ShapeError,
-        "needed 1 or 2 multipliers",
+        "expected 1 or 2 multipliers",
     ),
     "raw with clip": (lambda: conv("x", "y", rescale=None, clip=(0, 1)), KernelError, "no clip on a raw accumulator"),
-    "raw into int8": (lambda: program(conv("x", "y", rescale=None)), KernelError, "needed int32 for a raw accumulator"),
-    "clip outside": (lambda: program(conv("x", "y", clip=(0, 255))), RangeError, "needed a part of int8"),
+    "raw into int8": (
+        lambda: program(conv("x", "y", rescale=None)),
+        KernelError,
+        "expected int32 for a raw accumulator",
+    ),
+    "clip outside": (lambda: program(conv("x", "y", clip=(0, 255))), RangeError, "expected a part of int8"),
     "clip reversed": (lambda: conv("x", "y", clip=(5, 4)), RangeError, "with lo <= hi"),
     "clip real": (lambda: conv("x", "y", clip=(0.0, 4.0)), RangeError, "two integers"),
     "too long a reach": (
         lambda: program(conv("x", "y", (2, 2, 1 << 10), dilation=1 << 15)),
         ShapeError,
-        "value 'y': needed at least one frame",
+        "value 'y': expected at least one frame",
     ),
     "sum of nothing": (lambda: Sum((), "y", np.ones((0, 2), int), np.ones(2, int)), ShapeError, "at least one"),
     "sum of a text": (lambda: Sum("x", "y", np.ones((1, 2), int), np.ones(2, int)), KernelError, "a tuple of names"),  # type: ignore[arg-type]
@@ -121,7 +125,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     "sum overflow": (
         lambda: program(Sum(("x",) * 3, "y", np.full((3, 2), (1 << 31) - 1), np.full(2, 1)), x=INT32),
         RangeError,
-        "sum 'y' channel 0: needed a sum within 64 bits",
+        "sum 'y' channel 0: expected a sum within 64 bits",
     ),
     "sum overflow by rounding": (
         lambda: program(Sum(("x",) * 2, "y", np.full((2, 2), (1 << 31) - 2), np.full(2, 62)), x=INT32),
@@ -129,10 +133,10 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
         "within 64 bits",
     ),
     "argmax channels": (lambda: program(Argmax("x", "y"), y=INT32), ShapeError, "'y' with 1 channels"),
-    "argmax type": (lambda: program(Argmax("x", "y"), y=(1, INT8)), KernelError, "needed int32 for channel indices"),
-    "no channels": (lambda: ValueSpec("x", 0, INT8), ShapeError, "needed 1 to 65536"),
-    "many channels": (lambda: ValueSpec("x", 65537, INT8), ShapeError, "came 65537"),
-    "no type": (lambda: ValueSpec("x", 1, "int8"), KernelError, "needed an IntType"),  # type: ignore[arg-type]
+    "argmax type": (lambda: program(Argmax("x", "y"), y=(1, INT8)), KernelError, "expected int32 for channel indices"),
+    "no channels": (lambda: ValueSpec("x", 0, INT8), ShapeError, "expected 1 to 65536"),
+    "many channels": (lambda: ValueSpec("x", 65537, INT8), ShapeError, "got 65537"),
+    "no type": (lambda: ValueSpec("x", 1, "int8"), KernelError, "expected an IntType"),  # type: ignore[arg-type]
 }
 
 
@@ -173,15 +177,15 @@ def test_lengths_compose(length: int) -> None:
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (np.zeros((2, 5)), KernelError, "needed integer codes of uint8; came dtype float64"),
-        (np.zeros((3, 5), int), ShapeError, r"needed \[2, T\]; came \[3, 5\]"),
-        (np.zeros(5, int), ShapeError, r"came \[5\]"),
-        (np.zeros((1, 2, 5), int), ShapeError, r"came \[1, 2, 5\]"),
-        (np.zeros((2, 0), int), ShapeError, "needed 4 to"),
-        (np.zeros((2, 3), int), ShapeError, "needed 4 to 1048576 frames; came 3"),
-        (np.zeros((2, (1 << 20) + 1), np.uint8), ShapeError, "came 1048577"),
-        (np.full((2, 5), 256), RangeError, "needed codes of uint8, 0 to 255; came 256"),
-        (np.full((2, 5), -1), RangeError, "came -1"),
+        (np.zeros((2, 5)), KernelError, "expected integer codes of uint8, got dtype float64"),
+        (np.zeros((3, 5), int), ShapeError, r"expected \[2, T\], got \[3, 5\]"),
+        (np.zeros(5, int), ShapeError, r"got \[5\]"),
+        (np.zeros((1, 2, 5), int), ShapeError, r"got \[1, 2, 5\]"),
+        (np.zeros((2, 0), int), ShapeError, "expected 4 to"),
+        (np.zeros((2, 3), int), ShapeError, "expected 4 to 1048576 frames, got 3"),
+        (np.zeros((2, (1 << 20) + 1), np.uint8), ShapeError, "got 1048577"),
+        (np.full((2, 5), 256), RangeError, "expected codes of uint8, 0 to 255, got 256"),
+        (np.full((2, 5), -1), RangeError, "got -1"),
     ],
 )
 def test_inputs_are_checked_at_the_door(backend: str, x: np.ndarray, error: type[KernelError], message: str) -> None:

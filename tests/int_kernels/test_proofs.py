@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_programs import (
+from support.small_programs import (
     ONE,
     attention,
     norm,
@@ -44,7 +44,7 @@ def test_scores_must_fit_64_bits() -> None:
     steps = positions(fine=table(channels // 2), coarse=table(channels // 2, 4)), spread
     most = ((1 << 63) - 1 - (1 << 61)) // (2 * channels * 255 * 255)
     program(*steps, attention("p", heads=1, factor=most, shift=62), **values)
-    with pytest.raises(RangeError, match="attention 'y' head 0: needed a sum within 64 bits"):
+    with pytest.raises(RangeError, match="attention 'y' head 0: expected a sum within 64 bits"):
         program(*steps, attention("p", heads=1, factor=most + 1, shift=62), **values)
 
 

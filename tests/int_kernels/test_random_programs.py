@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import run_exactly
-from random_programs import assert_same, inputs, lengths, programs
+from support.oracle import run_exactly
+from support.random_programs import assert_same, inputs, lengths, programs
 
 from int_kernels import Program, compile_program
 

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from builds import compile_library, run
+from support.builds import compile_library, run
 
 import int_kernels
 
-SCRIPT = Path(__file__).parent / "sanitized_run.py"
+SCRIPT = Path(__file__).parents[1] / "support" / "sanitized_run.py"
 ROOT = Path(int_kernels.__file__).parent.parent
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builds import NATIVE, run
-from small_programs import conv, program
+from support.builds import NATIVE, run
+from support.small_programs import conv, program
 
 from int_kernels import INT32, compile_program
 
-SOURCE = Path(__file__).parent / "run_shares.c"
+SOURCE = Path(__file__).parent / "native" / "run_shares.c"
 WHOLE, SHARED = (1, 0, 0, 0, 0, 0), (0, 1, 0, 37, 0, 1)
 OK, BAD_LENGTH, NO_MEMORY = 0, 2, 4
 
@@ -79,7 +79,7 @@ def test_every_unit_is_run_once(tmp_path: Path, shares: Shares, sanitized: bool)
         status, done = shares.run(threads, frames)
         assert status == OK and set(done) <= {WHOLE, SHARED}, f"{threads} threads, {frames}"
         modes.add(frozenset(done))
-    assert len(modes) == 3, "needed runs of all whole, all shared and both"
+    assert len(modes) == 3, "expected runs of all whole, all shared and both"
 
 
 @pytest.mark.parametrize("frames", [[100, 0], [0], [0, 100, 100]])

@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from random_programs import assert_same, inputs, lengths, programs
+from support.random_programs import assert_same, inputs, lengths, programs
 
 from int_kernels import Program, compile_program
-from int_kernels.native_executable import NativeExecutable
+from int_kernels.backends.native.executable import NativeExecutable
 
 ZQ_OK, ZQ_BAD_LENGTH, ZQ_SMALL_ARENA = 0, 2, 3
 GUARD = 256

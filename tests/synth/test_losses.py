@@ -108,7 +108,7 @@ def test_statistics_gradient_in_double_precision() -> None:
 
 
 def test_unknown_loss_names_the_known_ones() -> None:
-    with pytest.raises(SynthError, match="kl, symmetric-kl, w2, came 'l3'"):
+    with pytest.raises(SynthError, match="kl, symmetric-kl, w2, got 'l3'"):
         channel_loss("l3")
 
 

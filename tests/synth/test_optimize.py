@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
-from synth_tiny import N_MELS, tiny_network, tiny_settings
+from support.synth_tiny import N_MELS, tiny_network, tiny_settings
 from torch import Tensor
 
 from synth import BatchNormTap, StepRecord, SynthError
@@ -154,13 +154,13 @@ def test_what_cannot_work_is_refused_with_a_sentence() -> None:
     with pytest.raises(SynthError, match=r"'elsewhere'.*gave none"):
         run(synthesize_batch(forward, (stranger,), tiny_settings(), 0))
     wrong = BatchNormTap("conv0", taps[1].mean, taps[1].var, 1e-3)
-    with pytest.raises(SynthError, match=r"needed a value \[B, 24, T\]"):
+    with pytest.raises(SynthError, match=r"expected a value \[B, 24, T\]"):
         run(synthesize_batch(forward, (wrong,), tiny_settings(), 0))
 
     def explode(mel: Tensor) -> Mapping[str, Tensor]:
         return {"conv0": torch.full((1, taps[0].channels, 4), float("inf")) * mel.sum()}
 
-    with pytest.raises(SynthError, match="batch 0, step 0: needed a finite loss"):
+    with pytest.raises(SynthError, match="batch 0, step 0: expected a finite loss"):
         run(synthesize_batch(explode, taps[:1], tiny_settings(), 0))
 
 

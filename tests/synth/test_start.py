@@ -40,11 +40,11 @@ def test_structured_starts_are_normalised_per_feature_and_smooth(name: str) -> N
 
 
 def test_unknown_start_is_refused() -> None:
-    with pytest.raises(SynthError, match="init: needed one of uniform"):
+    with pytest.raises(SynthError, match="init: expected one of uniform"):
         start("pink", SPEC, 0, 0)
 
 
 @pytest.mark.parametrize("sizes", [(0, 64, 100), (1, 0, 100), (1, 64, 7), (1, 64, 10**9)])
 def test_senseless_shapes_are_refused(sizes: tuple[int, int, int]) -> None:
-    with pytest.raises(SynthError, match="spectrogram: needed"):
+    with pytest.raises(SynthError, match="spectrogram: expected"):
         SpectrogramSpec(*sizes)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from synth_tiny import tiny_network, tiny_settings
+from support.synth_tiny import tiny_network, tiny_settings
 
 from synth import SynthError, SyntheticData, from_bytes, to_bytes
 from synth.optimize import run, synthesize_batch

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from toy import N_MELS, VOCABULARY, toy_graph, toy_mel
-from toy_networks import toy_citrinet, toy_conformer
+from support.toy import N_MELS, VOCABULARY, toy_graph, toy_mel
+from support.toy_networks import toy_citrinet, toy_conformer
 
 from zeroq_asr.artifact import IntegerModel, load_model, read_safetensors, save_model, to_bytes
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import FileError
+from zeroq_asr.frontend.spec import FrontendSpec
 from zeroq_asr.ir import Graph
-from zeroq_asr.ir.frontend_spec import FrontendSpec
 from zeroq_asr.ir.text import print_graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
+from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
-from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 
@@ -116,16 +116,16 @@ def _set(*keys: object, value: object) -> object:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("version", value=99), "version 1 to 2, came 99"),
-        (_set("version", value=True), "needed int"),
+        (_set("version", value=99), "version 1 to 2, got 99"),
+        (_set("version", value=True), "expected int"),
         (_set("input_scale", value=-1.0), "input_scale"),
         (_set("input_scale", value="1"), "input_scale"),
         (_set("vocabulary", value=["a"]), "logits"),
-        (_set("vocabulary", value=[1, 2, 3]), "needed str"),
+        (_set("vocabulary", value=[1, 2, 3]), "expected str"),
         (_set("graph", "nodes", 0, 0, value="exec"), "exec"),
         (_set("graph", "nodes", 0, 1, value=["ghost"]), "not a valid model"),
         (_set("graph", "nodes", 0, 3, "stride", value=-4), "stride"),
-        (_set("graph", "nodes", 0, 3, "stride", value=True), "needed int"),
+        (_set("graph", "nodes", 0, 3, "stride", value=True), "expected int"),
         (_set("graph", "values", 0, 1, value=10**9), "not a valid model"),
         (_set("graph", "values", 0, 2, value="float32"), "not a valid model"),
         (_set("graph", "values", 0, 2, value="int64"), "not a valid model"),

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_errors_become_one_line(error: BaseException, code: int, text: str, caps
 
 @pytest.mark.parametrize(
     ("words", "named"),
-    [(["--seed", "-1"], "--seed: needed 0 to"), (["--threads", "0"], "--threads: needed 1 to 256, came 0")],
+    [(["--seed", "-1"], "--seed: expected 0 to"), (["--threads", "0"], "--threads: expected 1 to 256, got 0")],
 )
 def test_numbers_that_no_verb_can_use_are_refused_first(
     words: list[str], named: str, capsys: pytest.CaptureFixture[str]
@@ -54,7 +55,7 @@ def test_numbers_that_no_verb_can_use_are_refused_first(
 def test_a_percentile_that_no_ranges_would_use_is_refused() -> None:
     cli.check_percentile(["mse", "percentile"], [99.0])
     cli.check_percentile(["mse"], [QuantizeConfig.percentile])
-    with pytest.raises(ConfigError, match="goes with --ranges percentile, came 99 with --ranges mse kl"):
+    with pytest.raises(ConfigError, match="goes with --ranges percentile, got 99 with --ranges mse kl"):
         cli.check_percentile(["mse", "kl"], [99.0])
 
 
@@ -80,13 +81,15 @@ def test_every_command_line_is_a_verb() -> None:
     modules = Path(cli.__file__).parent.glob("*.py")
     runnable = {path.stem for path in modules if 'if __name__ == "__main__"' in path.read_text(encoding="utf-8")}
     assert runnable == set(cli.VERBS)
+    for module in cli.VERBS.values():
+        assert find_spec(module) is not None
 
 
 def test_the_console_script_knows_its_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert cli.main(["--help"]) == 0
     assert cli.main(["fly"]) == 2
-    assert "needed one of" in capsys.readouterr().err
+    assert "expected one of" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:
         cli.main(["quantize", "--help"])
     assert stop.value.code == 0

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_models import save_noise, save_toy
+from support.toy_models import save_noise, save_toy
 
 from int_kernels import available_backends
 from zeroq_asr.evaluate import main, table, to_json
-from zeroq_asr.ir.frontend_spec import FrontendSpec
-from zeroq_asr.pipeline import evaluate as module
-from zeroq_asr.pipeline.evaluate import TestSet, evaluate, read_test_set
+from zeroq_asr.frontend.features import Features
+from zeroq_asr.frontend.spec import FrontendSpec
+from zeroq_asr.pipelines import evaluate as module
+from zeroq_asr.pipelines.evaluate import TestSet, evaluate, read_test_set
 from zeroq_asr.runtime import transcriber as transcriber_module
-from zeroq_asr.runtime.transcriber import Features, Ids, Transcriber
+from zeroq_asr.runtime.transcriber import Ids, Transcriber
 
 BACKEND = available_backends()[0]
 LETTERS = (" ", "a", "b", "c")

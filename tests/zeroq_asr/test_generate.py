@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy_models import save_noise, toy_float_model
+from support.toy_models import save_noise, toy_float_model
 
 import synth
-import zeroq_asr.adapters
-import zeroq_asr.pipeline.generate
+import zeroq_asr.models.resolve
+import zeroq_asr.pipelines.generate
 from zeroq_asr import generate as command
 from zeroq_asr.config import GenerateConfig
-from zeroq_asr.pipeline.generate import read_data
+from zeroq_asr.pipelines.generate import read_data
 
 SMALL = ["--batches", "2", "--batch-size", "2", "--frames", "64", "--iterations", "3", "--threads", "1"]
 Run = Callable[..., int]
@@ -23,7 +23,7 @@ Run = Callable[..., int]
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run the command in an empty folder, where every --model is the toy."""
-    monkeypatch.setattr(zeroq_asr.adapters, "load_float_model", lambda reference: toy_float_model())
+    monkeypatch.setattr(zeroq_asr.models.resolve, "load_float_model", lambda reference: toy_float_model())
     monkeypatch.chdir(tmp_path)
     return lambda *words: command.main([*SMALL, *words])
 
@@ -113,17 +113,17 @@ def test_words_are_those_of_synth() -> None:
         (["--iterations", "-4"], "iterations 0 to"),
         (["--lr", "nan"], "lr above 0"),
         (["--lr", "0.1", "-1"], "lr above 0"),
-        (["--seed", "-1"], "--seed: needed 0 to"),
+        (["--seed", "-1"], "--seed: expected 0 to"),
         (["--early-stop", "2"], "early_stop 0 to below 1"),
-        (["--threads", "0"], "--threads: needed 1 to 256"),
-        (["--device", "quantum"], "--device: needed a device"),
+        (["--threads", "0"], "--threads: expected 1 to 256"),
+        (["--device", "quantum"], "--device: expected a device"),
         (["--reference", "nothing.wav"], "nothing.wav"),
         (["--reference", "bad.json"], "bad.json, line 1"),
-        (["--output", "."], "needed the name of a file"),
+        (["--output", "."], "expected the name of a file"),
         (["--output", "bad.json/data"], "could not be written"),
-        (["--picture", "."], "needed the name of a file"),
+        (["--picture", "."], "expected the name of a file"),
         (["--picture", "bad.json/p.png"], "could not be written"),
-        (["--json", "."], "needed the name of a file"),
+        (["--json", "."], "expected the name of a file"),
         (["--logdir", "bad.json"], "bad.json"),
         (["--lr", "1e38"], "lr above 0"),
     ],
@@ -154,7 +154,7 @@ def test_interrupt_keeps_finished_batches_and_resume_ends_with_the_same_bytes(
     toy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert toy("--quiet", "--no-logs", "--output", "whole") == 0
-    original = zeroq_asr.pipeline.generate.generate
+    original = zeroq_asr.pipelines.generate.generate
 
     def interrupted(*arguments: object, **named: object) -> object:
         tell = named["on_record"]
@@ -166,11 +166,11 @@ def test_interrupt_keeps_finished_batches_and_resume_ends_with_the_same_bytes(
 
         return original(*arguments, **{**named, "on_record": stop})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(zeroq_asr.pipeline.generate, "generate", interrupted)
+    monkeypatch.setattr(zeroq_asr.pipelines.generate, "generate", interrupted)
     assert toy("--quiet", "--no-logs", "--output", "data") == 130
     assert "--resume" in capsys.readouterr().err
     assert not Path("data").exists() and len(read_data(Path("data.partial")).batches) == 1
-    monkeypatch.setattr(zeroq_asr.pipeline.generate, "generate", original)
+    monkeypatch.setattr(zeroq_asr.pipelines.generate, "generate", original)
     assert toy("--quiet", "--no-logs", "--output", "data", "--resume") == 0
     assert "1 batches were there already" in capsys.readouterr().out
     assert Path("data").read_bytes() == Path("whole").read_bytes()

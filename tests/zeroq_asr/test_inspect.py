@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_models import save_toy, toy_integer_model
+from support.toy_models import save_toy, toy_integer_model
 
 from zeroq_asr.inspect import describe, main
 

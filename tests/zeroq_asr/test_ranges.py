@@ -9,19 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nemo_files import nemo_bytes
-from small_bench import small_bench
-from toy_models import save_noise
+from support.nemo_files import nemo_bytes
+from support.small_bench import small_bench
+from support.toy_models import save_noise
 
-from zeroq_asr.adapters import load_float_model
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
-from zeroq_asr.engines import installed_peers, onnx_calibration
-from zeroq_asr.engines.onnx_runtime import quantize_onnx
-from zeroq_asr.passes.prepare import prepare
-from zeroq_asr.pipeline.calibration import random_batches
+from zeroq_asr.exporters import onnx_calibration
+from zeroq_asr.exporters.onnx_int8 import quantize_onnx
+from zeroq_asr.models.resolve import load_float_model
+from zeroq_asr.passes.canonicalize import prepare
+from zeroq_asr.pipelines.calibration import random_batches
 from zeroq_asr.ranges import main
 from zeroq_asr.runtime.float_executor import FloatExecutor
+from zeroq_research.engines import installed_peers
 
 with_runtime = pytest.mark.skipif("onnxruntime" not in installed_peers(), reason="needs the extra peers")
 
@@ -172,7 +173,7 @@ def test_bad_flags_are_refused_in_one_line(
 def test_a_folder_that_cannot_be_is_told_before_synthesis(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zeroq_asr.pipeline.calibration.calibration_data", lambda *_, **__: pytest.fail("was called"))
+    monkeypatch.setattr("zeroq_asr.pipelines.calibration.calibration_data", lambda *_, **__: pytest.fail("was called"))
     (tmp_path / "text").write_text("not a folder")
     assert main(["--model", model, "--output", str(tmp_path / "text"), "--quiet"]) == 2
     assert "is not a folder" in capsys.readouterr().err

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from toy_models import save_noise, save_toy, toy_float_model
+from support.toy_models import save_noise, save_toy, toy_float_model
 
 from int_kernels import available_backends
 from zeroq_asr.config import OUTPUT_DIR, QuantizeConfig
+from zeroq_asr.models.shipped import DEFAULT_MODEL
 from zeroq_asr.quantize import default_name
 from zeroq_asr.transcribe import find_default_model, main
-from zeroq_asr.zoo import DEFAULT_MODEL
 
 BACKEND = available_backends()[0]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import toy_mel
-from toy_models import save_noise, save_toy, toy_integer_model
+from support.toy import toy_mel
+from support.toy_models import save_noise, save_toy, toy_integer_model
 
 from int_kernels import available_backends
 from zeroq_asr import verify as module
@@ -108,7 +108,7 @@ def test_user_errors_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     path, manifest = save_toy(tmp_path / "m"), save_noise(tmp_path)
     for message, words in {
         "no such file": [str(tmp_path / "gone.safetensors")],
-        "needed a quantized model": ["some-name"],
+        "expected a quantized model": ["some-name"],
         "line 1": [str(path), "--manifest", str(path)],
         "--limit": [str(path), "--manifest", str(manifest), "--limit", "0"],
         "--threads": [str(path), "--manifest", str(manifest), "--threads", "0"],

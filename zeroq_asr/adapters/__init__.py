@@ -1,6 +1,6 @@
 """From a checkpoint to a float graph: one file per model family, and a door that trusts no file."""
 
 from zeroq_asr.adapters.float_model import FloatModel, fingerprint
-from zeroq_asr.adapters.load import from_nemo_object, load_float_model
+from zeroq_asr.adapters.nemo.load import from_nemo_object, load_nemo_file
 
-__all__ = ["FloatModel", "fingerprint", "from_nemo_object", "load_float_model"]
+__all__ = ["FloatModel", "fingerprint", "from_nemo_object", "load_nemo_file"]

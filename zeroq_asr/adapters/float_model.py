@@ -6,8 +6,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from zeroq_asr.frontend.spec import FrontendSpec
 from zeroq_asr.ir import FLOAT, Graph
-from zeroq_asr.ir.frontend_spec import FrontendSpec
 
 
 @dataclass(frozen=True, eq=False)

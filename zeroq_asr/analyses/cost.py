@@ -6,7 +6,7 @@ import math
 
 from eval.cost import ConvCost, ProductCost
 from int_kernels.int_type import IntType
-from zeroq_asr.analyses.frames import count_frames
+from zeroq_asr.ir.frames import count_frames
 from zeroq_asr.ir.types import Graph
 
 PAPER_FRAMES = 1001

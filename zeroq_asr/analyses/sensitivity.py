@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.analyses.code_values import CONVOLUTIONS
 from zeroq_asr.analyses.divergence import Mel, Posteriors, log_posteriors
+from zeroq_asr.analyses.roles import CONVOLUTIONS
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.ir.types import Graph
 from zeroq_asr.quant.qparams import QuantParams

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.analyses.code_values import CONVOLUTIONS, find_roles, is_depthwise_input, is_fixed
+from zeroq_asr.analyses.roles import CONVOLUTIONS, find_roles, is_depthwise_input, is_fixed
 from zeroq_asr.config import ANALYTIC, QuantizeConfig
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.quant.ranges import Range, RangeTable

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from int_kernels.int_type import IntType
-from zeroq_asr.analyses.code_values import (
+from zeroq_asr.analyses.roles import (
     Role,
     find_roles,
     is_depthwise_input,
@@ -50,7 +50,7 @@ def calibrate(
         executor.run(batch, keep=last, outputs=False, edit=observe)
         seen += 1
     if seen == 0:
-        raise QuantizationError(f"calibration ({source}): needed at least one batch of data, came none")
+        raise QuantizationError(f"calibration ({source}): expected at least one batch of data, got none")
     return RangeTable({name: observer.range() for name, observer in observers.items()}, source)
 
 

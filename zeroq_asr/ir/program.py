@@ -37,7 +37,7 @@ def build_program(graph: Graph, outputs: Sequence[str] | None = None) -> Program
     Raises GraphError (another dialect) and int_kernels.KernelError (an accumulator could overflow, ...).
     """
     if graph.dialect != "integer":
-        raise GraphError(f"needed a graph of the integer dialect, came one of the {graph.dialect} dialect")
+        raise GraphError(f"expected a graph of the integer dialect, got one of the {graph.dialect} dialect")
     values = []
     for value in graph.values.values():
         assert isinstance(value.type, IntType)

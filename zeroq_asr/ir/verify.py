@@ -32,7 +32,9 @@ def verify(graph: Graph) -> None:
         where = f"node {node.output!r}"
         if spec is None:
             known = ", ".join(op for dialect, op in OPS if dialect == graph.dialect)
-            raise GraphError(f"{where}: needed an operation of the {graph.dialect} dialect ({known}), came {node.op!r}")
+            raise GraphError(
+                f"{where}: expected an operation of the {graph.dialect} dialect ({known}), got {node.op!r}"
+            )
         operands, constants = _split(graph, node, spec)
         for name in operands:
             require(name in defined, where, f"{name!r} to be made by an earlier node", "no such node")

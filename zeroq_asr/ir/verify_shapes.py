@@ -58,7 +58,7 @@ def check_shapes(graph: Graph, node: Node, operands: tuple[str, ...], constants:
         for role, array in constants.items():
             needed = _CONSTANT_DTYPES[role]
             if array.dtype != needed:  # not by `require`: numpy writes a dtype slowly, and most are right
-                raise GraphError(f"{where}: needed {role} as {needed}, came {array.dtype}")
+                raise GraphError(f"{where}: expected {role} as {needed}, got {array.dtype}")
     rows = out  # one number per output channel; of a conv2d: per feature map
     if node.op == "conv2d":
         rows = _check_conv2d(node, where, channels[0], out, constants["weight"].shape)
@@ -160,7 +160,7 @@ def _text(shape: tuple[int, ...]) -> str:
     return "[" + ", ".join("N" if size < 0 else str(size) for size in shape) + "]"
 
 
-def require(condition: bool, where: str, needed: str, came: object) -> None:
-    """Raise GraphError unless `condition` holds; only then is `came` written."""
+def require(condition: bool, where: str, expected: str, got: object) -> None:
+    """Raise GraphError unless `condition` holds; only then is `got` formatted."""
     if not condition:
-        raise GraphError(f"{where}: needed {needed}, came {came}")
+        raise GraphError(f"{where}: expected {expected}, got {got}")

@@ -6,7 +6,7 @@ Result: value name -> QuantParams, for exactly the values in `find_code_values`
 
 from __future__ import annotations
 
-from zeroq_asr.analyses.code_values import (
+from zeroq_asr.analyses.roles import (
     Role,
     find_roles,
     is_depthwise_input,

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.analyses.code_values import CONVOLUTIONS
+from zeroq_asr.analyses.roles import CONVOLUTIONS
 from zeroq_asr.analyses.sensitivity import round_weights
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
@@ -90,7 +90,7 @@ def measure_means(graph: Graph, batches: Iterable[npt.NDArray[np.float32]], devi
     for batch in batches:
         executor.run(batch, edit=look)
     if not all(frames.values()):
-        raise QuantizationError("bias correction: needed at least one batch of data, came none")
+        raise QuantizationError("bias correction: expected at least one batch of data, got none")
     return {name: sums[name] / frames[name] for name in names}
 
 

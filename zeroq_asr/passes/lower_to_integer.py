@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from zeroq_asr.analyses.code_values import ACTIVATIONS, CONVOLUTIONS, find_roles
+from zeroq_asr.analyses.roles import ACTIVATIONS, CONVOLUTIONS, find_roles
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Graph, Node, Value
@@ -44,9 +44,9 @@ def lower_to_integer(
     rounded: weights of convolutions, by the values they make, that are taken as they are (`round_by_moments`).
     """
     if NO_BATCH_NORM not in graph.facts:
-        raise GraphError("lower_to_integer: needed a graph without BatchNorms; run fold_batchnorm first")
+        raise GraphError("lower_to_integer: expected a graph without BatchNorms; run fold_batchnorm first")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise GraphError(f"lower_to_integer: needed one input and one output, came {graph.inputs} and {graph.outputs}")
+        raise GraphError(f"lower_to_integer: expected one input and one output, got {graph.inputs} and {graph.outputs}")
     state = Lowering(graph, find_roles(graph, config.nonlinear), qparams, config, rounded or {})
     (source,) = graph.inputs
     state.values[source] = Value(source, state.channels(source), state.code(source).type)

@@ -39,7 +39,7 @@ def _convolution_before(graph: Graph, node: Node, convolutions: Collection[str])
     consumers = graph.consumers(node.inputs[0])
     if producer is None or producer.op not in convolutions or len(consumers) != 1:
         found = "the graph input" if producer is None else f"{producer.op!r} with {len(consumers)} consumer(s)"
-        raise GraphError(f"node {node.output!r}: needed a convolution that only this {node.op} reads, found {found}")
+        raise GraphError(f"node {node.output!r}: expected a convolution that only this {node.op} reads, found {found}")
     return producer
 
 

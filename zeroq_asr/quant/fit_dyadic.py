@@ -30,7 +30,7 @@ def fit_dyadic(name: str, ratios: Reals) -> Dyadic:
     """
     wrong = ~(np.isfinite(ratios) & (ratios >= 0))
     if wrong.any():
-        raise QuantizationError(f"node {name!r}: needed a finite scale ratio >= 0, came {ratios[wrong][0]}")
+        raise QuantizationError(f"node {name!r}: expected a finite scale ratio >= 0, got {ratios[wrong][0]}")
     mantissa, exponent = np.frexp(ratios)  # ratio = mantissa * 2^exponent, mantissa in [1/2, 1)
     m = np.floor(mantissa * 2.0**_MANTISSA_BITS + 0.5).astype(np.int64)
     r = _MANTISSA_BITS - exponent.astype(np.int64)
@@ -55,7 +55,7 @@ def fit_common_shift(
     largest shift for which no multiplier leaves 31 bits and sum_i |x_i| m_i + 2^(r-1) < 2^63, in exact integers.
     """
     if not (ratios >= 0).all():
-        raise QuantizationError(f"node {name!r}: needed scale ratios >= 0, came {ratios.min()}")
+        raise QuantizationError(f"node {name!r}: expected scale ratios >= 0, got {ratios.min()}")
     multipliers, shifts, _ = fit_affine(name, ratios, np.zeros(ratios.shape[1]), magnitudes)
     return multipliers, shifts
 

@@ -118,7 +118,7 @@ def choose_channels(name: str, range: Range, bits: int, unsigned: bool = False) 
     """
     _require_finite(name, range)
     if range.channel_limits is None:
-        raise ValueError(f"value {name!r}: needed a range with limits per channel")
+        raise ValueError(f"value {name!r}: expected a range with limits per channel")
     type = IntType(bits, signed=not unsigned)
     limits = np.minimum(range.channel_limits, max(abs(range.lo), abs(range.hi)))
     largest = float(limits.max())

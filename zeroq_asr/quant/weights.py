@@ -17,7 +17,7 @@ from int_kernels.int_type import IntType
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Graph, Node
-from zeroq_asr.quant.clip_scale import clip_scale
+from zeroq_asr.quant.mse_weight_scale import clip_scale
 from zeroq_asr.quant.qparams import round_half_up
 from zeroq_asr.quant.squant import squant
 

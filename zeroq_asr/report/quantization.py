@@ -12,11 +12,11 @@ from int_kernels.int_type import IntType
 from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
 from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
 from zeroq_asr.analyses.integer_only import find_floats
-from zeroq_asr.report.columns import align
+from zeroq_asr.report.text_table import align
 from zeroq_asr.runtime.transcriber import bits_of
 
 if TYPE_CHECKING:
-    from zeroq_asr.pipeline.quantize import Quantized
+    from zeroq_asr.pipelines.quantize import Quantized
 
 Document = dict[str, Any]
 

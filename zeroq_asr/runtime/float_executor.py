@@ -30,7 +30,7 @@ class FloatExecutor:
     def __init__(self, graph: Graph, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         if graph.dialect != "float":
             raise GraphError(
-                f"float executor: needed a graph of the float dialect, came one of the {graph.dialect} dialect"
+                f"float executor: expected a graph of the float dialect, got one of the {graph.dialect} dialect"
             )
         self.graph = graph
         self.device = torch.device(device)

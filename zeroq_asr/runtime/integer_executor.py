@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from int_kernels import Executable, IntType, Program, compile_program
-from int_kernels.native_executable import NativeExecutable
+from int_kernels.backends.native.executable import NativeExecutable
 from zeroq_asr.artifact import IntegerModel
 
 Backend = Literal["native", "reference"]

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 pytest.importorskip("nemo.collections.asr", reason="nemo_toolkit is not installed")
-from nemo_models import conformer_config, make_nemo_model
-from nemo_parity import one_thread, worst_difference
+from support.nemo_models import conformer_config, make_nemo_model
+from support.nemo_parity import one_thread, worst_difference
 
-from zeroq_asr.adapters import from_nemo_object, load_float_model
+from zeroq_asr.adapters import from_nemo_object
+from zeroq_asr.models.resolve import load_float_model
 
 pytestmark = pytest.mark.nemo
 

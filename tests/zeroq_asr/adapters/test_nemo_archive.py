@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nemo_files import (
+from support.nemo_files import (
     CONFIG,
     add,
     changed_config,
@@ -25,10 +25,11 @@ from nemo_files import (
     weights_bytes,
 )
 
-from zeroq_asr.adapters import FloatModel, load_float_model
-from zeroq_asr.adapters.hub import ngc_address
-from zeroq_asr.adapters.torch_weights import load_weights
+from zeroq_asr.adapters import FloatModel
+from zeroq_asr.adapters.safe.torch_weights import load_weights
 from zeroq_asr.errors import CheckpointError, FileError, UnsupportedModelError
+from zeroq_asr.models.hub import ngc_address
+from zeroq_asr.models.resolve import load_float_model
 
 
 def load(tmp_path: Path, data: bytes) -> FloatModel:
@@ -139,7 +140,7 @@ def test_a_path_that_is_not_there(reference: str) -> None:
 def test_folders_and_pipes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.nemo")
     for path in (tmp_path, tmp_path / "pipe.nemo"):
-        with pytest.raises(FileError, match=r"needed a file|could not be opened"):
+        with pytest.raises(FileError, match=r"expected a file|could not be opened"):
             load_float_model(str(path))
 
 
@@ -193,7 +194,7 @@ def test_errors_name_the_file_the_place_and_the_need(tmp_path: Path) -> None:
 
 AUDIT = """
 import json, sys
-from zeroq_asr.adapters import load_float_model
+from zeroq_asr.models.resolve import load_float_model
 from zeroq_asr.errors import ZeroqError
 
 events = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nemo_conformer_files import (
+from support.nemo_conformer_files import (
     PIECES,
     conformer_bytes,
     small_conformer,
@@ -15,15 +15,16 @@ from nemo_conformer_files import (
     subword_config,
     tokenizer_model,
 )
-from nemo_files import changed_config, old_layout
+from support.nemo_files import changed_config, old_layout
 
 from eval.ctc import decode
-from zeroq_asr.adapters import FloatModel, load_float_model
-from zeroq_asr.adapters.nemo_config import Section
-from zeroq_asr.adapters.nemo_conformer_config import read_conformer
-from zeroq_asr.adapters.sentence_pieces import read_pieces
+from zeroq_asr.adapters import FloatModel
+from zeroq_asr.adapters.nemo.config import Section
+from zeroq_asr.adapters.nemo.conformer_config import read_conformer
+from zeroq_asr.adapters.safe.sentencepiece import read_pieces
 from zeroq_asr.errors import UnsupportedModelError
-from zeroq_asr.zoo.full_size import full_size_graph
+from zeroq_asr.models.full_size import full_size_graph
+from zeroq_asr.models.resolve import load_float_model
 
 
 def load(tmp_path: Path, data: bytes) -> FloatModel:
@@ -58,7 +59,7 @@ def test_all_layers_read_the_same_positions() -> None:
 
 def test_convolutions_see_time_and_mel_bins_the_right_way_round(tmp_path: Path) -> None:
     """NeMo stores [O, C, time, mel], the graph has [O, C, mel, time]."""
-    from nemo_conformer_files import drawn_tensors
+    from support.nemo_conformer_files import drawn_tensors
 
     name = "encoder.pre_encode.conv.0.weight"
     ours = load(tmp_path, conformer_bytes(small_conformer())).graph.constants[name]

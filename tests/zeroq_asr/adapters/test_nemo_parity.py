@@ -11,12 +11,13 @@ import pytest
 
 pytest.importorskip("nemo.collections.asr", reason="nemo_toolkit is not installed")
 import torch
-from nemo_models import block, ctc_config, make_nemo_model, quartznet_blocks
-from nemo_parity import LENGTHS, nemo_log_probs, one_thread, our_log_probs, worst_difference
+from support.nemo_models import block, ctc_config, make_nemo_model, quartznet_blocks
+from support.nemo_parity import LENGTHS, nemo_log_probs, one_thread, our_log_probs, worst_difference
 
-from zeroq_asr.adapters import FloatModel, from_nemo_object, load_float_model
+from zeroq_asr.adapters import FloatModel, from_nemo_object
+from zeroq_asr.frontend.log_mel import log_mel
+from zeroq_asr.models.resolve import load_float_model
 from zeroq_asr.runtime.float_executor import FloatExecutor
-from zeroq_asr.runtime.frontend import log_mel
 
 pytestmark = pytest.mark.nemo
 

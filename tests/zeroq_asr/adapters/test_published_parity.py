@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 pytest.importorskip("nemo.collections.asr", reason="nemo_toolkit is not installed")
-from nemo_models import make_nemo_model
-from nemo_parity import one_thread, worst_difference
+from support.nemo_models import make_nemo_model
+from support.nemo_parity import one_thread, worst_difference
 
-from zeroq_asr.adapters import load_float_model
-from zeroq_asr.zoo.full_size import count_parameters
-from zeroq_asr.zoo.published import published_config
+from zeroq_asr.models.full_size import count_parameters
+from zeroq_asr.models.published import published_config
+from zeroq_asr.models.resolve import load_float_model
 
 pytestmark = pytest.mark.nemo
 

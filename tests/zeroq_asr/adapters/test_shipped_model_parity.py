@@ -12,23 +12,24 @@ import torch
 
 from eval.ctc import ctc_collapse, decode
 from eval.manifest import read_manifest
-from zeroq_asr import zoo
-from zeroq_asr.adapters import from_nemo_object, load_float_model
-from zeroq_asr.runtime.audio import read_audio
+from zeroq_asr.adapters import from_nemo_object
+from zeroq_asr.frontend.audio import read_audio
+from zeroq_asr.frontend.log_mel import log_mel
+from zeroq_asr.models import shipped
+from zeroq_asr.models.resolve import load_float_model
 from zeroq_asr.runtime.float_executor import FloatExecutor
-from zeroq_asr.runtime.frontend import log_mel
 
 pytestmark = pytest.mark.nemo
 
 UTTERANCES = 12
 
 
-@pytest.mark.parametrize("name", zoo.shipped_models())
+@pytest.mark.parametrize("name", shipped.shipped_models())
 def test_shipped_model_agrees_with_nemo_from_sound_to_text(name: str) -> None:
     logging.getLogger("nemo_logger").setLevel(logging.ERROR)
     from nemo.collections.asr.models import ASRModel
 
-    path = zoo.model_path(name)
+    path = shipped.model_path(name)
     if not path.exists():
         pytest.skip("the shipped model is not in this tree")
     reference = ASRModel.restore_from(str(path), map_location="cpu").eval()
@@ -36,7 +37,7 @@ def test_shipped_model_agrees_with_nemo_from_sound_to_text(name: str) -> None:
     assert from_nemo_object(reference).fingerprint == ours.fingerprint
     executor = FloatExecutor(ours.graph)
     worst_features = worst_log_probs = 0.0
-    for utterance in read_manifest(zoo.manifest_path("clean"))[:UTTERANCES]:
+    for utterance in read_manifest(shipped.manifest_path("clean"))[:UTTERANCES]:
         audio = read_audio(utterance.audio_path, ours.frontend.sample_rate_hz)
         with torch.no_grad():
             mel, frames = reference.preprocessor(

@@ -11,11 +11,12 @@ import pytest
 
 pytest.importorskip("nemo.collections.asr", reason="nemo_toolkit is not installed")
 import sentencepiece
-from nemo_models import conformer_config
-from nemo_parity import worst_difference
+from support.nemo_models import conformer_config
+from support.nemo_parity import worst_difference
 
 from eval.ctc import decode
-from zeroq_asr.adapters import from_nemo_object, load_float_model
+from zeroq_asr.adapters import from_nemo_object
+from zeroq_asr.models.resolve import load_float_model
 
 pytestmark = pytest.mark.nemo
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toy_conformer import N_MELS, toy_conformer
+from support.toy_conformer import N_MELS, toy_conformer
 
 from eval.cost import total_bops, total_macs
-from zeroq_asr.analyses.batchnorm_taps import find_batchnorm_taps
+from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
 from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs, count_products
-from zeroq_asr.analyses.frames import count_frames
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir import GraphBuilder
+from zeroq_asr.ir.frames import count_frames
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toy import toy_graph, toy_mel
+from support.toy import toy_graph, toy_mel
 
 from zeroq_asr.analyses.divergence import log_posteriors, measure_divergence
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.passes.assign_qparams import assign_qparams
-from zeroq_asr.passes.prepare import prepare
+from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 

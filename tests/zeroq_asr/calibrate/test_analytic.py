@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toy import toy_graph
-from toy_conformer import toy_conformer
+from support.toy import toy_graph
+from support.toy_conformer import toy_conformer
 
 from zeroq_asr.calibrate.analytic import REACH, Belief, analytic_means, analytic_ranges
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.ir import Graph, GraphBuilder
 from zeroq_asr.passes.assign_qparams import assign_qparams
-from zeroq_asr.passes.equalize import equalize
-from zeroq_asr.passes.prepare import prepare
+from zeroq_asr.passes.canonicalize import prepare
+from zeroq_asr.passes.cross_layer_equalization import equalize
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 CONFIG = QuantizeConfig(range_method="minmax")

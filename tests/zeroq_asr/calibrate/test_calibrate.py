@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy import toy_graph, toy_mel
-from toy_networks import toy_conformer
+from support.toy import toy_graph, toy_mel
+from support.toy_networks import toy_conformer
 
 from zeroq_asr.calibrate.histogram import percentile_alpha
 from zeroq_asr.calibrate.observers import HistogramObserver, MinMaxObserver
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import ConfigError, QuantizationError
+from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
-from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 
@@ -90,7 +90,7 @@ def test_no_data_and_nan_are_refused() -> None:
     [{"bits": 9}, {"bits": 1}, {"act_bits": 0}, {"percentile": 50.0}, {"activations": "both"}, {"nonlinear": "cubic"}],
 )
 def test_settings_out_of_their_domain_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="needed"):
+    with pytest.raises(ConfigError, match="expected"):
         QuantizeConfig(**wrong)  # type: ignore[arg-type]
 
 

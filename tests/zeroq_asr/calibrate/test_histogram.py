@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy import toy_graph, toy_mel
+from support.toy import toy_graph, toy_mel
 
 from zeroq_asr.calibrate.histogram import BINS, Histogram, kl_alpha, kl_divergence, mse_alpha, percentile_alpha
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import RANGE_METHODS, QuantizeConfig
-from zeroq_asr.passes.prepare import prepare
+from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 SHAPES = ("normal", "laplace", "relu", "uniform", "outlier", "student")

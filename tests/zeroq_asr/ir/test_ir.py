@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toy import toy_graph
+from support.toy import toy_graph
 
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir import GraphBuilder, verify

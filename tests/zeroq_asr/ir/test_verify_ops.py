@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy_conformer import toy_conformer
+from support.toy_conformer import toy_conformer
 
 from int_kernels import IntType
 from zeroq_asr.errors import GraphError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toy import toy_graph, toy_mel
-from toy_networks import ToyBuilder, toy_conformer
+from support.toy import toy_graph, toy_mel
+from support.toy_networks import ToyBuilder, toy_conformer
 
 from zeroq_asr.analyses.sensitivity import round_weights
 from zeroq_asr.calibrate.run import calibrate
@@ -13,9 +13,9 @@ from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir import Graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
+from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.correct_biases import correct_biases, measure_means
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
-from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.runtime.float_executor import FloatExecutor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toy import toy_graph, toy_mel
+from support.toy import toy_graph, toy_mel
 
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir import GraphBuilder

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toy import toy_mel
-from toy_networks import ToyBuilder, toy_conformer
+from support.toy import toy_mel
+from support.toy_networks import ToyBuilder, toy_conformer
 
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir import Graph

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from toy import toy_mel
-from toy_networks import toy_conformer
+from support.toy import toy_mel
+from support.toy_networks import toy_conformer
 
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir import Graph, GraphBuilder
 from zeroq_asr.ir.text import print_graph
+from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.fold_scale import fold_scale
-from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 CONV = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}

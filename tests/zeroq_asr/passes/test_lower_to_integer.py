@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from toy import toy_graph, toy_mel
+from support.toy import toy_graph, toy_mel
 
 from int_kernels import IntType, compile_program
 from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
-from zeroq_asr.analyses.code_values import find_code_values
 from zeroq_asr.analyses.integer_only import find_floats
+from zeroq_asr.analyses.roles import find_code_values
 from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig

@@ -6,12 +6,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from toy import toy_mel
-from toy_networks import ToyBuilder, toy_citrinet, toy_conformer
+from support.toy import toy_mel
+from support.toy_networks import ToyBuilder, toy_citrinet, toy_conformer
 
 from int_kernels import IntType, compile_program
-from zeroq_asr.analyses.code_values import find_code_values
 from zeroq_asr.analyses.integer_only import find_floats
+from zeroq_asr.analyses.roles import find_code_values
 from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
@@ -19,8 +19,8 @@ from zeroq_asr.errors import GraphError
 from zeroq_asr.ir import Graph
 from zeroq_asr.ir.program import build_program
 from zeroq_asr.passes.assign_qparams import assign_qparams
+from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
-from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.runtime.float_executor import FloatExecutor
 

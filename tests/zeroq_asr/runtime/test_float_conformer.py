@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from toy_conformer import N_MELS, toy_conformer
+from support.toy_conformer import N_MELS, toy_conformer
 
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir import Graph, GraphBuilder

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from toy import toy_graph, toy_mel
+from support.toy import toy_graph, toy_mel
 
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir import Graph

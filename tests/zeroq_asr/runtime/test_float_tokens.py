@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from toy import toy_graph, toy_mel
+from support.toy import toy_graph, toy_mel
 
 from zeroq_asr.runtime.float_tokens import FloatTokens, batches_by_length
 

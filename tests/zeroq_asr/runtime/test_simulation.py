@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from toy import N_MELS, VOCABULARY, toy_graph, toy_mel
-from toy_networks import toy_citrinet, toy_conformer
+from support.toy import N_MELS, VOCABULARY, toy_graph, toy_mel
+from support.toy_networks import toy_citrinet, toy_conformer
 
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.frontend.spec import FrontendSpec
 from zeroq_asr.ir import Graph
-from zeroq_asr.ir.frontend_spec import FrontendSpec
 from zeroq_asr.passes.assign_qparams import assign_qparams
+from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
-from zeroq_asr.passes.prepare import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.simulation import SimulatedExecutor

@@ -9,25 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from toy import VOCABULARY, toy_mel
-from toy_models import RATE, save_noise, save_toy, toy_float_model, toy_integer_model
+from support.toy import VOCABULARY, toy_mel
+from support.toy_models import RATE, save_noise, save_toy, toy_float_model, toy_integer_model
 
 from eval.ctc import decode
 from eval.manifest import read_manifest
 from eval.types import Utterance
 from int_kernels import available_backends
 from zeroq_asr.errors import ConfigError, FileError, ZeroqError
+from zeroq_asr.frontend.features import features_of, read_utterance
+from zeroq_asr.models.kind import find_model_kind
+from zeroq_asr.models.open import integer_transcriber, open_integer, open_transcriber
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
-from zeroq_asr.runtime.model_kind import find_model_kind
-from zeroq_asr.runtime.transcriber import (
-    Transcriber,
-    bits_of,
-    features_of,
-    integer_transcriber,
-    open_integer,
-    open_transcriber,
-    read_utterance,
-)
+from zeroq_asr.runtime.transcriber import Transcriber, bits_of
 
 LENGTHS = (40, 7, 133, 40, 260, 12)
 FEATURES = [toy_mel(number, 1, frames)[0] for number, frames in enumerate(LENGTHS)]
@@ -111,7 +105,7 @@ def test_a_manifest_that_promises_more_audio_than_there_is_is_refused(tmp_path: 
     (utterance, *_) = read_manifest(save_noise(tmp_path, 1))
     assert read_utterance(utterance, RATE).size == 4800
     for lie in (Utterance(utterance.audio_path, 5.0, ""), Utterance(utterance.audio_path, 0.3, "", offset_s=1.0)):
-        with pytest.raises(FileError, match="needed audio up to"):
+        with pytest.raises(FileError, match="expected audio up to"):
             read_utterance(lie, RATE)
 
 
@@ -128,7 +122,11 @@ def test_content_decides_not_the_name(tmp_path: Path) -> None:
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello, this is no model at all")
-    for path, message in ((tmp_path / "text", "needed a .nemo"), (tmp_path, "folder"), (tmp_path / "gone", "no such")):
+    for path, message in (
+        (tmp_path / "text", "expected a .nemo"),
+        (tmp_path, "folder"),
+        (tmp_path / "gone", "no such"),
+    ):
         with pytest.raises(FileError, match=message):
             open_transcriber(str(path))
 

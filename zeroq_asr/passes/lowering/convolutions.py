@@ -59,7 +59,9 @@ def lower_convolution(state: Lowering, node: Node, name: str, relu: bool) -> Non
 def lower_accumulator(state: Lowering, node: Node, name: str) -> Operand:
     """Emit the bare int32 accumulator of a conv1d under `name` and return it."""
     if node.op != "conv1d":
-        raise GraphError(f"node {node.output!r}: needed a conv1d whose accumulator is read as it is, found {node.op!r}")
+        raise GraphError(
+            f"node {node.output!r}: expected a conv1d whose accumulator is read as it is, found {node.op!r}"
+        )
     integers = _quantized(state, node)
     constants: dict[str, Array] = {"weight": integers.weight, "bias": integers.bias}
     operand = Operand(name, integers.scales, integers.reach)
@@ -74,7 +76,7 @@ def lower_logits(state: Lowering, name: str) -> None:
     node = state.producers.get(name)
     if node is None or node.op != "conv1d":
         raise GraphError(
-            f"output {name!r}: needed a convolution as the last node, found {node.op if node else 'the input'!r}"
+            f"output {name!r}: expected a convolution as the last node, found {node.op if node else 'the input'!r}"
         )
     integers = _quantized(state, node)
     largest = max(float(scale) * reach for scale, reach in zip(integers.scales, integers.reach, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from int_kernels.int_type import INT32, IntType
-from zeroq_asr.analyses.code_values import Role
+from zeroq_asr.analyses.roles import Role
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Attribute, Graph, Node, Value
@@ -57,7 +57,7 @@ class Lowering:
         """Return the scale of a stored value that must have a single one. Raises GraphError."""
         params = self.qparams[name]
         if params.channel_factors is not None or params.offset:
-            raise GraphError(f"node {reader.output!r}: needed {name!r} with one scale and no offset; it has others")
+            raise GraphError(f"node {reader.output!r}: expected {name!r} with one scale and no offset; it has others")
         return params.scale
 
     def operand(self, name: str) -> Operand:

@@ -1,0 +1,1 @@
+"""The compiled executor: structs, packed weights, the library."""

@@ -1,0 +1,111 @@
+/* What the loops for AArch64 share: blocks of output maps and frames, and the way from accumulators to memory. */
+#ifndef ZQ_NEON_H
+#define ZQ_NEON_H
+
+#include "core/kernels.h"
+
+#ifdef ZQ_NEON_TABLES
+#include <arm_neon.h>
+
+enum { ZQ_NEON_ROWS = 8, ZQ_NEON_FRAMES = 8 }; /* of y, worked on at once in the dense loops */
+
+zq_kernel zq_neon_dense, zq_neon_depthwise;
+zq_packed_size zq_neon_dense_bytes;
+zq_packer zq_neon_pack_dense;
+
+#ifdef ZQ_DOTPROD_TABLE
+/* Where the whole build has the instruction, no function needs to ask for it. */
+#ifdef __ARM_FEATURE_DOTPROD
+#define ZQ_DOTPROD
+#else
+#define ZQ_DOTPROD __attribute__((target("arch=armv8.2-a+dotprod")))
+#endif
+zq_kernel zq_neon_dotprod_dense, zq_neon_dotprod_depthwise;
+zq_packed_size zq_neon_dotprod_dense_bytes, zq_neon_dotprod_depthwise_bytes;
+zq_packer zq_neon_dotprod_pack_dense, zq_neon_dotprod_pack_depthwise;
+zq_scratch_size zq_neon_dotprod_dense_scratch, zq_neon_dotprod_depthwise_scratch;
+int64_t zq_neon_dotprod_peak(int32_t rounds, int32_t *codes); /* as zq_peak */
+
+/* SDOT wants both factors signed, so unsigned codes are read as x - 128, a flipped top bit. */
+ZQ_INLINE uint8_t zq_neon_flip(const zq_program *program, const zq_step *step)
+{
+    return program->values[step->x[0]].storage == ZQ_UINT8 ? 128 : 0;
+}
+
+/* The bias that makes up for it. */
+ZQ_INLINE int32_t zq_neon_bias(const zq_program *program, const zq_step *step, int32_t o, size_t taps)
+{
+    return zq_shifted_by(step, o, taps, zq_neon_flip(program, step));
+}
+#endif
+
+/* Blocks of ZQ_NEON_ROWS output maps in one group of a convolution. */
+ZQ_INLINE size_t zq_neon_blocks(const zq_program *program, const zq_step *step)
+{
+    return (size_t)zq_ceil_div(zq_maps_out(program, step), ZQ_NEON_ROWS);
+}
+
+/* acc[t] = saturate(rescale_o(acc[t] + bias)). SQDMULH gives floor(a * m / 2^31): it saturates for two factors of -2^31
+ * only, and m >= 0. The rounding shift by r - 31 does the rest, in as many bits as it takes: both exact for r >= 32. */
+ZQ_INLINE void zq_neon_rescale(const zq_step *step, int32_t o, int32_t bias, int32_t *acc)
+{
+    const int32x4_t start = vdupq_n_s32(bias);
+    for (int32_t t = 0; t < ZQ_TILE; t += 4) vst1q_s32(acc + t, vaddq_s32(vld1q_s32(acc + t), start));
+    if (!step->multiplier || step->shift[o] < 32) {
+        zq_rescale_tile(step, o, acc);
+        return;
+    }
+    const int32x4_t multiplier = vdupq_n_s32(step->multiplier[o]), shift = vdupq_n_s32(31 - step->shift[o]);
+    const int32x4_t lo = vdupq_n_s32(step->clip_lo), hi = vdupq_n_s32(step->clip_hi);
+    for (int32_t t = 0; t < ZQ_TILE; t += 4) {
+        const int32x4_t product = vqdmulhq_s32(vld1q_s32(acc + t), multiplier);
+        vst1q_s32(acc + t, vminq_s32(vmaxq_s32(vrshlq_s32(product, shift), lo), hi));
+    }
+}
+
+/* A row of the tile at t0, of output map o, from its accumulators without bias to memory. */
+ZQ_INLINE void zq_neon_finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
+                                  int32_t bias, int32_t *acc)
+{
+    const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
+    zq_neon_rescale(step, o, bias, acc);
+    zq_store(zq_row(state, step->y, channel), state->program->values[step->y].storage, t0, n, acc);
+}
+
+/* What a dense loop has of its own. Gather: the columns of a unit's tile. Multiply: acc[r][0..7] = the sums over the
+ * taps of a block of maps for frames t .. t + 7 of the tile, without bias. */
+typedef struct {
+    void (*gather)(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *columns);
+    void (*multiply)(const void *columns, size_t t, const int8_t *weights, size_t taps, int32_t (*acc)[ZQ_TILE]);
+    const int32_t *bias;   /* of each output map */
+    const int8_t *weights; /* [groups][blocks], block_bytes each */
+    size_t taps, block_bytes;
+} zq_neon_product;
+
+/* The walk over units first..last-1: columns gathered once for units of one place, a block of maps after the other. */
+ZQ_INLINE void zq_neon_walk(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
+                            const zq_neon_product *product, void *columns)
+{
+    const int32_t maps = zq_maps_out(state->program, step), rows = zq_rows_out(step);
+    const size_t blocks = zq_neon_blocks(state->program, step);
+    int32_t gathered = -1;
+    for (int32_t unit = first; unit < last; unit++) {
+        const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
+        if (u.place != gathered) product->gather(state, step, &u, columns);
+        gathered = u.place;
+        for (int32_t map = u.first; map < u.last; map += ZQ_NEON_ROWS) {
+            const size_t number = (size_t)u.group * blocks + (size_t)(map / ZQ_NEON_ROWS);
+            int32_t acc[ZQ_NEON_ROWS][ZQ_TILE];
+            for (size_t t = 0; t < ZQ_TILE; t += ZQ_NEON_FRAMES)
+                product->multiply(columns, t, product->weights + number * product->block_bytes, product->taps,
+                                  (int32_t(*)[ZQ_TILE])(acc[0] + t));
+            for (int32_t r = 0; r < zq_min(ZQ_NEON_ROWS, u.last - map); r++) {
+                const int32_t o = u.group * maps + map + r;
+                zq_neon_finish_row(state, step, o, o * rows + u.row, u.t0, product->bias[o], acc[r]);
+            }
+        }
+    }
+}
+
+#endif
+#endif

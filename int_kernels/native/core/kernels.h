@@ -1,0 +1,319 @@
+/* The table of inner loops, and what they share.
+ *
+ * Loops for a particular instruction set go into a file of their own and enter the list in kernels.c; nothing else
+ * changes. */
+#ifndef ZQ_KERNELS_H
+#define ZQ_KERNELS_H
+
+#include <string.h>
+
+#include "core/fixed_point.h"
+#include "core/zq.h"
+
+#ifndef ZQ_TILE
+#define ZQ_TILE 64 /* frames worked on at once: with ZQ_ROWS, what fits the registers of a large core */
+#endif
+#if ZQ_TILE < 4 || ZQ_TILE % 4
+#error "ZQ_TILE must be a multiple of ZQ_ROWS"
+#endif
+#define ZQ_ROWS 4   /* output channels, or queries, worked on at once */
+#define ZQ_CHUNK 64 /* output channels in one unit of a dense convolution */
+
+/* gcc on x86-64 compiles such a function once per instruction set and glibc picks one when the program is loaded.
+ * One source, the same bytes from each. */
+#if defined(__x86_64__) && defined(__SSE2__) && defined(__GLIBC__) && !defined(__clang__) && __GNUC__ >= 12 && \
+    !defined(ZQ_SINGLE_VERSION)
+#define ZQ_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define ZQ_MULTIVERSION
+#endif
+
+/* The loops for AVX2 and AVX-512 VNNI are compiled by gcc and clang for x86-64, for their own functions only; the
+ * processor is asked before one of them is called. They are made for tiles of 64 frames. */
+#if defined(__x86_64__) && defined(__SSE2__) && ZQ_TILE == 64 && \
+    ((defined(__clang__) && __clang_major__ >= 8) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9))
+#define ZQ_X86_TABLES
+/* The prefix of AVX for VPDPBUSD came later. */
+#if (defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11)
+#define ZQ_AVXVNNI_TABLES
+/* The system has to be asked for tiles, each in its own way. */
+#if defined(__linux__)
+#define ZQ_AMX_TABLE
+#endif
+#endif
+#endif
+/* The same for AArch64; SDOT, which not every such processor has, wants a compiler that takes it for one function. */
+#if defined(__aarch64__) && defined(__ARM_NEON) && !defined(__ARM_BIG_ENDIAN) && ZQ_TILE == 64 && defined(__GNUC__)
+#define ZQ_NEON_TABLES
+#if defined(__ARM_FEATURE_DOTPROD) || (defined(__clang__) && __clang_major__ >= 17) || \
+    (!defined(__clang__) && __GNUC__ >= 10)
+#define ZQ_DOTPROD_TABLE
+#endif
+#endif
+#if defined(__GNUC__)
+#define ZQ_INLINE static inline __attribute__((always_inline))
+#else
+#define ZQ_INLINE static inline
+#endif
+
+/* The loops there are; one step runs one of them. */
+typedef enum {
+    ZQ_LOOP_DENSE = 0,        /* conv1d, conv2d. unit: a tile of time x a row of y's maps x a group x ZQ_CHUNK maps */
+    ZQ_LOOP_DEPTHWISE,        /* conv1d with one input channel per group. unit: a channel of y */
+    ZQ_LOOP_DEPTHWISE_PLANES, /* conv2d with one input map per group, more than one group. unit: a channel of y */
+    ZQ_LOOP_SUM,              /* unit: a channel, as in the next four */
+    ZQ_LOOP_MULTIPLY,
+    ZQ_LOOP_MEAN,
+    ZQ_LOOP_LOOKUP,
+    ZQ_LOOP_ACTIVATION,
+    ZQ_LOOP_LAYER_NORM, /* unit: a tile of time */
+    ZQ_LOOP_ARGMAX,     /* unit: a tile of time */
+    ZQ_LOOP_POSITIONS,  /* unit: a pair of channels */
+    ZQ_LOOP_ATTENTION,  /* unit: a head x ZQ_TILE frames of y */
+    ZQ_LOOPS
+} zq_loop;
+
+/* Work on units first..last-1 of a step. */
+typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
+
+/* Whether a step can write y, or read x, in columns (zq_state): 0, or 1; 2: and is faster so. */
+typedef int zq_column_user(const zq_program *program, const zq_step *step);
+
+/* Bytes of one step's packed weights (0: this step runs unpacked), the packing, its units, the bytes of its scratch. */
+typedef uint64_t zq_packed_size(const zq_program *program, const zq_step *step);
+typedef void zq_packer(const zq_program *program, const zq_step *step, void *packed);
+typedef int32_t zq_unit_count(const zq_state *state, const zq_step *step);
+typedef uint64_t zq_scratch_size(const zq_program *program, const zq_step *step, int32_t frames_y);
+
+struct zq_kernels {
+    const char *name;
+    zq_kernel *run[ZQ_LOOPS];
+    zq_unit_count *units[ZQ_LOOPS];         /* where they are not those of zq_loop; NULL, 0: they are */
+    zq_packed_size *packed_bytes[ZQ_LOOPS]; /* NULL: nothing is ever packed */
+    zq_packer *pack[ZQ_LOOPS];
+    zq_scratch_size *scratch_bytes[ZQ_LOOPS]; /* beyond what the portable loops ask for; NULL: nothing more */
+    zq_column_user *writes_columns[ZQ_LOOPS], *reads_columns[ZQ_LOOPS]; /* NULL: never */
+};
+
+zq_kernel zq_conv_dense, zq_conv1d_depthwise, zq_conv2d_depthwise, zq_sum, zq_multiply, zq_mean, zq_lookup;
+zq_kernel zq_activation, zq_layer_norm, zq_argmax, zq_positions, zq_attention;
+zq_packed_size zq_activation_bytes; /* a table of the function, for every table of loops */
+zq_packer zq_pack_activation;
+zq_scratch_size zq_dense_scratch, zq_depthwise_scratch, zq_attention_scratch; /* of the portable loops */
+
+/* Entries of a table: the loops that are portable in every one, and with them all but the conv1d's. */
+#define ZQ_COMMON_LOOPS                                                                                            \
+    [ZQ_LOOP_MULTIPLY] = zq_multiply, [ZQ_LOOP_MEAN] = zq_mean, [ZQ_LOOP_LOOKUP] = zq_lookup,                       \
+    [ZQ_LOOP_ARGMAX] = zq_argmax, [ZQ_LOOP_POSITIONS] = zq_positions
+#define ZQ_PORTABLE_LOOPS                                                                                          \
+    ZQ_COMMON_LOOPS, [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise, [ZQ_LOOP_SUM] = zq_sum,                      \
+                     [ZQ_LOOP_ACTIVATION] = zq_activation, [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,                    \
+                     [ZQ_LOOP_ATTENTION] = zq_attention
+#ifdef ZQ_X86_TABLES
+extern const zq_kernels zq_avx2, zq_avx512vnni;
+zq_kernel zq_avx2_planes; /* for every table here */
+zq_scratch_size zq_avx2_planes_scratch;
+#endif
+#ifdef ZQ_AVXVNNI_TABLES
+extern const zq_kernels zq_avxvnni, zq_avx512vl_vnni;
+int64_t zq_avxvnni_peak(int32_t rounds, int32_t *codes), zq_avx512vl_vnni_peak(int32_t rounds, int32_t *codes);
+#endif
+#ifdef ZQ_AMX_TABLE
+extern const zq_kernels zq_amx;
+int64_t zq_amx_peak(int32_t rounds, int32_t *codes);
+#endif
+#ifdef ZQ_NEON_TABLES
+extern const zq_kernels zq_neon, zq_neon_dotprod;
+#endif
+
+/* True for a convolution with one input map per group; a conv1d's maps have one row. A conv2d of a single map is worth
+ * gathering its taps once for all output maps. */
+ZQ_INLINE int zq_is_depthwise(const zq_program *program, const zq_step *step)
+{
+    return program->values[step->x[0]].channels / step->rows == step->groups &&
+           (step->op == ZQ_CONV1D || step->groups > 1);
+}
+
+/* Rows of each of y's maps. */
+ZQ_INLINE int32_t zq_rows_out(const zq_step *step)
+{
+    return (step->rows + 2 * step->padding_rows - step->kernel_rows) / step->stride_rows + 1;
+}
+
+/* Input maps of one group of a convolution. */
+ZQ_INLINE int32_t zq_maps_in(const zq_program *program, const zq_step *step)
+{
+    return program->values[step->x[0]].channels / step->rows / step->groups;
+}
+
+/* Output maps of one group of a convolution. */
+ZQ_INLINE int32_t zq_maps_out(const zq_program *program, const zq_step *step)
+{
+    return program->values[step->y].channels / zq_rows_out(step) / step->groups;
+}
+
+/* Weights of one output map of a convolution. */
+ZQ_INLINE size_t zq_taps(const zq_program *program, const zq_step *step)
+{
+    return (size_t)zq_maps_in(program, step) * (size_t)step->kernel_rows * (size_t)step->kernel;
+}
+
+/* bias[o] + shift * the sum of its weights, modulo 2^32: what makes up for codes read as x - shift. */
+ZQ_INLINE int32_t zq_shifted_by(const zq_step *step, int32_t o, size_t taps, int32_t shift)
+{
+    const int8_t *weight = step->weight + (size_t)o * taps;
+    int64_t sum = 0;
+    for (size_t tap = 0; tap < taps; tap++) sum += weight[tap];
+    return (int32_t)(uint32_t)(step->bias[o] + shift * sum);
+}
+
+/* One unit of ZQ_LOOP_DENSE. */
+typedef struct {
+    int32_t place;            /* number of tile, row and group together: units of one place read the same inputs */
+    int32_t t0, row, group;   /* the first frame, the row of y's maps */
+    int32_t first, last;      /* the chunk's maps, counted within the group */
+} zq_dense_unit;
+
+ZQ_INLINE zq_dense_unit zq_dense_unit_of(const zq_program *program, const zq_step *step, int32_t unit)
+{
+    const int32_t maps = zq_maps_out(program, step), chunks = zq_ceil_div(maps, ZQ_CHUNK);
+    const int32_t place = unit / chunks, rows = zq_rows_out(step);
+    zq_dense_unit u;
+    u.place = place;
+    u.group = place % step->groups;
+    u.row = place / step->groups % rows;
+    u.t0 = place / step->groups / rows * ZQ_TILE;
+    u.first = unit % chunks * ZQ_CHUNK;
+    u.last = zq_min(u.first + ZQ_CHUNK, maps);
+    return u;
+}
+
+/* The tables that run on this processor, best first; NULL after the last. */
+const zq_kernels *zq_kernels_at(int32_t index);
+
+/* For benchmarks (peak.c): fill the registers with products `rounds` times (1 to 2^24), by the instructions of the
+ * table's dense loop; returns how many products were added up. *codes: what is multiplied, then what came of it. */
+int64_t zq_peak(const zq_kernels *kernels, int32_t rounds, int32_t *codes);
+
+/* Bytes of one number. */
+ZQ_INLINE size_t zq_size(int32_t storage)
+{
+    return storage == ZQ_INT32 ? 4 : storage == ZQ_INT16 ? 2 : 1;
+}
+
+/* Row of a value: where channel c starts. */
+ZQ_INLINE char *zq_row(const zq_state *state, int32_t value, int32_t channel)
+{
+    const size_t size = zq_size(state->program->values[value].storage);
+    return (char *)state->data[value] + (size_t)channel * (size_t)state->pitch[value] * size;
+}
+
+/* A value that lies in columns (zq_state): where the 64 frames from t on of four channels from `channel` on start. */
+ZQ_INLINE char *zq_columns(const zq_state *state, int32_t value, int32_t channel, int32_t t)
+{
+    const size_t channels = (size_t)state->program->values[value].channels;
+    return (char *)state->data[value] + (size_t)t * channels + (size_t)channel * 64;
+}
+
+/* row[t] as int32. */
+ZQ_INLINE int32_t zq_get(const char *row, int32_t storage, int32_t t)
+{
+    if (storage == ZQ_INT32) return ((const int32_t *)row)[t];
+    if (storage == ZQ_INT16) return ((const int16_t *)row)[t];
+    return storage == ZQ_INT8 ? ((const int8_t *)row)[t] : ((const uint8_t *)row)[t];
+}
+
+/* out[t] = row[first + t] as int32, t < n. */
+ZQ_INLINE void zq_load(const char *row, int32_t storage, int32_t first, int32_t n, int32_t *restrict out)
+{
+    if (storage == ZQ_INT32) {
+        memcpy(out, (const int32_t *)row + first, (size_t)n * 4);
+    } else if (storage == ZQ_INT16) {
+        const int16_t *numbers = (const int16_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = numbers[t];
+    } else if (storage == ZQ_INT8) {
+        const int8_t *codes = (const int8_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = codes[t];
+    } else {
+        const uint8_t *codes = (const uint8_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = codes[t];
+    }
+}
+
+/* out[t] = row[start + t * stride] as int16, t < n, from codes. */
+ZQ_INLINE void zq_widen(const char *row, int32_t storage, int32_t start, int32_t stride, int32_t n,
+                        int16_t *restrict out)
+{
+    const int8_t *codes = (const int8_t *)row + start;
+    const uint8_t *unsigned_codes = (const uint8_t *)row + start;
+    if (stride == 1 && storage == ZQ_INT8) { /* without a stride the compiler copies whole vectors */
+        for (int32_t t = 0; t < n; t++) out[t] = codes[t];
+    } else if (stride == 1) {
+        for (int32_t t = 0; t < n; t++) out[t] = unsigned_codes[t];
+    } else if (storage == ZQ_INT8) {
+        for (int32_t t = 0; t < n; t++) out[t] = codes[t * stride];
+    } else {
+        for (int32_t t = 0; t < n; t++) out[t] = unsigned_codes[t * stride];
+    }
+}
+
+/* column[t] = x[start + t * stride], 0 outside 0 .. frames-1. */
+ZQ_INLINE void zq_gather_column(const char *x, int32_t storage, int32_t frames, int32_t start, int32_t stride,
+                             int16_t *restrict column)
+{
+    int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);
+    int32_t last = start >= frames ? first : zq_min((frames - 1 - start) / stride + 1, ZQ_TILE);
+    last = last < first ? first : last;
+    for (int32_t t = 0; t < first; t++) column[t] = 0;
+    if (first < last) zq_widen(x, storage, start + first * stride, stride, last - first, column + first);
+    for (int32_t t = last; t < ZQ_TILE; t++) column[t] = 0;
+}
+
+/* A row of a depthwise conv1d as unsigned bytes from frame `start` on, one phase of the stride after the other, `length`
+ * bytes each: phases[p][i] = x[start + i * stride + p] + flip, where outside 0 .. frames - 1 x counts as 0. */
+ZQ_INLINE void zq_lay_out_phases(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, uint8_t flip,
+                                 size_t length, uint8_t *restrict phases)
+{
+    memset(phases, flip, (size_t)stride * length);
+    for (int32_t p = 0; p < stride; p++, phases += length) {
+        const int32_t first = start + p >= 0 ? 0 : zq_ceil_div(-start - p, stride);
+        const int32_t time = start + first * stride + p;
+        const int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / stride + 1, (int32_t)length - first);
+        if (stride == 1) /* without a stride the compiler copies whole vectors */
+            for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i] ^ flip;
+        else
+            for (int32_t i = 0; i < n; i++) phases[first + i] = x[time + i * stride] ^ flip;
+    }
+}
+
+/* row[first + t] = codes[t] in the row's storage, t < n; codes are saturated to it already. */
+ZQ_INLINE void zq_store(char *row, int32_t storage, int32_t first, int32_t n, const int32_t *restrict codes)
+{
+    if (storage == ZQ_INT32) {
+        memcpy((int32_t *)row + first, codes, (size_t)n * 4);
+    } else if (storage == ZQ_INT16) {
+        int16_t *out = (int16_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = (int16_t)codes[t];
+    } else if (storage == ZQ_INT8) {
+        int8_t *out = (int8_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = (int8_t)codes[t];
+    } else {
+        uint8_t *out = (uint8_t *)row + first;
+        for (int32_t t = 0; t < n; t++) out[t] = (uint8_t)codes[t];
+    }
+}
+
+/* x[t] = saturate(x[t] * multiplier / 2^shift) for a whole tile. */
+ZQ_INLINE void zq_rescale_numbers(int64_t multiplier, int32_t shift, int64_t lo, int64_t hi, int32_t *restrict x)
+{
+    for (int32_t t = 0; t < ZQ_TILE; t++)
+        x[t] = (int32_t)zq_saturate(zq_rounding_shift_right_half_up(x[t] * multiplier, shift), lo, hi);
+}
+
+/* acc[t] = saturate(rescale_o(acc[t])) for a whole tile; nothing for a step without rescale. */
+ZQ_INLINE void zq_rescale_tile(const zq_step *step, int32_t o, int32_t *restrict acc)
+{
+    if (step->multiplier) zq_rescale_numbers(step->multiplier[o], step->shift[o], step->clip_lo, step->clip_hi, acc);
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* Sinusoids of relative positions, by the addition theorem (SPEC 4). */
+#include "core/kernels.h"
+
+enum { FINE = 64 };
+
+ZQ_INLINE int8_t code_of(int32_t sinusoid)
+{
+    return (int8_t)zq_saturate(zq_rounding_shift_right_half_up((int64_t)127 * sinusoid, 28), -127, 127);
+}
+
+void zq_positions(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
+{
+    const int32_t frames = state->frames[step->x[0]], pairs = state->program->values[step->y].channels / 2;
+    const int16_t *coarse = step->table + (size_t)2 * FINE * (size_t)pairs;
+    (void)scratch;
+    for (int32_t d = first; d < last; d++) {
+        const int16_t *fine_sine = step->table + (size_t)d * FINE, *fine_cosine = fine_sine + (size_t)pairs * FINE;
+        const int16_t *sine = coarse + (size_t)d * (size_t)step->blocks;
+        const int16_t *cosine = sine + (size_t)pairs * (size_t)step->blocks;
+        int8_t *y_sine = (int8_t *)zq_row(state, step->y, 2 * d);
+        int8_t *y_cosine = (int8_t *)zq_row(state, step->y, 2 * d + 1);
+        for (int32_t p = 0; p < frames; p++) {
+            const int32_t i = p / FINE, k = p % FINE;
+            const int32_t s = sine[i] * fine_cosine[k] + cosine[i] * fine_sine[k];
+            const int32_t c = cosine[i] * fine_cosine[k] - sine[i] * fine_sine[k];
+            y_sine[frames - 1 + p] = code_of(-s);
+            y_sine[frames - 1 - p] = code_of(s); /* later than its mirror image, for p = 0 */
+            y_cosine[frames - 1 + p] = y_cosine[frames - 1 - p] = code_of(c);
+        }
+    }
+}

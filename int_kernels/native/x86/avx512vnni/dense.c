@@ -1,0 +1,125 @@
+/* conv1d and conv2d with two or more input maps per group, for AVX-512 VNNI: a matrix product of tiles of 64 frames.
+ *
+ * The inputs of a tile are laid out four taps side by side, for each tap (avx512vnni_gather.c) or once for all of a long
+ * kernel (avx512vnni_window.c), and multiplied with as many output maps as there are to do, staggered
+ * (avx512vnni_stagger.c) or block by block (avx512vnni_blocks.c). */
+#include "x86/avx512vnni/avx512vnni.h"
+
+#ifdef ZQ_X86_TABLES
+
+static size_t quads_of(const zq_program *program, const zq_step *step)
+{
+    return (zq_taps(program, step) + 3) / 4;
+}
+
+/* Packed: [C_out] zq_channel_numbers, then [C_out][quads][4]: four taps in the order of the weights, the last ones filled
+ * up with zeros, or the same tap of four channels. */
+uint64_t zq_avx512vnni_dense_bytes(const zq_program *program, const zq_step *step)
+{
+    const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->groups;
+    return maps * (sizeof(zq_channel_numbers) + 4 * (uint64_t)quads_of(program, step));
+}
+
+void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, void *packed)
+{
+    const int32_t maps = zq_maps_out(program, step) * step->groups, maps_in = zq_maps_in(program, step);
+    const size_t taps = zq_taps(program, step), size = 4 * quads_of(program, step), kernel = (size_t)step->kernel;
+    const int is_windowed = zq_is_windowed(program, step);
+    zq_channel_numbers *numbers = packed;
+    int8_t *row = (int8_t *)(numbers + maps);
+    zq_pack_channel_numbers(step, program->values[step->x[0]].storage, maps, taps, numbers);
+    for (int32_t o = 0; o < maps; o++, row += size) {
+        const int8_t *weight = step->weight + (size_t)o * taps;
+        if (is_windowed) {
+            for (size_t c = 0; c < (size_t)maps_in; c++)
+                for (size_t k = 0; k < kernel; k++) row[(c / 4 * kernel + k) * 4 + c % 4] = weight[c * kernel + k];
+        } else {
+            memcpy(row, weight, taps);
+            memset(row + taps, 0, size - taps);
+        }
+    }
+}
+
+/* Columns, then places. */
+static size_t columns_bytes(const zq_program *program, const zq_step *step)
+{
+    if (zq_is_windowed(program, step)) return (size_t)zq_maps_in(program, step) * (size_t)zq_window_frames(step, 1);
+    return quads_of(program, step) * 256;
+}
+
+uint64_t zq_avx512vnni_dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
+{
+    (void)frames_y;
+    return (uint64_t)columns_bytes(program, step) + (uint64_t)quads_of(program, step) * sizeof(size_t);
+}
+
+/* The columns of a tile and where each quad finds its own. */
+static void lay_out(const zq_state *state, const zq_dense_unit *unit, uint8_t *columns, zq_tile_rows *rows)
+{
+    const zq_step *step = rows->step;
+    const uint8_t flip = zq_flip_of(state->program->values[step->x[0]].storage);
+    size_t *places = (size_t *)(void *)(columns + columns_bytes(state->program, step));
+    rows->columns = columns;
+    rows->places = places;
+    rows->is_plain = zq_is_windowed(state->program, step);
+    if (rows->is_plain) {
+        const size_t kernel = (size_t)step->kernel, group = 4 * (size_t)zq_window_frames(step, 1);
+        zq_avx512vnni_window(state, step, unit, columns);
+        for (size_t start = 0, quad = 0; quad < rows->quads; quad += kernel, start += group)
+            for (size_t k = 0; k < kernel; k++) *places++ = start + 4 * k * (size_t)step->dilation;
+    } else {
+        const size_t size = 64 * (((size_t)rows->halves + 1) / 2);
+        zq_avx512vnni_gather(state, step, unit, rows->halves, flip, columns);
+        for (size_t quad = 0; quad < rows->quads; quad++) places[quad] = quad * size;
+    }
+}
+
+/* The maps of units first .. last - 1 as far as they read the same inputs; returns the first unit that does not. */
+static int32_t join_units(const zq_program *program, const zq_step *step, int32_t first, int32_t last, zq_dense_unit *u)
+{
+    *u = zq_dense_unit_of(program, step, first);
+    for (int32_t unit = first + 1; unit < last; unit++) {
+        const zq_dense_unit next = zq_dense_unit_of(program, step, unit);
+        if (next.place != u->place) return unit;
+        u->last = next.last;
+    }
+    return last;
+}
+
+static void skip(zq_tile_rows *rows, int32_t count)
+{
+    rows->numbers += count;
+    rows->weight += (size_t)count * 4 * rows->quads;
+    rows->y += (size_t)count * rows->pitch;
+    rows->o += count;
+    rows->rows -= count;
+}
+
+void zq_avx512vnni_dense(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
+{
+    if (!step->packed) {
+        zq_conv_dense(state, step, first, last, scratch);
+        return;
+    }
+    const zq_program *program = state->program;
+    const int32_t maps = zq_maps_out(program, step), storage = program->values[step->y].storage;
+    const size_t size = zq_size(storage), pitch = (size_t)state->pitch[step->y] * (size_t)zq_rows_out(step) * size;
+    const zq_channel_numbers *numbers = step->packed;
+    const int8_t *weight = (const int8_t *)(numbers + maps * step->groups);
+    zq_tile_rows rows = {.step = step, .quads = quads_of(program, step), .storage = storage, .pitch = pitch};
+    for (int32_t unit = first; unit < last;) {
+        zq_dense_unit u;
+        unit = join_units(program, step, unit, last, &u);
+        rows.n = zq_min(ZQ_TILE, state->frames[step->y] - u.t0);
+        rows.halves = zq_ceil_div(rows.n, 8);
+        lay_out(state, &u, scratch, &rows);
+        rows.numbers = numbers, rows.weight = weight, rows.o = 0;
+        rows.y = zq_row(state, step->y, u.row) + (size_t)u.t0 * size;
+        skip(&rows, u.group * maps + u.first);
+        rows.rows = u.last - u.first;
+        skip(&rows, zq_avx512vnni_stagger(&rows));
+        zq_avx512vnni_blocks(&rows);
+    }
+}
+
+#endif

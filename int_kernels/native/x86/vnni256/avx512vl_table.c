@@ -1,0 +1,14 @@
+/* The loops of the table for AVX-VNNI with the prefix of AVX-512: so that processors which have only that check them
+ * too. */
+#include "core/kernels.h"
+
+#ifdef ZQ_AVXVNNI_TABLES
+
+#define ZQ_TABLE zq_avx512vl_vnni
+#define ZQ_TABLE_NAME "avx512vl-vnni"
+#define ZQ_NAMED(x) zq_avx512vl_vnni_##x
+#define ZQ_VPDPBUSD "%{evex%} vpdpbusd"
+
+#include "x86/vnni256/loops.h"
+
+#endif

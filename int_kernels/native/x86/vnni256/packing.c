@@ -1,0 +1,173 @@
+/* Weights and inputs in the order in which the loops of avxvnni_loops.h read them. */
+#include "x86/vnni256/vnni256.h"
+
+#ifdef ZQ_AVXVNNI_TABLES
+
+/* What the top bit of each code is flipped with: signed ones enter as x + 128. */
+static uint8_t flip_of(const zq_program *program, const zq_step *step)
+{
+    return program->values[step->x[0]].storage == ZQ_INT8 ? 128 : 0;
+}
+
+static int32_t bias_of(const zq_program *program, const zq_step *step, int32_t o, size_t taps)
+{
+    return zq_shifted_by(step, o, taps, -(int32_t)flip_of(program, step));
+}
+
+/* ---- dense ---- */
+
+/* Packed: a shifted bias for each output map, then per block of maps ("rows") [taps / 4][rows of the block][4]; the
+ * rows of a chunk of ZQ_CHUNK are cut into blocks of ZQ_VNNI_ROWS, the last one smaller. */
+uint64_t zq_avxvnni_dense_bytes(const zq_program *program, const zq_step *step)
+{
+    const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->groups;
+    return maps * (4 + 4 * (uint64_t)zq_avxvnni_quads(program, step));
+}
+
+void zq_avxvnni_pack_dense(const zq_program *program, const zq_step *step, void *packed)
+{
+    const int32_t rows = zq_maps_out(program, step), maps = rows * step->groups;
+    const size_t quads = zq_avxvnni_quads(program, step), taps = zq_taps(program, step);
+    int32_t *bias = packed;
+    int8_t *out = (int8_t *)(bias + maps);
+    for (int32_t o = 0; o < maps; o++) bias[o] = bias_of(program, step, o, taps);
+    for (int32_t o = 0; o < maps;) {
+        const int32_t block = zq_avxvnni_block_rows(o % rows, rows);
+        for (size_t tap = 0; tap < 4 * quads; tap += 4)
+            for (int32_t r = 0; r < block; r++)
+                for (size_t i = tap; i < tap + 4; i++)
+                    *out++ = (int8_t)(i < taps ? step->weight[(size_t)(o + r) * taps + i] : 0);
+        o += block;
+    }
+}
+
+uint64_t zq_avxvnni_dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
+{
+    (void)frames_y;
+    return (uint64_t)zq_avxvnni_quads(program, step) * 4 * ZQ_TILE;
+}
+
+/* 64 bytes as two vectors: x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
+ZQ_TARGET_INLINE void gather_tap(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, __m256i flip,
+                                 __m256i tap[2])
+{
+    const int is_inside = start >= 0 && start + ZQ_TILE * stride <= frames; /* mostly */
+    if (is_inside && stride == 1) {
+        tap[0] = zq_load_vector(x + start), tap[1] = zq_load_vector(x + start + 32);
+    } else if (is_inside && stride == 2) {
+        const __m256i even = _mm256_set1_epi16(255);
+        for (int32_t i = 0; i < 2; i++) {
+            const __m256i a = _mm256_and_si256(zq_load_vector(x + start + 64 * i), even);
+            const __m256i b = _mm256_and_si256(zq_load_vector(x + start + 64 * i + 32), even);
+            tap[i] = _mm256_permute4x64_epi64(_mm256_packus_epi16(a, b), 0xD8);
+        }
+    } else {
+        const int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);
+        const int32_t last = start >= frames ? 0 : zq_min((frames - 1 - start) / stride + 1, ZQ_TILE);
+        uint8_t bytes[ZQ_TILE] = {0};
+        if (stride == 1 && first < last) memcpy(bytes + first, x + start + first, (size_t)(last - first));
+        if (stride > 1)
+            for (int32_t t = first; t < last; t++) bytes[t] = x[start + t * stride];
+        tap[0] = zq_load_vector(bytes), tap[1] = zq_load_vector(bytes + 32);
+    }
+    tap[0] = _mm256_xor_si256(tap[0], flip), tap[1] = _mm256_xor_si256(tap[1], flip);
+}
+
+/* Four rows of 32 frames side by side, in plain order: 64 bytes for 16 frames, the next 16 `apart` bytes later. */
+ZQ_TARGET_INLINE void interleave(const __m256i tap[4], size_t apart, uint8_t *columns)
+{
+    const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7); /* each lane gets its frames of every vector */
+    __m256i x[4];
+    for (int32_t i = 0; i < 4; i++) x[i] = _mm256_permutevar8x32_epi32(tap[i], order);
+    const __m256i a = _mm256_unpacklo_epi8(x[0], x[1]), b = _mm256_unpackhi_epi8(x[0], x[1]);
+    const __m256i c = _mm256_unpacklo_epi8(x[2], x[3]), d = _mm256_unpackhi_epi8(x[2], x[3]);
+    zq_store_vector(columns, _mm256_unpacklo_epi16(a, c));
+    zq_store_vector(columns + 32, _mm256_unpackhi_epi16(a, c));
+    zq_store_vector(columns + apart, _mm256_unpacklo_epi16(b, d));
+    zq_store_vector(columns + apart + 32, _mm256_unpackhi_epi16(b, d));
+}
+
+/* columns[64 / 16][quads][16 frames][4 taps]: what each tap of the unit's group sees in the tile. */
+ZQ_TARGET void zq_avxvnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
+                                 uint8_t *columns)
+{
+    const int32_t maps = zq_maps_in(state->program, step);
+    const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
+    /* A convolution of single frames may read what lies between the end of a row and the next one's start. */
+    const int is_pointwise = step->kernel == 1 && step->stride == 1 && step->padding == 0;
+    const int32_t frames = is_pointwise ? state->pitch[step->x[0]] : state->frames[step->x[0]];
+    const size_t quads = zq_avxvnni_quads(state->program, step), apart = quads * 4 * ZQ_VNNI_FRAMES;
+    const __m256i flip = _mm256_set1_epi8((char)flip_of(state->program, step));
+    int32_t c = 0, i = 0, k = 0; /* map, its row in the kernel, time */
+    for (size_t quad = 0; quad < quads; quad++, columns += 4 * ZQ_VNNI_FRAMES) {
+        __m256i low[4] = {flip, flip, flip, flip}, high[4] = {flip, flip, flip, flip};
+        for (int32_t j = 0; j < 4 && c < maps; j++) {
+            const int32_t start = unit->t0 * step->stride + k * step->dilation - step->padding, row = top + i;
+            __m256i tap[2] = {flip, flip};
+            if (row >= 0 && row < step->rows)
+                gather_tap((const uint8_t *)zq_row(state, step->x[0], first + c * step->rows + row), frames, start,
+                           step->stride, flip, tap);
+            low[j] = tap[0], high[j] = tap[1];
+            i += ++k == step->kernel;
+            k = k == step->kernel ? 0 : k;
+            c += i == step->kernel_rows;
+            i = i == step->kernel_rows ? 0 : i;
+        }
+        interleave(low, apart, columns);
+        interleave(high, apart, columns + 2 * apart);
+    }
+}
+
+/* ---- depthwise ---- */
+
+static uint64_t kernel_bytes(const zq_step *step)
+{
+    return (uint64_t)step->stride * (ZQ_VNNI_FRONT + 4 * (uint64_t)zq_avxvnni_groups(step));
+}
+
+/* Packed: [C_out] shifted bias, then [C_out][stride][ZQ_VNNI_FRONT + 4 * groups]. Kernels that are mostly zeros between
+ * the taps stay with the portable loops. */
+uint64_t zq_avxvnni_depthwise_bytes(const zq_program *program, const zq_step *step)
+{
+    if (kernel_bytes(step) > 64 + 8 * (uint64_t)step->kernel) return 0;
+    return (uint64_t)program->values[step->y].channels * (4 + kernel_bytes(step));
+}
+
+void zq_avxvnni_pack_depthwise(const zq_program *program, const zq_step *step, void *packed)
+{
+    const int32_t channels = program->values[step->y].channels;
+    const size_t stride = (size_t)step->stride, size = (size_t)kernel_bytes(step), taps = (size_t)step->kernel;
+    int32_t *bias = packed;
+    int8_t *kernels = (int8_t *)(bias + channels);
+    memset(kernels, 0, (size_t)channels * size);
+    for (int32_t o = 0; o < channels; o++, kernels += size) {
+        bias[o] = bias_of(program, step, o, taps);
+        for (size_t k = 0; k < taps; k++) {
+            const size_t place = k * (size_t)step->dilation;
+            kernels[place % stride * (size / stride) + ZQ_VNNI_FRONT + place / stride] =
+                step->weight[(size_t)o * taps + k];
+        }
+    }
+}
+
+/* Bytes of one phase of the row: what the last group reads for the last whole tile. */
+size_t zq_avxvnni_phase_bytes(const zq_step *step, int32_t frames_y)
+{
+    return (size_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE + 4 * zq_avxvnni_groups(step);
+}
+
+uint64_t zq_avxvnni_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
+{
+    if (!zq_avxvnni_depthwise_bytes(program, step)) return 0;
+    return (uint64_t)step->stride * zq_avxvnni_phase_bytes(step, frames_y);
+}
+
+ZQ_TARGET void zq_avxvnni_lay_out(const zq_state *state, const zq_step *step, int32_t channel, uint8_t *phases)
+{
+    const uint8_t *x = (const uint8_t *)zq_row(state, step->x[0], channel);
+    const size_t length = zq_avxvnni_phase_bytes(step, state->frames[step->y]);
+    zq_lay_out_phases(x, state->frames[step->x[0]], -step->padding, step->stride, flip_of(state->program, step), length,
+                      phases);
+}
+
+#endif

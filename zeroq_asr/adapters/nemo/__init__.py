@@ -1,0 +1,1 @@
+"""NVIDIA NeMo checkpoints (`.nemo`) as float graphs."""

@@ -1,0 +1,96 @@
+"""NeMo checkpoints as float models: from a `.nemo` file or from a live NeMo object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zeroq_asr.adapters.float_model import FloatModel, fingerprint
+from zeroq_asr.adapters.nemo.archive import read_nemo
+from zeroq_asr.adapters.nemo.config import CONFORMER_ENCODERS, Section, check_classes, is_module
+from zeroq_asr.adapters.nemo.conformer import add_conformer_encoder
+from zeroq_asr.adapters.nemo.convolutional import add_conv_encoder
+from zeroq_asr.adapters.nemo.decoder import add_head
+from zeroq_asr.adapters.nemo.frontend import read_frontend
+from zeroq_asr.adapters.nemo.graph_builder import Parts
+from zeroq_asr.adapters.nemo.tensors import CheckpointTensors, TensorSource
+from zeroq_asr.adapters.nemo.tokenizer import read_subwords
+from zeroq_asr.adapters.safe.yaml_reader import Plain
+from zeroq_asr.errors import FileError, UnsupportedModelError
+from zeroq_asr.ir import Array, Graph, read_only
+
+_LIVE = "tokenizer.model"
+
+
+def from_nemo_object(model: Any, name: str = "nemo", edge: str = "zeros") -> FloatModel:
+    """Convert a live NeMo CTC model: its config, state dict and tokenizer go through the same builder as a file's.
+
+    The eps of each BatchNorm and LayerNorm is taken from the module itself. Raises CheckpointError,
+    UnsupportedModelError.
+    """
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_container(model.cfg, resolve=True)
+    if not isinstance(config, dict):
+        raise UnsupportedModelError("model.cfg: expected keys and values, got something else")
+    settings = {str(key): value for key, value in config.items()}
+    settings.setdefault("target", f"{type(model).__module__}.{type(model).__qualname__}")
+    tensors = {key: read_only(tensor.detach().cpu().numpy()) for key, tensor in model.state_dict().items()}
+    norms = ("BatchNorm1d", "LayerNorm")
+    eps = {path: float(module.eps) for path, module in model.named_modules() if type(module).__name__ in norms}
+    processor: Any = getattr(getattr(model, "tokenizer", None), "tokenizer", None)
+    files: dict[str, bytes] = {}
+    if hasattr(processor, "serialized_model_proto"):
+        files[_LIVE] = processor.serialized_model_proto()
+        settings["tokenizer"] = {"type": "bpe", "model_path": f"nemo:{_LIVE}"}
+    return _convert(settings, tensors, name, edge, eps, files)
+
+
+def build_graph(
+    model: Section, tensors: TensorSource, features: int, eps: Mapping[str, float]
+) -> tuple[Graph, tuple[str, ...], str]:
+    """Return the float graph of a checkpoint's config, the vocabulary that the config states and the family's name.
+
+    features: mel bins. eps: of normalisations, by module path, where they differ from the class's.
+    Raises CheckpointError, UnsupportedModelError.
+    """
+    parts = Parts(tensors, eps)
+    add_encoder = add_conformer_encoder if is_module(model, "encoder", CONFORMER_ENCODERS) else add_conv_encoder
+    x, family = add_encoder(model, parts, features)
+    vocabulary = add_head(model, parts, x)
+    return parts.build(), vocabulary, family
+
+
+def load_nemo_file(path: Path, name: str, edge: str = "zeros") -> FloatModel:
+    """Load a `.nemo` file; no code of it runs and nothing is written. edge: see FrontendSpec.
+
+    Raises FileError (missing, unreadable), CheckpointError (damaged or hostile), UnsupportedModelError (which part).
+    """
+    archive = read_nemo(path)
+    try:
+        check_classes(Section(archive.config, "config"))  # what a model is comes before what its tensors are worth
+        return _convert(archive.config, archive.tensors(), name, edge, {}, archive.artifacts)
+    except (FileError, UnsupportedModelError) as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _convert(
+    config: Mapping[str, Plain],
+    tensors: Mapping[str, Array],
+    name: str,
+    edge: str,
+    eps: Mapping[str, float],
+    files: Mapping[str, bytes],
+) -> FloatModel:
+    model = Section(config, "config")
+    kind = check_classes(model)
+    if model.has("adapters"):
+        model.refuse("adapters", "models without adapters", model.raw("adapters"))
+    frontend = read_frontend(model, tensors, edge)
+    graph, vocabulary, family = build_graph(model, CheckpointTensors(tensors), frontend.n_mels, eps)
+    if kind == "EncDecCTCModelBPE":
+        vocabulary = read_subwords(model.section("tokenizer"), files, vocabulary)
+    return FloatModel(graph, frontend, vocabulary, fingerprint(graph, frontend, vocabulary), name, family)

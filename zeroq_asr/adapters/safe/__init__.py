@@ -1,0 +1,1 @@
+"""Readers for untrusted files: nothing is unpickled, extracted or executed."""

@@ -1,0 +1,1 @@
+"""What `--model` may say: files, shipped models, published sizes, hub names."""

@@ -1,0 +1,1 @@
+"""NeMo configurations of the shipped models and of the published sizes."""

@@ -1,0 +1,41 @@
+"""Shipped models and shipped speech: names, and where their files lie. Light: imports neither torch nor NeMo.
+
+They lie in `shipped/` of the repository and are not part of the wheel. How they were made is in `shipped/README.md`;
+the recipe is `python -m zeroq_recipes.voice_commands.train`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zeroq_asr.errors import ConfigError
+
+DEFAULT_MODEL = "quartznet-voice-1m"
+
+_DATA = Path(__file__).parents[2] / "shipped"
+_MODELS = (DEFAULT_MODEL, "jasper-voice-1m", "conformer-voice-2m", "fastconformer-voice-2m")
+_SETS = ("clean", "other")
+
+
+def shipped_models() -> tuple[str, ...]:
+    """The names that ``--model`` takes beside files and hub names."""
+    return _MODELS
+
+
+def shipped_sets() -> tuple[str, ...]:
+    """The names that ``--manifest`` takes beside files."""
+    return _SETS
+
+
+def model_path(name: str) -> Path:
+    """The .nemo file of a shipped model. Raises ConfigError for a name that is not shipped."""
+    if name not in _MODELS:
+        raise ConfigError(f"model {name!r}: not a shipped model; expected one of {', '.join(_MODELS)}")
+    return _DATA / f"{name}.nemo"
+
+
+def manifest_path(name: str) -> Path:
+    """The NeMo manifest of a shipped test set. Raises ConfigError for a name that is not shipped."""
+    if name not in _SETS:
+        raise ConfigError(f"test set {name!r}: not a shipped set; expected one of {', '.join(_SETS)}")
+    return _DATA / name / "manifest.json"

@@ -1,0 +1,127 @@
+"""Where calibration data comes from: synthesis, noise, or real speech."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zeroq_asr.config import ANALYTIC, DEVICE, PRESET, RANDOM_BATCHES, RANDOM_FRAMES, RANDOM_SIZE, SEED, GenerateConfig
+from zeroq_asr.errors import ConfigError, FileError
+
+if TYPE_CHECKING:
+    from synth import SyntheticData
+    from zeroq_asr.adapters import FloatModel
+    from zeroq_asr.frontend.spec import FrontendSpec
+    from zeroq_asr.pipelines.generate import OnRecord
+    from zeroq_asr.pipelines.quantize import Batch
+
+
+@dataclass(frozen=True)
+class CalibrationData:
+    """Batches to calibrate on, a word for them, and what the model file should remember of them."""
+
+    batches: Iterable[Batch]
+    source: str
+    provenance: dict[str, Any]
+
+
+def calibration_data(
+    model: FloatModel,
+    calibration: str,
+    *,
+    data: Path | None = None,
+    preset: str = PRESET,
+    seed: int = SEED,
+    device: str = DEVICE,
+    on_record: OnRecord | None = None,
+) -> CalibrationData:
+    """Return the calibration data that --calibration, --data, --preset and --seed ask for.
+
+    "synthetic": the file `data`; without one, the file that an earlier run with these settings left, or else made now.
+    "random": noise. "analytic": none, `quantize_model` asks the parameters instead. Anything else: a manifest, or the
+    name of a shipped set.
+    Raises ConfigError, FileError and what synthesis raises.
+    """
+    if data is not None and calibration != "synthetic":
+        raise ConfigError(
+            f"--data: goes with --calibration synthetic, came with --calibration {calibration}; leave one of them away"
+        )
+    if calibration == ANALYTIC:
+        return CalibrationData((), ANALYTIC, {})
+    if calibration == "random":
+        return CalibrationData(random_batches(model.frontend.n_mels, seed), "random", {"seed": seed})
+    if calibration != "synthetic":
+        from zeroq_asr.models.shipped import manifest_path, shipped_sets
+
+        manifest = manifest_path(calibration) if calibration in shipped_sets() else Path(calibration)
+        return CalibrationData(real_batches(manifest, model.frontend), calibration, {})
+    found = (
+        read_synthetic(data, model) if data is not None else ensure_synthetic(model, preset, seed, device, on_record)
+    )
+    return CalibrationData((batch.mel for batch in found.batches), "synthetic", {"synthesis": found.settings.to_json()})
+
+
+def foreseen_provenance(
+    model: FloatModel, calibration: str, *, data: Path | None = None, preset: str = PRESET, seed: int = SEED
+) -> dict[str, Any]:
+    """The provenance of what `calibration_data` would return for the same arguments; nothing is made."""
+    from zeroq_asr.pipelines.generate import synthesis_settings
+
+    if calibration != "synthetic":
+        return {"seed": seed} if calibration == "random" else {}
+    settings = (
+        synthesis_settings(replace(GenerateConfig.of_preset(preset), seed=seed), model)
+        if data is None
+        else read_synthetic(data, model).settings
+    )
+    return {"synthesis": settings.to_json()}
+
+
+def ensure_synthetic(
+    model: FloatModel, preset: str, seed: int, device: str = DEVICE, on_record: OnRecord | None = None
+) -> SyntheticData:
+    """Return the synthetic data of this model, preset and seed: from its default file, or made now and left there."""
+    from zeroq_asr.pipelines.generate import default_data_path, generate
+
+    config = replace(GenerateConfig.of_preset(preset), seed=seed)
+    return generate(
+        model, config, default_data_path(model, config), resume=True, device=device, on_record=on_record
+    ).data
+
+
+def random_batches(n_mels: int, seed: int) -> Iterator[Batch]:
+    """U[-3, 3] noise in the shape of the paper's synthetic data (its table 2): 20 batches of 8 utterances of 500
+    frames."""
+    from synth import SpectrogramSpec, random_baseline
+
+    spec = SpectrogramSpec(RANDOM_SIZE, n_mels, RANDOM_FRAMES)
+    return (random_baseline(spec, seed, number) for number in range(RANDOM_BATCHES))
+
+
+def real_batches(manifest: Path, spec: FrontendSpec) -> Iterator[Batch]:
+    """The utterances of a manifest as batches of one, each at its own length."""
+    from eval.manifest import read_manifest
+    from zeroq_asr.frontend.features import features_of, read_utterance
+
+    for utterance in read_manifest(manifest):
+        yield features_of(read_utterance(utterance, spec.sample_rate_hz), spec, utterance.audio_path)[None]
+
+
+def read_synthetic(path: Path, model: FloatModel) -> SyntheticData:
+    """Return the synthetic data in `path`. Raises FileError if it was made for another model or is not finished."""
+    from zeroq_asr.pipelines.generate import read_data
+
+    data = read_data(path)
+    if data.fingerprint != model.fingerprint:
+        raise FileError(
+            f"{path}: expected synthetic data made for {model.name!r}, this was made for another model; "
+            "run `python -m zeroq_asr.generate` again"
+        )
+    if not data.complete:
+        raise FileError(
+            f"{path}: holds {len(data.batches)} of {data.settings.batches} batches; "
+            "finish it with `python -m zeroq_asr.generate --resume`"
+        )
+    return data

@@ -1,0 +1,168 @@
+"""Float model in, synthetic spectrograms out: synthesis with resuming, and what a person wants to see of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synth import (
+    SpectrogramSpec,
+    StepRecord,
+    SynthesisSettings,
+    SyntheticBatch,
+    SyntheticData,
+    from_bytes,
+    to_bytes,
+)
+from synth.store import MAX_BYTES
+from zeroq_asr.config import DEVICE, GENERATE_THREADS, OUTPUT_DIR, GenerateConfig
+from zeroq_asr.errors import FileError
+from zeroq_asr.files import read_file, write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zeroq_asr.adapters import FloatModel
+    from zeroq_asr.ir.types import Graph
+
+OnRecord = Callable[[StepRecord], None]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The finished data, where it lies, and how many of its batches were there before this run."""
+
+    data: SyntheticData
+    path: Path
+    batches_found: int
+
+
+def synthesis_settings(config: GenerateConfig, model: FloatModel) -> SynthesisSettings:
+    """What `config` means for this model: its mel bins; normalised only if its front end normalises per feature."""
+    return SynthesisSettings(
+        spec=SpectrogramSpec(config.batch_size, model.frontend.n_mels, config.frames),
+        batches=config.batches,
+        seed=config.seed,
+        loss=config.loss,
+        init=config.init,
+        lrs=config.lr,
+        iterations=config.iterations,
+        betas=config.betas,
+        schedule=config.schedule,
+        normalize=config.normalize and model.frontend.normalize == "per_feature",
+        early_stop=config.early_stop,
+        patience=config.patience,
+        lengths=config.lengths,
+        smoothness=config.smoothness,
+        diversity=config.diversity,
+    )
+
+
+def default_data_path(model: FloatModel, config: GenerateConfig) -> Path:
+    """Where the data of this model with these settings lies when nobody says otherwise: other settings, other name."""
+    settings = json.dumps(synthesis_settings(config, model).to_json(), sort_keys=True)
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:6]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(model.name).stem) or "model"
+    made_by = f"{config.preset}-seed{config.seed}-{digest}"
+    return OUTPUT_DIR / "synthetic" / f"{name}-{model.fingerprint[:8]}-{made_by}.safetensors"
+
+
+def generate(
+    model: FloatModel,
+    config: GenerateConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    device: str = DEVICE,
+    threads: int = GENERATE_THREADS,
+    on_record: OnRecord | None = None,
+) -> Generated:
+    """Make the synthetic data of `model` and write it to `output`.
+
+    After every batch the batches so far go to `output` + ".partial"; with `resume` the run begins behind them, and the
+    final bytes are those of an uninterrupted run (on a CPU, same number of threads). Finished data in `output` that
+    matches is kept as it is. Raises ConfigError, FileError (a file to resume from that was made otherwise), SynthError.
+    """
+    settings = synthesis_settings(config, model)
+    if output.is_dir():
+        raise FileError(f"{output}: expected the name of a file to write, found a folder; give a file name in it")
+    partial = output.with_name(output.name + ".partial")
+    if resume:
+        finished = find_data(model, config, output)
+        if finished is not None:
+            return Generated(finished, output, len(finished.batches))
+    from synth.optimize import run
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+
+    names = tuple(tap.name for tap in find_batchnorm_taps(model.graph))
+    batches = _batches_to_resume(partial, settings, model) if resume else ()
+    found = len(batches)
+    make = batch_maker(model, settings, device, threads)
+    # the first write comes before the first hour of work: a folder that cannot be written to is found out now
+    write_atomically(partial, to_bytes(SyntheticData(settings, model.fingerprint, names, batches)))
+    for number in range(found, settings.batches):
+        batches = (*batches, run(make(number), on_record))
+        write_atomically(partial, to_bytes(SyntheticData(settings, model.fingerprint, names, batches)))
+    data = SyntheticData(settings, model.fingerprint, names, batches)
+    write_atomically(output, to_bytes(data))
+    partial.unlink(missing_ok=True)
+    return Generated(data, output, found)
+
+
+def batch_maker(
+    model: FloatModel, settings: SynthesisSettings, device: str, threads: int
+) -> Callable[[int], Generator[StepRecord, None, SyntheticBatch]]:
+    """A function that makes batch number k of `settings` for this model, step by step (`synth.optimize.run` drives
+    it)."""
+    from synth.optimize import synthesize_batch
+    from zeroq_asr.analyses.batchnorm_statistics import find_attention_results, find_batchnorm_taps
+
+    taps = find_batchnorm_taps(model.graph)
+    diverse = find_attention_results(model.graph) if settings.diversity > 0 else ()
+    forward = tap_forward(model.graph, tuple(tap.name for tap in taps) + diverse, device, threads)
+    return lambda number: synthesize_batch(forward, taps, settings, number, device, diverse)
+
+
+def find_data(model: FloatModel, config: GenerateConfig, path: Path) -> SyntheticData | None:
+    """The finished data in `path` if it was made for this model with these settings; else None.
+
+    Raises FileError (not readable), SynthError (damaged).
+    """
+    data = read_data(path) if path.exists() else None
+    matches = data is not None and data.complete and data.matches(synthesis_settings(config, model), model.fingerprint)
+    return data if matches else None
+
+
+def read_data(path: Path) -> SyntheticData:
+    """The synthetic data in `path`. Raises FileError (missing, unreadable), SynthError (damaged)."""
+    return from_bytes(read_file(path, MAX_BYTES), str(path))
+
+
+def tap_forward(
+    graph: Graph, names: tuple[str, ...], device: str, threads: int
+) -> Callable[[Tensor], Mapping[str, Tensor]]:
+    """mel [B, n_mels, T] -> the values `names`, differentiable; nothing behind the last of them is computed."""
+    from synth.device import use_device
+    from zeroq_asr.runtime.float_executor import FloatExecutor
+
+    use_device(device, threads)
+    executor = FloatExecutor(graph, device)
+    return lambda mel: executor.run(mel, keep=names, outputs=False)
+
+
+def _batches_to_resume(partial: Path, settings: SynthesisSettings, model: FloatModel) -> tuple[SyntheticBatch, ...]:
+    """The batches that an interrupted run with the same settings left behind."""
+    if not partial.exists():
+        return ()
+    data = read_data(partial)
+    if not data.matches(settings, model.fingerprint):
+        raise FileError(
+            f"{partial}: expected batches made for this model with these settings, it holds others; repeat the command "
+            "of the interrupted run, or leave --resume away to begin anew"
+        )
+    return data.batches

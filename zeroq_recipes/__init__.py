@@ -1,0 +1,1 @@
+"""How the shipped models are trained. Imports NeMo; not part of the wheel."""

@@ -1,0 +1,269 @@
+"""What each part of the calibration earns: one part changed at a time, and what that does to ranges and error rates."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eval.compare import compare
+from eval.wer import score
+from zeroq_asr.analyses.divergence import measure_divergence
+from zeroq_asr.config import (
+    ABLATION_PERCENTILES,
+    ANALYTIC,
+    DETERMINISTIC,
+    GENERATE_THREADS,
+    RANGE_METHODS,
+    SEED,
+    GenerateConfig,
+    QuantizeConfig,
+)
+from zeroq_asr.models.open import float_transcriber, integer_transcriber
+from zeroq_asr.pipelines.calibration import random_batches
+from zeroq_asr.pipelines.evaluate import TestSet
+from zeroq_asr.pipelines.quantize import Batch, Quantized, quantize_model
+from zeroq_asr.quant.ranges import RangeTable
+from zeroq_research.feature_cache import FeatureShelf
+from zeroq_research.report.table import Sheet
+
+if TYPE_CHECKING:
+    from zeroq_asr.adapters import FloatModel
+
+OnStep = Callable[[str], None]
+Row = dict[str, Any]
+
+_PROBES = 24
+"""Utterances on which the divergence is measured, spread over the test set."""
+_FAR = 0.5
+"""A clipping bound is called tighter or looser from a factor of sqrt(2) on."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to calibrate.
+
+    data: "synthetic" with `changes` to the preset's settings, "random", "real", or "analytic": from parameters alone.
+    ranges: changes to the configurations.
+    """
+
+    name: str
+    data: str = "synthetic"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AblationPlan:
+    """What is compared: `variants` of `generate`, each with every seed and every configuration of `configs`, which
+    differ in the bits of weights only."""
+
+    generate: GenerateConfig
+    variants: tuple[Variant, ...]
+    configs: tuple[QuantizeConfig, ...]
+    seeds: tuple[int, ...]
+    threads: int
+
+
+def standard_variants(config: GenerateConfig, usual: QuantizeConfig | None = None) -> tuple[Variant, ...]:
+    """Both ends (real speech, random noise), the settings themselves, and these with one part changed each: of
+    synthesis, or the way that `usual` (default: the default) reads ranges off the data."""
+    frames, size = config.frames, config.batch_size
+    parts: dict[str, dict[str, Any]] = {
+        "no optimisation": {"iterations": (0,)},
+        "four times the steps": {"iterations": tuple(4 * steps for steps in config.iterations)},
+        "four times fewer batches": {"batches": max(1, config.batches // 4)},
+        "inputs not normalised": {"normalize": False},
+        "smooth start": {"init": "smooth"},
+        "uniform start": {"init": "uniform"},
+        "gaussian start": {"init": "gaussian"},
+        "loss of the paper (one-sided KL)": {"loss": "kl"},
+        "loss W2": {"loss": "w2"},
+        "start, loss and inputs as in the paper": {"init": "uniform", "loss": "kl", "normalize": False},
+        "+ smoothness 0.3": {"smoothness": 0.3},
+        "+ diversity of frames behind attention 1": {"diversity": 1.0},
+        f"+ lengths {frames // 2}, {frames}, {2 * frames}": {
+            "lengths": (frames // 2, frames, 2 * frames),
+            "batch_size": max(1, size - size // 4),
+        },
+    }
+    # (lengths of several kinds have about as many frames in all)
+    changed = [Variant(name, "synthetic", changes) for name, changes in parts.items()]
+    return (
+        Variant("real speech", "real"),
+        Variant(f"preset {config.preset}"),
+        *_range_variants(usual or QuantizeConfig()),
+        *(variant for variant in changed if replace(config, **variant.changes) != config),
+        Variant("no data: ranges and means from parameters", ANALYTIC),
+        Variant("random, U[-3, 3]", "random"),
+    )
+
+
+def _range_variants(usual: QuantizeConfig) -> Iterator[Variant]:
+    for way in RANGE_METHODS:
+        for percentile in ABLATION_PERCENTILES if way == "percentile" else (usual.percentile,):
+            ranges = {"range_method": way, "percentile": percentile}
+            if replace(usual, **ranges) != usual:  # type: ignore[arg-type]
+                yield Variant(f"ranges: {way}" + (f" {percentile:g}" if way == "percentile" else ""), ranges=ranges)
+
+
+class Ablation:
+    """Measures the variants of a plan on one float model. real: the speech that ranges are compared with.
+
+    Features are kept as far as `FeatureShelf` does.
+    """
+
+    def __init__(self, model: FloatModel, plan: AblationPlan, real: TestSet, test_set: TestSet) -> None:
+        self._model, self._plan, self._real, self._set = model, plan, real, test_set
+        self._shelf = FeatureShelf()
+        self._references = [utterance.text for utterance in test_set.utterances]
+        self._float = self._shelf.transcribe(float_transcriber(model, "float", 0, plan.threads), test_set)
+        every = self._shelf.stream(test_set, model.frontend)
+        self._probe = list(islice(every, 0, None, max(1, len(self._references) // _PROBES)))[:_PROBES]
+        self._speech: tuple[Mapping[str, Any], RangeTable] | None = None  # of the last way to read ranges
+        self._made: dict[GenerateConfig, tuple[list[Batch], float]] = {}  # synthetic data of the preset itself
+
+    @property
+    def float_wer(self) -> float:
+        """Word error rate of the float model, in percent."""
+        return score(self._references, self._float, SEED).wer
+
+    def count_steps(self) -> int:
+        """How often `run` will tell of a step."""
+        return sum(len(self._seeds(variant)) for variant in self._plan.variants)
+
+    def run(self, on_step: OnStep) -> list[Row]:
+        """One row for each variant. Raises what synthesis and `quantize_model` raise.
+
+        loss: sum over the BatchNorms at the end; range_error: mean |log2(alpha / alpha on real speech)| over the stored
+        values, alpha the largest magnitude that is kept; tighter, looser: values with that beyond 1/2; divergence: what
+        rounding the stored values costs (`measure_divergence`), on a few utterances of the test set; for each
+        configuration, e.g. "W8A8", difference: WER minus the float model's in points, and same: texts like its in
+        percent. Means over the seeds.
+        """
+        rows = []
+        for variant in self._plan.variants:
+            runs = []
+            for seed in self._seeds(variant):
+                runs.append(self._measure(variant, seed))
+                on_step(f"{variant.name}, seed {seed}")
+            rows.append({"variant": variant.name, "seeds": len(runs), **_mean(runs)})
+        return rows
+
+    def _seeds(self, variant: Variant) -> tuple[int, ...]:
+        return self._plan.seeds[:1] if variant.data in DETERMINISTIC else self._plan.seeds
+
+    def _measure(self, variant: Variant, seed: int) -> Row:
+        from zeroq_asr.runtime.float_executor import FloatExecutor
+
+        made, loss = self._quantize(variant, seed)
+        divergence = measure_divergence(FloatExecutor(made[0].graph), made[0].qparams, self._probe)
+        far = _compare_ranges(made[0].table, self._real_ranges(variant))
+        row: Row = {"loss": loss, **far, "divergence": divergence}
+        for config, quantized in zip(self._plan.configs, made, strict=True):
+            transcriber = integer_transcriber(quantized.model, "integer", 0, threads=self._plan.threads)
+            texts = self._shelf.transcribe(transcriber, self._set)
+            pair = compare(self._references, self._float, texts, SEED)
+            bits = f"W{config.bits}A{config.act_bits}"
+            row[f"{bits} difference"] = score(self._references, texts, SEED).wer - self.float_wer
+            row[f"{bits} same"] = pair.identical
+        return row
+
+    def _quantize(self, variant: Variant, seed: int) -> tuple[list[Quantized], float | None]:
+        """One integer model for each configuration, as `quantize` makes it, and the loss of synthesis if there was."""
+        batches, loss = self._data(variant, seed)
+        made: list[Quantized] = []
+        for usual in self._plan.configs:  # (they differ in the bits of weights only: one set of ranges does for all)
+            config, ranges = replace(usual, **variant.ranges), made[0].table if made else None
+            made.append(quantize_model(self._model, batches(), variant.data, config, ranges=ranges))
+        return made, loss
+
+    def _data(self, variant: Variant, seed: int) -> tuple[Callable[[], Iterable[Batch]], float | None]:
+        if variant.data == ANALYTIC:
+            return tuple, None
+        if variant.data == "real":
+            return lambda: (mel[None] for mel in self._shelf.stream(self._real, self._model.frontend)), None
+        if variant.data == "random":
+            return lambda: random_batches(self._model.frontend.n_mels, seed), None
+        made, loss = self._synthetic(replace(self._plan.generate, **variant.changes, seed=seed), not variant.changes)
+        return lambda: made, loss
+
+    def _synthetic(self, config: GenerateConfig, keep: bool) -> tuple[list[Batch], float]:
+        if config in self._made:
+            return self._made[config]
+        made = make_batches(self._model, config)
+        if keep:
+            self._made[config] = made
+        return made
+
+    def _real_ranges(self, variant: Variant) -> RangeTable:
+        """The ranges of real speech, read off as `variant` does."""
+        if self._speech is None or self._speech[0] != variant.ranges:
+            config = replace(self._plan.configs[0], **variant.ranges)
+            batches, _ = self._data(Variant("", "real"), 0)
+            self._speech = (variant.ranges, quantize_model(self._model, batches(), "real", config).table)
+        return self._speech[1]
+
+
+def make_batches(model: FloatModel, config: GenerateConfig) -> tuple[list[Batch], float]:
+    """The batches that `config` gives and their mean final loss over the BatchNorms (priors left out)."""
+    from synth.optimize import run
+    from zeroq_asr.pipelines.generate import batch_maker, synthesis_settings
+
+    make = batch_maker(model, synthesis_settings(config, model), "cpu", GENERATE_THREADS)
+    batches = [run(make(number)) for number in range(config.batches)]
+    return [batch.mel for batch in batches], statistics.fmean(float(b.tap_losses_end.sum()) for b in batches)
+
+
+def ablation_sheet(rows: Sequence[Row], model: str, float_wer: float, configs: Sequence[QuantizeConfig]) -> Sheet:
+    """The rows as a table."""
+    bits = [f"W{config.bits}A{config.act_bits}" for config in configs]
+    headings = ["calibration data", "seeds", "loss", "range error", "tighter", "looser", "KL"]
+    headings += [f"{name} {column}" for name in bits for column in ("WER", "same text %")]
+    cells = [
+        (
+            row["variant"],
+            str(row["seeds"]),
+            "" if row["loss"] is None else f"{row['loss']:.3g}",
+            f"{row['range_error']:.3f}",
+            f"{row['tighter']:.1f}",
+            f"{row['looser']:.1f}",
+            f"{1000 * row['divergence']:.2f}",
+            *(c for n in bits for c in (f"{row[f'{n} difference']:+.2f}", f"{row[f'{n} same']:.1f}")),
+        )
+        for row in rows
+    ]
+    notes = (
+        f"WER: points above the float model's {float_wer:.2f} %.",
+        "Range error: mean |log2| of the ratio to the range on real speech, over "
+        f"{rows[0]['values']:.0f} stored values; tighter, looser: by more than a factor of sqrt(2).",
+        "KL: what rounding the stored values moves the float model's posteriors, in thousandths of a nat per frame.",
+    )
+    return Sheet(
+        f"{model}: what each part earns", tuple(headings), tuple(cells), tuple(rows), frozenset({0}), notes=notes
+    )
+
+
+def _compare_ranges(table: RangeTable, real: RangeTable) -> Row:
+    far = np.array([_bound(table, name) - _bound(real, name) for name in real.ranges])
+    return {
+        "range_error": float(np.abs(far).mean()),
+        "tighter": int((far < -_FAR).sum()),
+        "looser": int((far > _FAR).sum()),
+        "values": int(far.size),
+    }
+
+
+def _bound(table: RangeTable, name: str) -> float:
+    found = table.ranges[name]
+    return float(np.log2(max(abs(found.lo), abs(found.hi), 1e-30)))
+
+
+def _mean(runs: Sequence[Row]) -> Row:
+    return {
+        name: None if runs[0][name] is None else statistics.fmean(float(row[name]) for row in runs) for name in runs[0]
+    }

@@ -1,0 +1,1 @@
+"""Latency of this and of other engines, measured side by side."""
