@@ -30,6 +30,7 @@ class Positions:
     y: str
     fine: NDArray[np.int16]
     coarse: NDArray[np.int16]
+    origin: str = ""
 
     def __post_init__(self) -> None:
         where = f"positions '{self.y}'"
@@ -90,6 +91,7 @@ class Attention:
     shift: int
     rescale: Dyadic
     clip: Clip = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         where = f"attention '{self.y}'"

@@ -44,6 +44,8 @@ class Conv1d:
     groups: int = 1
     rescale: Dyadic | None = None
     clip: Clip = None
+    weight_bits: int = 8
+    origin: str = ""
 
     def __post_init__(self) -> None:
         where = f"conv1d '{self.y}'"
@@ -99,6 +101,8 @@ class Conv2d:
     groups: int = 1
     rescale: Dyadic | None = None
     clip: Clip = None
+    weight_bits: int = 8
+    origin: str = ""
 
     def __post_init__(self) -> None:
         where = f"conv2d '{self.y}'"

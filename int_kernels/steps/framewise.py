@@ -28,6 +28,7 @@ class Mean:
     y: str
     rescale: Dyadic
     clip: Clip = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         where = f"mean '{self.y}'"
@@ -56,6 +57,7 @@ class LayerNorm:
     bias: NDArray[np.int64]
     shift: NDArray[np.int8]
     clip: Clip = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         where = f"layer_norm '{self.y}'"
@@ -84,6 +86,7 @@ class Argmax:
 
     x: str
     y: str
+    origin: str = ""
 
     @property
     def inputs(self) -> tuple[str, ...]:

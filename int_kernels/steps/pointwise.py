@@ -40,6 +40,7 @@ class Sum:
     shift: NDArray[np.int8]
     clip: Clip = None
     bias: NDArray[np.int64] | None = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         where = f"sum '{self.y}'"
@@ -74,6 +75,7 @@ class Multiply:
 
     xs: tuple[str, str]
     y: str
+    origin: str = ""
 
     def __post_init__(self) -> None:
         xs = require_names(f"multiply '{self.y}'", self.xs)
@@ -97,6 +99,7 @@ class Lookup:
     x: str
     y: str
     table: NDArray[np.int16]
+    origin: str = ""
 
     def __post_init__(self) -> None:
         where = f"lookup '{self.y}'"
@@ -130,6 +133,7 @@ class Activation:
     shift: int
     offset: int = 0
     clip: Clip = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         where = f"activation '{self.y}'"
