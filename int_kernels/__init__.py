@@ -15,6 +15,7 @@ from int_kernels.packing import pack, packed_size, unpack
 from int_kernels.program import Program, ValueSpec
 from int_kernels.steps import (
     ACTIVATIONS,
+    OPS,
     Activation,
     Argmax,
     Attention,

@@ -73,6 +73,13 @@ class Program:
             raise KernelError(f"program: expected the name of one of its values, got {name!r}")
         return self.specs[name]
 
+    def step(self, name: str) -> Step:
+        """The step that makes the value `name`. Raises KernelError when there is none."""
+        for step in self.steps:
+            if step.y == name:
+                return step
+        raise KernelError(f"program: expected the name of a value that a step makes, got {name!r}")
+
     def check_input(self, x: NDArray[Any], where: str = "input") -> NDArray[Any]:
         """`x` as a contiguous [C, T] array of the input's storage type, every code inside the type.
 

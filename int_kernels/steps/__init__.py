@@ -32,3 +32,19 @@ __all__ = [
     "Step",
     "Sum",
 ]
+
+OPS = {
+    "conv1d": Conv1d,
+    "sum": Sum,
+    "argmax": Argmax,
+    "conv2d": Conv2d,
+    "multiply": Multiply,
+    "mean": Mean,
+    "lookup": Lookup,
+    "activation": Activation,
+    "layer_norm": LayerNorm,
+    "positions": Positions,
+    "attention": Attention,
+}
+for _name, _class in OPS.items():
+    _class.name = _name

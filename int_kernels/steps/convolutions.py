@@ -46,6 +46,7 @@ class Conv1d:
     clip: Clip = None
     weight_bits: int = 8
     origin: str = ""
+    layer: str = ""
 
     def __post_init__(self) -> None:
         where = f"conv1d '{self.y}'"
@@ -103,6 +104,7 @@ class Conv2d:
     clip: Clip = None
     weight_bits: int = 8
     origin: str = ""
+    layer: str = ""
 
     def __post_init__(self) -> None:
         where = f"conv2d '{self.y}'"

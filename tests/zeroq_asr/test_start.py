@@ -15,7 +15,7 @@ from int_kernels import available_kernels
 from int_kernels.int_type import INT8, INT32, UINT8
 from zeroq_asr.artifact import IntegerModel, save_model
 from zeroq_asr.frontend.spec import FrontendSpec
-from zeroq_asr.ir import GraphBuilder
+from zeroq_asr.ops import GraphBuilder
 
 WIDTH, DEPTH = 2048, 5
 VOCABULARY = tuple("abcdefg")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from zeroq_asr.errors import GraphError
-from zeroq_asr.ir.types import FLOAT, Array, Attribute, Dialect, Graph, Node, Value, ValueType
-from zeroq_asr.ir.verify import verify
+from zeroq_asr.ir.types import Array, Attribute, Graph, Node, Value
+from zeroq_asr.ops.verify import verify
 
 
 class GraphBuilder:
@@ -17,18 +17,17 @@ class GraphBuilder:
     >>> graph = b.build(outputs=(y,))
     """
 
-    def __init__(self, dialect: Dialect = "float") -> None:
-        self._dialect: Dialect = dialect
+    def __init__(self) -> None:
         self._inputs: list[str] = []
         self._nodes: list[Node] = []
         self._values: dict[str, Value] = {}
         self._constants: dict[str, Array] = {}
 
-    def input(self, name: str, channels: int, type: ValueType = FLOAT) -> str:
+    def input(self, name: str, channels: int) -> str:
         """Declare the graph input `name` with shape [B, channels, T]."""
         self._claim(name)
         self._inputs.append(name)
-        self._values[name] = Value(name, channels, type)
+        self._values[name] = Value(name, channels)
         return name
 
     def constant(self, name: str, array: Array) -> str:
@@ -45,18 +44,17 @@ class GraphBuilder:
         channels: int,
         *,
         origin: str | None = None,
-        type: ValueType = FLOAT,
         **attrs: Attribute,
     ) -> str:
         """Append a node whose output value is `name` with `channels` channels; return `name`."""
         self._claim(name)
         self._nodes.append(Node(op, inputs, name, attrs, name if origin is None else origin))
-        self._values[name] = Value(name, channels, type)
+        self._values[name] = Value(name, channels)
         return name
 
     def build(self, outputs: tuple[str, ...]) -> Graph:
         """Return the verified graph. Raises GraphError."""
-        graph = Graph(self._dialect, tuple(self._inputs), outputs, tuple(self._nodes), self._values, self._constants)
+        graph = Graph(tuple(self._inputs), outputs, tuple(self._nodes), self._values, self._constants)
         verify(graph)
         return graph
 
