@@ -11,9 +11,7 @@ from int_kernels.dyadic import Dyadic
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import INT8, INT16, INT32, UINT8, IntType
 from int_kernels.lengths import MAX_FRAMES, Length, LengthKind
-from int_kernels.packing import pack, packed_size, unpack
-from int_kernels.program import Program, ValueSpec
-from int_kernels.steps import (
+from int_kernels.ops import (
     ACTIVATIONS,
     OPS,
     Activation,
@@ -29,6 +27,8 @@ from int_kernels.steps import (
     Step,
     Sum,
 )
+from int_kernels.packing import pack, packed_size, unpack
+from int_kernels.program import Program, ValueSpec
 
 SPEC_VERSION = 2
 
@@ -51,6 +51,7 @@ __all__ = [
     "LengthKind",
     "Lookup",
     "MAX_FRAMES",
+    "OPS",
     "Mean",
     "Multiply",
     "Positions",

@@ -53,7 +53,7 @@ def steps_of_graph(nodes: Sequence[Any], constants: Mapping[str, Array]) -> tupl
 
     Raises FileError, int_kernels.KernelError; what is missing or of a wrong type raises what Python raises.
     """
-    return tuple(_step(*node, every=constants) for node in nodes)
+    return tuple(_step(op, inputs, y, attrs, origin, constants) for op, inputs, y, attrs, origin in nodes)
 
 
 def _step(

@@ -22,21 +22,24 @@ TakeArray = Callable[[str], Any]
 """Name of a tensor -> its content, or None where the file has none."""
 
 
+def _names_and_defaults(step: Any) -> dict[str, Any]:
+    """Field -> default value, of a step or of a class of steps."""
+    return {field.name: field.default for field in dataclasses.fields(step)}
+
+
 def step_fields(step: Step) -> tuple[Fields, Arrays]:
     """Return the header's entry of a step and its arrays by their names in the file. Defaults are not written."""
-    defaults = {field.name: field.default for field in dataclasses.fields(step)}
+    defaults = _names_and_defaults(step)
     fields = {name: value for name, value in plain_fields(step).items() if value != defaults[name]}
     arrays = {
-        f"{step.y}:{field.name}{suffix}": array
-        for field in dataclasses.fields(step)
-        for suffix, array in _arrays_in(getattr(step, field.name))
+        f"{step.y}:{name}{suffix}": array for name in defaults for suffix, array in _arrays_in(getattr(step, name))
     }
     return {"op": step.name, **fields}, arrays
 
 
 def plain_fields(step: Step) -> Fields:
     """Return the fields of a step that are numbers, words, names or tuples of these."""
-    values = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
+    values = {name: getattr(step, name) for name in _names_and_defaults(step)}
     return {name: value for name, value in values.items() if value is not None and not _arrays_in(value)}
 
 
@@ -55,7 +58,7 @@ def step_from_fields(fields: Mapping[str, Any], take: TakeArray) -> Step:
     op, y = fields["op"], fields["y"]
     if op not in OPS:
         raise FileError(f"expected an operation ({', '.join(OPS)}), got {op!r:.60}")
-    known = {field.name for field in dataclasses.fields(OPS[op])}
+    known = set(_names_and_defaults(OPS[op]))
     if unknown := fields.keys() - known - {"op"}:
         raise FileError(f"step {y!r:.60}: unknown field {sorted(map(str, unknown))[0]!r:.60}")
     values: Fields = {}

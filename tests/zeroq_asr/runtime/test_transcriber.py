@@ -154,7 +154,7 @@ def test_a_quantized_file_transcribes_without_torch_or_nemo(tmp_path: Path) -> N
     save_noise(tmp_path, 1)
     code = (
         "import sys\n"
-        "from zeroq_asr.runtime.transcriber import open_transcriber\n"
+        "from zeroq_asr.models.open import open_transcriber\n"
         f"t = open_transcriber({str(tmp_path / 'm')!r}, 'reference').transcribe([{str(tmp_path / '0.wav')!r}])\n"
         "assert len(t) == 1\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'nemo', 'matplotlib', 'tensorboard'}))"

@@ -1,4 +1,4 @@
-"""What is known about the values made so far, and the checks that several proofs share."""
+"""The values proved so far, and the checks that several proofs share (SPEC 5)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from int_kernels.dyadic import Dyadic
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import IntType
 from int_kernels.lengths import MAX_FRAMES, Length
-from int_kernels.steps import Clip
+from int_kernels.ops.checks import Clip
 from int_kernels.values import ValueSpec
 
 INT31 = 1 << 31
 
 
 @dataclass
-class Known:
+class ProofContext:
     """The values of a program, and of those made so far the length and the exact range (int64 [C], int64 [C])."""
 
     specs: Mapping[str, ValueSpec]
@@ -61,14 +61,14 @@ def require_frames(where: str, name: str, length: Length) -> None:
         raise ShapeError(f"{where}: expected '{name}' with a length of frames; it has {length}")
 
 
-def require_same_length(where: str, names: Sequence[str], known: Known) -> Length:
+def require_same_length(where: str, names: Sequence[str], context: ProofContext) -> Length:
     """The one length of all `names`. Raises ShapeError."""
-    first = known.lengths[names[0]]
+    first = context.lengths[names[0]]
     for name in names:
-        if known.lengths[name] != first:
+        if context.lengths[name] != first:
             raise ShapeError(
                 f"{where}: expected inputs equally long for every T; '{names[0]}' has {first}, '{name}' has "
-                f"{known.lengths[name]}; give both branches the same stride and matching padding"
+                f"{context.lengths[name]}; give both branches the same stride and matching padding"
             )
     return first
 

@@ -1,4 +1,4 @@
-"""Checks that several steps share. Each takes `where`, the op and its result, for the message."""
+"""Checks that several operations share. Each takes `where`, the operation and its value, for the message."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.fixed_point import MAX_SHIFT
+from int_kernels.limits import MAX_EXTENT
 from int_kernels.validation import integer_array
-
-MAX_EXTENT = 1 << 15  # of kernel, stride, dilation and padding
-MAX_CHANNELS = 1 << 16
 
 Clip: TypeAlias = tuple[int, int] | None
 
@@ -71,3 +69,20 @@ def checked_shift(where: str, shift: Any) -> NDArray[np.int8]:
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def checked_weight_bits(where: str, bits: Any, weight: NDArray[np.int8]) -> None:
+    """Raises RangeError unless `bits` is 2 to 8 and every weight fits into that many."""
+    require_integer(where, "weight_bits", bits, 2, 8)
+    most = (1 << (bits - 1)) - 1
+    if bits < 8 and (weight.min() < -most - 1 or weight.max() > most):
+        raise RangeError(
+            f"{where} weight_bits: expected weights of {bits} bits, {-most - 1} to {most}, got {weight.min()} to "
+            f"{weight.max()}"
+        )
+
+
+def checked_text(where: str, name: str, value: Any) -> None:
+    """Raises KernelError unless `value` is a str."""
+    if not isinstance(value, str):
+        raise KernelError(f"{where} {name}: expected a text, got {value!r:.60}")
