@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.capture_stdio import captured
+from eval.capture_stdio import capture_stdio
 from eval.ctc import WORD_START
 from eval.errors import DecodeError
 
@@ -62,7 +62,7 @@ class BeamDecoder:
         for word in spelled:
             self._words.add_entry(word)
         try:
-            with captured(2) as said:  # how far it has come; it has no option against that
+            with capture_stdio(2) as said:  # how far it has come; it has no option against that
                 model = KenLM(str(arpa), self._words)
         except RuntimeError as error:
             raise DecodeError(

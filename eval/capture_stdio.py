@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 
 
 @contextmanager
-def captured(descriptor: int) -> Iterator[list[str]]:
+def capture_stdio(descriptor: int) -> Iterator[list[str]]:
     """Inside, what this process writes to file descriptor 1 or 2 goes nowhere; afterwards the list holds its lines.
 
     From C too, and from all threads: so around a single call only. The stream is put back whatever is raised inside.

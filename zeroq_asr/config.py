@@ -175,7 +175,7 @@ def parse_methods(words: Sequence[str]) -> tuple[str, ...]:
 
 # ---- mixed precision ----------------------------------------------------------------------------------------------
 
-MIXED_WIDTHS = (2, 3, 4, 5, 6, 8)
+LAYER_BITS = (2, 3, 4, 5, 6, 8)
 """Weight bits that a layer may get. Between 6 and 8 there is next to nothing to win."""
 WIDTH_PROBES = 8
 """Utterances of the calibration data on which each layer's divergence is measured, rounded up to whole batches."""

@@ -198,10 +198,10 @@ def _summary(
     ends = [float(batch.losses[-1]) for batch in data.batches]
     taps = {
         name: {
-            "start": sum(float(batch.tap_losses_start[k]) for batch in data.batches) / len(data.batches),
-            "end": sum(float(batch.tap_losses_end[k]) for batch in data.batches) / len(data.batches),
+            "start": sum(float(batch.batchnorm_losses_start[k]) for batch in data.batches) / len(data.batches),
+            "end": sum(float(batch.batchnorm_losses_end[k]) for batch in data.batches) / len(data.batches),
         }
-        for k, name in enumerate(data.taps)
+        for k, name in enumerate(data.batchnorms)
     }
     return {
         "model": model.name,

@@ -112,14 +112,14 @@ def describe_synthetic(path: str) -> Document:
         "fingerprint": data.fingerprint,
         "complete": data.complete,
         "spectrograms": data.spectrograms,
-        "taps": list(data.taps),
+        "taps": list(data.batchnorms),
         "batches": [
             {
                 "steps": int(batch.losses.size - 1),
                 "loss_start": float(batch.losses[0]),
                 "loss_end": float(batch.losses[-1]),
                 "loss_lowest": float(batch.losses.min()),
-                "worst_tap": data.taps[int(batch.tap_losses_end.argmax())] if data.taps else None,
+                "worst_tap": data.batchnorms[int(batch.batchnorm_losses_end.argmax())] if data.batchnorms else None,
             }
             for batch in data.batches
         ],
@@ -181,12 +181,12 @@ def render(document: Document) -> str:
 
 
 def _render_model(document: Document) -> list[str]:
-    from zeroq_asr.report.quantization import describe_widths
+    from zeroq_asr.report.quantization import describe_weight_bits
     from zeroq_asr.report.text_table import align
 
     worst, frontend = document["largest_accumulator"], document["frontend"]
     lines = [
-        f"bits         {document['bits']}{describe_widths(document['weights'])}",
+        f"bits         {document['bits']}{describe_weight_bits(document['weights'])}",
         f"input        {frontend['n_mels']} mel bins of {frontend['sample_rate_hz']} Hz audio, "
         f"{document['inputs'][0]['type']}, real = {document['input_scale']:.6g} * code",
         f"output       {document['vocabulary']} tokens and a blank; "

@@ -140,11 +140,11 @@ def _budget(arguments: argparse.Namespace) -> Budget | None:
 
 def _check_budget(model: FloatModel, config: QuantizeConfig, budget: Budget, arguments: argparse.Namespace) -> None:
     """Raise ConfigError for a budget out of reach before minutes of synthesis."""
-    from zeroq_asr.pipelines.calibration import foreseen_provenance
+    from zeroq_asr.pipelines.calibration import expected_provenance
     from zeroq_asr.pipelines.mixed_precision import check_budget_early
 
     data = Path(arguments.data) if arguments.data else None
-    provenance = foreseen_provenance(
+    provenance = expected_provenance(
         model, arguments.calibration, data=data, preset=arguments.preset, seed=arguments.seed
     )
     check_budget_early(model, arguments.calibration, config, budget, provenance)

@@ -44,9 +44,9 @@ def _main(arguments: argparse.Namespace) -> int:
     from eval.memory import peak_memory_bytes
     from zeroq_asr.files import write_atomically
     from zeroq_asr.models.open import open_transcriber
-    from zeroq_asr.runtime.memory import keep_large_arrays_apart
+    from zeroq_asr.runtime.memory import map_large_arrays_separately
 
-    keep_large_arrays_apart()
+    map_large_arrays_separately()
     model = open_transcriber(arguments.model or find_default_model(), arguments.backend, arguments.threads)
     if not arguments.quiet:
         print(f"model: {model.name} ({model.bits}, {model.backend})", file=sys.stderr)

@@ -22,7 +22,7 @@ from zeroq_asr.analyses.sensitivity import round_weights
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.passes.correct_biases import correct_biases
-from zeroq_asr.passes.gptq import round_by_moments
+from zeroq_asr.passes.gptq import round_with_gptq
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.weights import RoundedWeights
 
@@ -30,7 +30,7 @@ Batch = npt.NDArray[np.float32]
 Reals = npt.NDArray[np.float64]
 
 
-class WeightWidths:
+class LayerCosts:
     """Runs a prepared float graph with some layers' weights rounded, each to its own width.
 
     config: its methods and granularity are used, its bits are not. probes: what the divergence is measured on, each
@@ -86,7 +86,7 @@ class WeightWidths:
             graph, qparams = self._graph, self._qparams
             rounded: Mapping[str, RoundedWeights] = {}
             if "gptq" in config.methods:
-                rounded = round_by_moments(graph, qparams, config, self._data, self._device)
+                rounded = round_with_gptq(graph, qparams, config, self._data, self._device)
             weights = round_weights(graph, qparams, config, rounded)
             if "bias-correction" in config.methods:
                 graph = correct_biases(graph, qparams, config, self._means, rounded)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from eval.capture_stdio import captured
+from eval.capture_stdio import capture_stdio
 from zeroq_asr.errors import QuantizationError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Limit:
         return int(self.costs[np.arange(len(choice)), list(choice)].sum())
 
 
-def choose_widths(losses: npt.NDArray[np.float64], limits: Sequence[Limit]) -> tuple[int, ...]:
+def allocate_bits(losses: npt.NDArray[np.float64], limits: Sequence[Limit]) -> tuple[int, ...]:
     """Return the column of `losses` [layers, widths] that each layer gets.
 
     Raises QuantizationError where no choice stays within the limits, or a loss is not finite.
@@ -74,7 +74,7 @@ def _solve(losses: npt.NDArray[np.float64], limits: Sequence[Limit], allowed: Se
     constraints = [LinearConstraint(one_each, 1, 1)]
     for limit, most in zip(limits, allowed, strict=True):
         constraints.append(_constraint(limit.costs, most))
-    with captured(1):  # HiGHS leaves a line of debugging there
+    with capture_stdio(1):  # HiGHS leaves a line of debugging there
         answer = milp(
             (losses * (_SCALE / largest if largest > 0 else 1.0)).ravel(),
             integrality=np.ones(losses.size),

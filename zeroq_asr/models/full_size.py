@@ -57,10 +57,10 @@ def _build(name: str, tensors: TensorSource) -> tuple[Graph, tuple[str, ...], st
     if name not in published_names():
         known = ", ".join(published_names())
         raise ConfigError(f"model {name!r}: not a full-size configuration; expected one of {known}")
-    from zeroq_asr.adapters.nemo.config import Section
+    from zeroq_asr.adapters.nemo.config import ConfigSection
     from zeroq_asr.adapters.nemo.load import build_graph
 
-    model = Section(published_config(name), name)
+    model = ConfigSection(published_config(name), name)
     return build_graph(model, tensors, model.section("preprocessor").integer("features", 1, 1024), {})
 
 

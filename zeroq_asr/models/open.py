@@ -42,13 +42,13 @@ def open_integer(path: str | Path, backend: Backend = "native", threads: int = T
     if backend != "native":
         return integer_transcriber(model, name, size, backend, threads)
     from zeroq_asr.runtime.integer_executor import IntegerExecutor
-    from zeroq_asr.runtime.memory import give_back_freed
+    from zeroq_asr.runtime.memory import release_freed_memory
 
     bits, frontend, vocabulary = bits_of(model), model.frontend, model.vocabulary
     program, input_scale = model.program, model.input_scale
     del model  # nothing but the program holds the weights now, and the executor uses it up
     source = IntegerExecutor.spending(program, input_scale, threads)
-    give_back_freed()
+    release_freed_memory()
     return Transcriber(name, bits, backend, size, frontend, vocabulary, source)
 
 

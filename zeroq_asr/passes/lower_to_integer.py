@@ -41,7 +41,7 @@ def lower_to_integer(
 ) -> Graph:
     """Return the integer graph with outputs (logits, tokens). Raises GraphError, QuantizationError.
 
-    rounded: weights of convolutions, by the values they make, that are taken as they are (`round_by_moments`).
+    rounded: weights of convolutions, by the values they make, that are taken as they are (`round_with_gptq`).
     """
     if NO_BATCH_NORM not in graph.facts:
         raise GraphError("lower_to_integer: expected a graph without BatchNorms; run fold_batchnorm first")

@@ -63,7 +63,7 @@ def calibration_data(
     return CalibrationData((batch.mel for batch in found.batches), "synthetic", {"synthesis": found.settings.to_json()})
 
 
-def foreseen_provenance(
+def expected_provenance(
     model: FloatModel, calibration: str, *, data: Path | None = None, preset: str = PRESET, seed: int = SEED
 ) -> dict[str, Any]:
     """The provenance of what `calibration_data` would return for the same arguments; nothing is made."""

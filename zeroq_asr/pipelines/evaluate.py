@@ -12,8 +12,7 @@ from zeroq_asr.config import SEED
 
 if TYPE_CHECKING:
     from eval.types import EvalReport, Utterance
-    from zeroq_asr.frontend.features import Features
-    from zeroq_asr.frontend.spec import FrontendSpec
+    from zeroq_asr.frontend.input_spec import Features, InputSpec
     from zeroq_asr.runtime.transcriber import Transcriber
 
 OnBlock = Callable[[], None]
@@ -105,7 +104,7 @@ def _transcribe(
     return texts, seconds
 
 
-def _features(utterance: Utterance, spec: FrontendSpec) -> Features:
+def _features(utterance: Utterance, spec: InputSpec) -> Features:
     from zeroq_asr.frontend.features import features_of, read_utterance
 
     return features_of(read_utterance(utterance, spec.sample_rate_hz), spec, utterance.audio_path)

@@ -124,7 +124,7 @@ def batch_maker(
 
     taps = find_batchnorm_taps(model.graph)
     diverse = find_attention_results(model.graph) if settings.diversity > 0 else ()
-    forward = tap_forward(model.graph, tuple(tap.name for tap in taps) + diverse, device, threads)
+    forward = statistics_forward(model.graph, tuple(tap.name for tap in taps) + diverse, device, threads)
     return lambda number: synthesize_batch(forward, taps, settings, number, device, diverse)
 
 
@@ -143,7 +143,7 @@ def read_data(path: Path) -> SyntheticData:
     return from_bytes(read_file(path, MAX_BYTES), str(path))
 
 
-def tap_forward(
+def statistics_forward(
     graph: Graph, names: tuple[str, ...], device: str, threads: int
 ) -> Callable[[Tensor], Mapping[str, Tensor]]:
     """mel [B, n_mels, T] -> the values `names`, differentiable; nothing behind the last of them is computed."""

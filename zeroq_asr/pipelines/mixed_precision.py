@@ -16,13 +16,13 @@ from int_kernels.packing import packed_size
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.analyses.roles import CONVOLUTIONS
 from zeroq_asr.artifact import IntegerModel, to_bytes
-from zeroq_asr.bit_allocation.layer_costs import WeightWidths
-from zeroq_asr.bit_allocation.solver import Limit, choose_widths
+from zeroq_asr.bit_allocation.layer_costs import LayerCosts
+from zeroq_asr.bit_allocation.solver import Limit, allocate_bits
 from zeroq_asr.config import (
     ANALYTIC,
     CORRECTION_UTTERANCES,
     DEVICE,
-    MIXED_WIDTHS,
+    LAYER_BITS,
     WIDTH_PROBES,
     Budget,
     QuantizeConfig,
@@ -30,7 +30,7 @@ from zeroq_asr.config import (
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.ir.types import Node
 from zeroq_asr.passes.correct_biases import measure_means
-from zeroq_asr.pipelines.quantize import Batch, Quantized, front, outline_model, quantize_model
+from zeroq_asr.pipelines.quantize import Batch, Quantized, dry_run, front, quantize_model
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
@@ -98,7 +98,7 @@ class Probe:
         graph = self.base.graph
         means = measure_means(graph, self.first, device) if "bias-correction" in config.methods else {}
         probes, _ = front(iter(self.first), WIDTH_PROBES)
-        self._widths = WeightWidths(graph, self.base.qparams, config, probes, means, self.first, device)
+        self._widths = LayerCosts(graph, self.base.qparams, config, probes, means, self.first, device)
 
     def measure(self, on_step: OnStep) -> WidthTable:
         """Every layer alone at every width; `on_step` hears of each."""
@@ -168,7 +168,7 @@ def count_steps(float_model: FloatModel, config: QuantizeConfig) -> int:
 
 def widths_up_to(most: int) -> tuple[int, ...]:
     """The widths that a layer may get."""
-    return (*(width for width in MIXED_WIDTHS if width < most), most)
+    return (*(width for width in LAYER_BITS if width < most), most)
 
 
 def with_bits(config: QuantizeConfig, bits: Mapping[str, int]) -> QuantizeConfig:
@@ -190,11 +190,11 @@ def choose(base: IntegerModel, table: WidthTable, budget: Budget) -> Bits:
         costs = np.outer(table.weights, table.widths)
         limits.append(Limit(costs, _whole(budget.mean_bits * int(table.weights.sum()))))
     if budget.megabytes is None:
-        return _named(table, choose_widths(table.losses, limits))
+        return _named(table, allocate_bits(table.losses, limits))
     goal, least = _whole(budget.megabytes * 1e6), int(table.bytes.min(axis=1).sum())
     most = goal
     while True:  # (the header depends on the choice a little: each round asks for what the last one had too much)
-        choice = choose_widths(table.losses, [*limits, Limit(table.bytes, most)])
+        choice = allocate_bits(table.losses, [*limits, Limit(table.bytes, most)])
         bits = _named(table, choice)
         excess = file_size(base, bits) - goal
         if excess <= 0:
@@ -218,11 +218,11 @@ def check_budget_early(
 ) -> None:
     """Raise ConfigError for a budget that `quantize_within` would refuse, before there is any data: shapes decide.
 
-    provenance: as `quantize_within` would get it (`foreseen_provenance`). A file's size is known to some hundred bytes
+    provenance: as `quantize_within` would get it (`expected_provenance`). A file's size is known to some hundred bytes
     only; within these a budget passes here, and what the message names is enough for sure.
     """
     _require_data(source)
-    outline = outline_model(float_model, source, config, {**provenance, "budget": _asked(budget)})
+    outline = dry_run(float_model, source, config, {**provenance, "budget": _asked(budget)})
     check_budget(outline, budget, 64 + _DIGITS * len(outline.graph.nodes))
 
 

@@ -24,7 +24,7 @@ from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.correct_biases import correct_biases, measure_means
 from zeroq_asr.passes.cross_layer_equalization import equalize
-from zeroq_asr.passes.gptq import round_by_moments
+from zeroq_asr.passes.gptq import round_with_gptq
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.ranges import RangeTable
@@ -59,9 +59,11 @@ class Quantized:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is known of a model's values: ranges, and a batch to measure the SQNR on; means and the first batches where
-    they are asked for."""
+class CalibrationResult:
+    """What calibration measures: ranges, a batch for the SQNR, and where the methods need them means and batches.
+
+    means: E[x], float64 [C], by value name, for bias correction. first: the first batches, for gptq.
+    """
 
     table: RangeTable
     means: Mapping[str, npt.NDArray[np.float64]]
@@ -95,22 +97,22 @@ def quantize_model(
         folded = equalize(folded)
     executor = FloatExecutor(folded, device)
     if source == ANALYTIC:
-        known = _from_parameters(float_model, folded, config)
+        calibrated = _from_parameters(float_model, folded, config)
     else:
-        known = _from_data(executor, batches, source, config, ranges)
-    qparams = assign_qparams(folded, known.table, config)
+        calibrated = _from_data(executor, batches, source, config, ranges)
+    qparams = assign_qparams(folded, calibrated.table, config)
     correcting = "bias-correction" in config.methods
-    rounded = round_by_moments(folded, qparams, config, known.first, device) if known.first else {}
-    corrected = correct_biases(folded, qparams, config, known.means, rounded) if correcting else folded
+    rounded = round_with_gptq(folded, qparams, config, calibrated.first, device) if calibrated.first else {}
+    corrected = correct_biases(folded, qparams, config, calibrated.means, rounded) if correcting else folded
     graph = lower_to_integer(corrected, qparams, config, rounded)
     if floats := find_floats(graph):
         raise QuantizationError(f"the lowered graph still holds real numbers: {', '.join(floats)}")
     model = _integer_model(float_model, graph, qparams, source, config, provenance)
-    sqnr = measure_sqnr(executor, graph, qparams, known.probe)
-    return Quantized(model, known.table, sqnr, folded, qparams, corrected, rounded)
+    sqnr = measure_sqnr(executor, graph, qparams, calibrated.probe)
+    return Quantized(model, calibrated.table, sqnr, folded, qparams, corrected, rounded)
 
 
-def outline_model(
+def dry_run(
     float_model: FloatModel, source: str, config: QuantizeConfig, provenance: dict[str, Any] | None = None
 ) -> IntegerModel:
     """An integer model with the shapes and types of what `quantize_model` would return, made without data in seconds.
@@ -147,19 +149,19 @@ def _integer_model(
 
 def _from_data(
     executor: FloatExecutor, batches: Iterable[Batch], source: str, config: QuantizeConfig, ranges: RangeTable | None
-) -> _Known:
+) -> CalibrationResult:
     correcting = "bias-correction" in config.methods
     rounding = "gptq" in config.methods
     first, stream = front(iter(batches), CORRECTION_UTTERANCES if correcting or rounding else 1)
     table = ranges if ranges is not None else calibrate(executor, stream, config, source)
     means = measure_means(executor.graph, first, str(executor.device)) if correcting else {}
-    return _Known(table, means, first[0][:_SQNR_UTTERANCES], first if rounding else ())
+    return CalibrationResult(table, means, first[0][:_SQNR_UTTERANCES], first if rounding else ())
 
 
-def _from_parameters(model: FloatModel, folded: Graph, config: QuantizeConfig) -> _Known:
+def _from_parameters(model: FloatModel, folded: Graph, config: QuantizeConfig) -> CalibrationResult:
     shape = (_SQNR_UTTERANCES, model.frontend.n_mels, _NOISE_FRAMES)
     probe = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
-    return _Known(analytic_ranges(model.graph, folded, config), analytic_means(model.graph, folded), probe)
+    return CalibrationResult(analytic_ranges(model.graph, folded, config), analytic_means(model.graph, folded), probe)
 
 
 def _check_layers(graph: Graph, config: QuantizeConfig) -> None:

@@ -50,7 +50,7 @@ class _Part:
     codes: Reals
 
 
-def round_second_order(
+def gptq_round(
     weight: Reals, moments: Sequence[Reals], scale: Reals, top: int, per_tensor: bool = False
 ) -> tuple[npt.NDArray[np.int8], Reals]:
     """Return codes int8 like `weight` within [-top, top], and scales [C_out] near `scale`.

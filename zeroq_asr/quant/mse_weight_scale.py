@@ -21,7 +21,7 @@ _BLOCK = 1 << 20
 """Weights looked at together, so that memory stays bounded."""
 
 
-def clip_scale(weight: Reals, scale: Reals, top: int, per_tensor: bool = False) -> Reals:
+def mse_weight_scale(weight: Reals, scale: Reals, top: int, per_tensor: bool = False) -> Reals:
     """Return `scale` [C_out] times a ratio of RATIOS for each channel of `weight` [C_out, ...], or one for all."""
     rows = weight.reshape(len(weight), -1)
     errors = np.empty((len(RATIOS), len(rows)))

@@ -17,7 +17,7 @@ from int_kernels.int_type import IntType
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Graph, Node
-from zeroq_asr.quant.mse_weight_scale import clip_scale
+from zeroq_asr.quant.mse_weight_scale import mse_weight_scale
 from zeroq_asr.quant.qparams import round_half_up
 from zeroq_asr.quant.squant import squant
 
@@ -58,7 +58,7 @@ class FloatConv:
     """A convolution to be rounded.
 
     weight float32 [C_out, C_in / groups, K] or [O, C / groups, KH, KT], bias float32 [C_out] or None, input_scale S_x.
-    methods: "clipping" takes the scales of least squared error (`clip_scale`); "squant" flips roundings until the
+    methods: "clipping" takes the scales of least squared error (`mse_weight_scale`); "squant" flips roundings until the
     errors of each kernel and output channel cancel (`squant`). Others are none of its business.
     """
 
@@ -105,7 +105,7 @@ def weight_scales(conv: FloatConv) -> npt.NDArray[np.float64]:
         largest = np.full_like(largest, largest.max())
     scale = largest / top
     if "clipping" in conv.methods:
-        scale = clip_scale(w, scale, top, conv.per_tensor)
+        scale = mse_weight_scale(w, scale, top, conv.per_tensor)
     layer = scale.max() if scale.max() > 0 else 1.0
     scale = np.maximum(scale, layer * _DEAD_FLOOR)
     result: npt.NDArray[np.float64] = np.maximum(scale, np.abs(b) / (conv.input_scale * _BIAS_LIMIT))

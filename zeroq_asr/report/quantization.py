@@ -72,7 +72,7 @@ def render_quantized(document: Document) -> str:
     rows = [heading, *(_row(layer) for layer in document["layers"])]
     summary = [
         f"calibration  {document['calibration']}",
-        f"bits         {document['bits']}{describe_widths(document['weights'])}",
+        f"bits         {document['bits']}{describe_weight_bits(document['weights'])}",
         f"size         {document['bytes']:,} bytes, float32 {document['float32_bytes']:,}: "
         f"{document['compression']:.2f} times smaller",
         f"cost         {document['macs'] / 1e9:.3f} GMAC, {document['bops'] / 1e12:.5f} TBOP for "
@@ -96,7 +96,7 @@ def _divergences(found: Mapping[str, float] | None) -> list[str]:
     ]
 
 
-def describe_widths(weights: Mapping[str, int]) -> str:
+def describe_weight_bits(weights: Mapping[str, int]) -> str:
     """Return ": 4 bits 75.0 %, 8 bits 25.0 % of the weights", or nothing where all have the same bits."""
     if len(weights) < 2:
         return ""

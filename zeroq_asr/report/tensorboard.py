@@ -76,7 +76,7 @@ class TensorBoardLog:
             self._batch = record.batch
         writer.scalar("generate/loss/total", record.total, record.step)
         if record.last or record.step % max(1, record.steps // TAP_POINTS) == 0:
-            for name, loss in zip(self._taps, record.tap_losses, strict=True):
+            for name, loss in zip(self._taps, record.batchnorm_losses, strict=True):
                 writer.scalar(f"generate/loss_per_batchnorm/{name}", float(loss), record.step)
         if _is_snapshot(record):
             self._show_step(writer, record)

@@ -9,7 +9,7 @@ _M_MMAP_THRESHOLD = -3
 _LARGE_BYTES = 1 << 16
 
 
-def keep_large_arrays_apart() -> None:
+def map_large_arrays_separately() -> None:
     """From now on arrays of 64 KB and more live in pages of their own, which the system gets back as they are freed.
 
     By itself glibc does so from 128 KB at first and, as arrays are freed, from larger and larger ones; what smaller
@@ -18,7 +18,7 @@ def keep_large_arrays_apart() -> None:
     _call("mallopt", _M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
-def give_back_freed() -> None:
+def release_freed_memory() -> None:
     """Give the system all whole pages that have been freed."""
     _call("malloc_trim", 0)
 

@@ -17,8 +17,8 @@ from eval.ctc import ctc_collapse, decode
 from int_kernels.int_type import IntType
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.errors import ConfigError
-from zeroq_asr.frontend.features import Audio, Features, features_of
-from zeroq_asr.frontend.spec import FrontendSpec
+from zeroq_asr.frontend.features import features_of
+from zeroq_asr.frontend.input_spec import Audio, Features, InputSpec
 
 Ids = npt.NDArray[np.int32]
 
@@ -58,7 +58,7 @@ class Transcriber:
     bits: str
     backend: Backend
     size_bytes: int
-    frontend: FrontendSpec
+    frontend: InputSpec
     vocabulary: tuple[str, ...]
     source: TokenSource
 

@@ -24,8 +24,8 @@ from zeroq_asr.pipelines.generate import (
     find_data,
     generate,
     read_data,
+    statistics_forward,
     synthesis_settings,
-    tap_forward,
 )
 
 TESTS = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_nothing_behind_the_last_batchnorm_is_computed() -> None:
 
     graph = toy_float_model().graph
     names = tuple(tap.name for tap in find_batchnorm_taps(graph))
-    values = tap_forward(graph, names, "cpu", 1)(torch.zeros(1, 6, 40))
+    values = statistics_forward(graph, names, "cpu", 1)(torch.zeros(1, 6, 40))
     assert tuple(values) == names and "logits" not in values
 
 
