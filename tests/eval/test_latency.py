@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from eval.latency import (
-    TimedEngine,
     LatencyError,
     Note,
     Opened,
+    TimedEngine,
     Timing,
-    reset_peak_memory,
     peak_memory_bytes,
-    time_engines,
     ratio,
+    reset_peak_memory,
+    time_engines,
 )
 
 

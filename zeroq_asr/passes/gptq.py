@@ -127,4 +127,4 @@ def _round(
         )
     conv = FloatConv.of(graph, node, qparams[node.inputs[0]].scale, config)
     weight, top = conv.weight.astype(np.float64), 2 ** (conv.bits - 1) - 1
-    return RoundedWeights(*gptq_round(weight, blocks, weight_scales(conv), top, conv.per_tensor))
+    return RoundedWeights(*gptq_round(weight, blocks, weight_scales(conv), top, per_tensor=conv.per_tensor))

@@ -47,7 +47,7 @@ def test_the_output_errs_much_less_than_with_nearest_rounding(shape: tuple[int, 
 
 
 def test_it_is_close_to_the_best_of_all_roundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gptq, "DAMPING", 0.0)
+    monkeypatch.setattr(gptq, "GPTQ_DAMPING", 0.0)
     weight = np.random.default_rng(2).normal(0, 1, (20, 6, 1))
     h = moments_of(1, 6)
     codes, scale = gptq_round(weight, [h], scales(weight), TOP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zeroq_asr.quant.mse_weight_scale import RATIOS, mse_weight_scale
+from zeroq_asr.quant.mse_weight_scale import WEIGHT_SCALE_RATIOS, mse_weight_scale
 from zeroq_asr.quant.weights import FloatConv, quantize_conv
 
 
@@ -40,7 +40,7 @@ def test_one_scale_for_a_tensor_and_large_layers_block_by_block(monkeypatch: pyt
     full = np.full(12, np.abs(weight).max() / 7)
     one, many = mse_weight_scale(weight, full, 7, per_tensor=True), mse_weight_scale(weight, full, 7)
     assert len(set(one)) == 1 < len(set(many))
-    assert one[0] / full[0] in RATIOS
+    assert one[0] / full[0] in WEIGHT_SCALE_RATIOS
     monkeypatch.setattr("zeroq_asr.quant.mse_weight_scale._BLOCK", 100)
     np.testing.assert_array_equal(mse_weight_scale(weight, full, 7), many)
 
