@@ -1,4 +1,4 @@
-"""Feed calibration data to the float graph and measure the range of every value that becomes codes."""
+"""Run the float graph on calibration data and measure the range of every value that will be quantized."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def calibrate(
 ) -> RangeTable:
     """Return the range of every stored value whose scale depends on data.
 
-    batches: each float32 [B, n_mels, T] without padding. Memory: one batch and a fixed number of counters per value,
-    however many batches come. Raises QuantizationError (no data, numbers that are not finite).
+    batches: each float32 [B, n_mels, T] without padding. source: name of the data, for messages and the table. The
+    memory is that of one batch and a fixed number of counters per value, for any number of batches.
+    Raises QuantizationError (no data, numbers that are not finite).
     """
     observers = _observers(executor.graph, config)
 
@@ -55,13 +56,13 @@ def calibrate(
 
 
 def _observers(graph: Graph, config: QuantizeConfig) -> dict[str, Observer]:
-    """One observer for every value that is stored and whose scale is not known without data."""
+    """Return an observer for every stored value whose scale depends on data."""
 
     def observer(name: str, role: Role) -> Observer:
-        unsigned = config.activations == "auto" and is_nonnegative(graph, name)  # (as `assign_qparams` codes it)
+        unsigned = config.activations == "auto" and is_nonnegative(graph, name)  # as in `assign_qparams`
         top = IntType(config.act_bits, signed=not unsigned).hi
         by_extremes = role == "stream" or is_heavy_tailed(graph, name)
-        return make_observer(config, top, by_extremes, is_depthwise_input(graph, name))
+        return make_observer(config, top, by_extremes=by_extremes, per_channel=is_depthwise_input(graph, name))
 
     return {
         name: observer(name, role)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def open_transcriber(reference: str, backend: Backend = "native", threads: int = THREADS) -> Transcriber:
-    """Return the transcriber of a quantized file, a .nemo file, a shipped model or a hub name, judged by content.
+    """Return the transcriber of a quantized file, a .nemo file, a shipped model or a hub name; content decides.
 
-    `backend` says how a quantized file computes ("float": the float simulation of its scales); a float model always
-    computes in float. Raises ZeroqError.
+    backend: how a quantized file is computed ("float": a float simulation of its scales); a float model is always
+    computed in float. Raises ZeroqError.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"--backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
@@ -36,7 +36,7 @@ def open_transcriber(reference: str, backend: Backend = "native", threads: int =
 
 
 def open_integer(path: str | Path, backend: Backend = "native", threads: int = THREADS) -> Transcriber:
-    """Return the transcriber of a quantized file. Without torch, unless backend is "float". Raises FileError."""
+    """Return the transcriber of a quantized file. It needs torch only for the backend "float". Raises FileError."""
     name, size = Path(path).name, Path(path).stat().st_size
     model = load_model(path)
     if backend != "native":
@@ -46,7 +46,7 @@ def open_integer(path: str | Path, backend: Backend = "native", threads: int = T
 
     bits, frontend, vocabulary = bits_of(model), model.frontend, model.vocabulary
     program, input_scale = model.program, model.input_scale
-    del model  # nothing but the program holds the weights now, and the executor uses it up
+    del model  # only the program holds the weights now, and the executor releases them as it packs
     source = IntegerExecutor.spending(program, input_scale, threads)
     release_freed_memory()
     return Transcriber(name, bits, backend, size, frontend, vocabulary, source)
@@ -83,7 +83,7 @@ def open_float(reference: str, threads: int = THREADS) -> Transcriber:
 
 
 def float_transcriber(model: FloatModel, name: str, size_bytes: int, threads: int = THREADS) -> Transcriber:
-    """Return the transcriber of a float model in memory; torch will use `threads` threads in this process."""
+    """Return the transcriber of a float model in memory. Sets the number of torch threads of this process."""
     from zeroq_asr.runtime.float_tokens import FloatTokens
 
     source = FloatTokens(model.graph, threads)

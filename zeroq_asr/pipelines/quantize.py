@@ -1,4 +1,4 @@
-"""Float model and calibration data in, integer model and a report out."""
+"""Quantization: a float model and calibration data become an integer model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges
 from zeroq_asr.calibrate.run import calibrate
-from zeroq_asr.config import ANALYTIC, CORRECTION_UTTERANCES, DEVICE, SEED, QuantizeConfig
+from zeroq_asr.config import (
+    ANALYTIC,
+    CORRECTION_UTTERANCES,
+    DEVICE,
+    SEED,
+    SQNR_NOISE_FRAMES,
+    SQNR_UTTERANCES,
+    QuantizeConfig,
+)
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
@@ -37,16 +45,14 @@ if TYPE_CHECKING:
 Batch = npt.NDArray[np.float32]
 """float32 [B, n_mels, T], every row T frames long."""
 
-_SQNR_UTTERANCES = 4
-_NOISE_FRAMES = 500
-
 
 @dataclass(frozen=True)
 class Quantized:
-    """The integer model, the ranges it was made with, and the SQNR of every stored value in dB.
+    """The result of a quantization.
 
-    graph: the float graph it was lowered from. qparams: the code of every stored value. corrected: the graph with the
-    program's biases. rounded: weights that the data rounded, by the values that their convolutions make.
+    model: the integer model. table: the ranges it was made with. sqnr: of every stored value, in dB. graph: the
+    prepared float graph. qparams: scale and type of every stored value. corrected: `graph` with the biases of the
+    integer model. rounded: weights rounded by gptq, by the outputs of their convolutions.
     """
 
     model: IntegerModel
@@ -82,10 +88,11 @@ def quantize_model(
 ) -> Quantized:
     """Turn a float model into an integer program calibrated on `batches`.
 
-    source: a word for the data ("synthetic", "random", a manifest), kept in the file with `provenance`. "analytic": no
-    data; ranges, and means for bias correction, follow from the parameters, gptq is left away, and the SQNR is that of
-    normal noise. ranges: what an earlier call measured on the same data (`Quantized.table`); they do not depend on the
-    bits of weights, nothing is measured again. Raises QuantizationError, GraphError, UnsupportedModelError.
+    batches: each float32 [B, n_mels, T] without padding. source: name of the data ("synthetic", "random", a manifest),
+    stored in the file with `provenance`. With "analytic" no data is used: ranges and the means for bias correction
+    follow from the parameters, gptq is skipped, and the SQNR is measured on normal noise. ranges: `Quantized.table` of
+    an earlier call with the same data; since ranges do not depend on weight bits, they are not measured again.
+    Raises QuantizationError, GraphError, UnsupportedModelError.
     """
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
@@ -115,10 +122,10 @@ def quantize_model(
 def dry_run(
     float_model: FloatModel, source: str, config: QuantizeConfig, provenance: dict[str, Any] | None = None
 ) -> IntegerModel:
-    """An integer model with the shapes and types of what `quantize_model` would return, made without data in seconds.
+    """Return an integer model with the shapes and types that `quantize_model` would give, without data, in seconds.
 
-    Its numbers are of no use: ranges follow from the parameters, weights are rounded in the plainest way. Its file is
-    as large as the other's but for a few digits in the header. Raises what `quantize_model` raises.
+    Only its size is meaningful: ranges follow from the parameters, and weights are rounded to nearest. The file size
+    differs from the final one by a few digits in the header. Raises what `quantize_model` raises.
     """
     folded = prepare(float_model.graph)
     plain = replace(config, methods=tuple(method for method in config.methods if method == "channel-scales"))
@@ -152,14 +159,14 @@ def _from_data(
 ) -> CalibrationResult:
     correcting = "bias-correction" in config.methods
     rounding = "gptq" in config.methods
-    first, stream = front(iter(batches), CORRECTION_UTTERANCES if correcting or rounding else 1)
+    first, stream = peek_batches(iter(batches), CORRECTION_UTTERANCES if correcting or rounding else 1)
     table = ranges if ranges is not None else calibrate(executor, stream, config, source)
     means = measure_means(executor.graph, first, str(executor.device)) if correcting else {}
-    return CalibrationResult(table, means, first[0][:_SQNR_UTTERANCES], first if rounding else ())
+    return CalibrationResult(table, means, first[0][:SQNR_UTTERANCES], first if rounding else ())
 
 
 def _from_parameters(model: FloatModel, folded: Graph, config: QuantizeConfig) -> CalibrationResult:
-    shape = (_SQNR_UTTERANCES, model.frontend.n_mels, _NOISE_FRAMES)
+    shape = (SQNR_UTTERANCES, model.frontend.channels, SQNR_NOISE_FRAMES)
     probe = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
     return CalibrationResult(analytic_ranges(model.graph, folded, config), analytic_means(model.graph, folded), probe)
 
@@ -170,8 +177,11 @@ def _check_layers(graph: Graph, config: QuantizeConfig) -> None:
         raise QuantizationError(f"layer_bits: expected names of layers of this model, got {unknown[0]!r}")
 
 
-def front(stream: Iterator[Batch], utterances: int) -> tuple[list[Batch], Iterator[Batch]]:
-    """Return the first batches of the stream, together at least `utterances` if it has them, and the whole stream."""
+def peek_batches(stream: Iterator[Batch], utterances: int) -> tuple[list[Batch], Iterator[Batch]]:
+    """Return the first batches of the stream, with at least `utterances` utterances if it has them, and the stream.
+
+    The returned stream starts with the first batches. Raises QuantizationError for an empty stream.
+    """
     first: list[Batch] = []
     while sum(map(len, first)) < utterances and (batch := next(stream, None)) is not None:
         first.append(batch)
