@@ -73,7 +73,7 @@ def _unwritable(target: Path, reason: str) -> FileError:
 
 
 def read_file(path: str | Path, max_bytes: int) -> bytes:
-    """Return the content of the regular file `path`, refusing more than `max_bytes` before reading it.
+    """Return the content of the regular file `path`; a file of more than `max_bytes` is refused before it is read.
 
     Raises FileError: missing, a folder or device, unreadable, too large.
     """
@@ -85,8 +85,7 @@ def read_file(path: str | Path, max_bytes: int) -> bytes:
                 raise FileError(f"{source}: expected a regular file, got something else; give the path of a file")
             if status.st_size > max_bytes:
                 raise FileError(
-                    f"{source}: expected at most {max_bytes:,} bytes, got {status.st_size:,}; is this the right "
-                    "file?"
+                    f"{source}: expected at most {max_bytes:,} bytes, got {status.st_size:,}; is this the right file?"
                 )
             data = stream.read(max_bytes + 1)
     except FileNotFoundError as error:
@@ -96,5 +95,5 @@ def read_file(path: str | Path, max_bytes: int) -> bytes:
     except OSError as error:
         raise FileError(f"{source}: could not be read ({error.strerror or error})") from error
     if len(data) > max_bytes:
-        raise FileError(f"{source}: grew beyond {max_bytes:,} bytes during reading; is another process still writing it?")
+        raise FileError(f"{source}: grew beyond {max_bytes:,} bytes while it was read; is a process still writing it?")
     return data

@@ -90,7 +90,7 @@ def generate(
     """
     settings = synthesis_settings(config, model)
     if output.is_dir():
-        raise FileError(f"{output}: expected the name of a file to write, found a folder; give a file name in it")
+        raise FileError(f"{output}: expected the name of a file to write, got a folder; give a file name in it")
     partial = output.with_name(output.name + ".partial")
     if resume:
         finished = find_data(model, config, output)
