@@ -18,8 +18,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m zeroq_asr.transcribe",
         description=__doc__,
         epilog="Prints one line per file: its name, a tab, the text. A file that cannot be read is reported on "
-        "standard error, the others are still transcribed, and the exit code is 2. Without --model: the result of `quantize` "
-        "with default options if it exists, else the shipped float model; standard error says which.",
+        "standard error, the others are still transcribed, and the exit code is 2. Without --model: the result of "
+        "`quantize` with default options if it exists, else the shipped float model; standard error says which.",
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="audio that libsndfile reads: wav, flac, ogg, mp3, ..."

@@ -50,7 +50,7 @@ def test_folders_and_missing_and_large_files_are_refused(tmp_path: Path) -> None
     with pytest.raises(FileError, match="no such file"):
         read_file(tmp_path / "ghost", 10)
     write_atomically(tmp_path / "a", b"12345")
-    with pytest.raises(FileError, match="at most 4 bytes, the file has 5"):
+    with pytest.raises(FileError, match="at most 4 bytes, got 5"):
         read_file(tmp_path / "a", 4)
 
 

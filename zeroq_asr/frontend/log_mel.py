@@ -11,13 +11,15 @@ Source: NeMo 3.0.0, FilterbankFeatures; the mel scale is Slaney's Auditory Toolb
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroq_asr.errors import FileError
-from zeroq_asr.frontend.spec import FrontendSpec
+
+if TYPE_CHECKING:
+    from zeroq_asr.frontend.spec import FrontendSpec
 
 DEVIATION_GUARD = 1e-5
 _FRAMES_AT_ONCE = 32

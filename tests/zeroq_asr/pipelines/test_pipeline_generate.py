@@ -130,7 +130,7 @@ def test_resume_with_other_settings_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Killed):
         generate(model, small(), output, threads=1, on_record=interrupt)
-    with pytest.raises(FileError, match="holds others"):
+    with pytest.raises(FileError, match="got others"):
         generate(model, small(seed=9), output, resume=True, threads=1)
     again = generate(model, small(seed=9), output, threads=1)
     assert again.batches_found == 0, "without --resume it begins anew"
