@@ -88,7 +88,7 @@ class Positions(Step):
         return context.lengths[self.x].positions, same_range(y.channels, -INT8.hi, INT8.hi)
 
     def evaluate(self, xs: Sequence[Array], types: Sequence[IntType], y_type: IntType) -> Array:
-        """y[2d, j], y[2d + 1, j] = sine and cosine of (L - 1 - j) w_d in 1/127, by angle addition. -> int8 [D, 2L - 1]."""
+        """y[2d, j], y[2d + 1, j] = sine and cosine of (L - 1 - j) w_d in 1/127, by angle addition: int8 [D, 2L - 1]."""
         frames = xs[0].shape[1]
         position = np.arange(frames - 1, -frames, -1)
         i, k = np.abs(position) >> 6, np.abs(position) & 63
