@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from zeroq_asr.frontend.spec import FrontendSpec
-from zeroq_asr.ir import FLOAT, Graph
+from zeroq_asr.ir import Graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,6 @@ def fingerprint(graph: Graph, frontend: FrontendSpec, vocabulary: tuple[str, ...
     File names, the training section of a config and the form of the archive do not change the output of a model; they
     are left out.
     """
-    assert all(value.type == FLOAT for value in graph.values.values())
     nodes = [[node.op, list(node.inputs), node.output, sorted(node.attrs.items())] for node in graph.nodes]
     shapes = {name: [str(array.dtype), list(array.shape)] for name, array in graph.constants.items()}
     channels = {name: value.channels for name, value in graph.values.items()}

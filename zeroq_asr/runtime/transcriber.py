@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.ctc import ctc_collapse, decode
-from int_kernels.int_type import IntType
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.frontend.features import features_of
@@ -111,7 +110,7 @@ def bits_of(model: IntegerModel) -> str:
 
     If layers differ, the weight bits are the mean over the weights, e.g. "W5.3A8".
     """
-    codes = [v.type.bits for v in model.graph.values.values() if isinstance(v.type, IntType) and v.type.is_code]
+    codes = [value.type.bits for value in model.program.values if value.type.is_code]
     return f"W{weight_bits_of(model)}A{max(codes)}"
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from zeroq_asr.adapters.nemo.tensors import TensorSource
 from zeroq_asr.errors import CheckpointError
-from zeroq_asr.ir import FLOAT, Array, Graph, GraphBuilder
+from zeroq_asr.ir import Array, Graph
+from zeroq_asr.ops import GraphBuilder
 
 
 @dataclass(frozen=True)
@@ -142,5 +143,5 @@ class NemoGraphBuilder:
         self, op: str, name: str, x: TensorRef, *others: str, origin: str | None = None, **attrs: int | float
     ) -> TensorRef:
         """Add a node that reads `x` and `others` (values or constants) and keeps x's channels."""
-        made = self._graph.node(op, (x.name, *others), name, x.channels, origin=origin, type=FLOAT, **attrs)
+        made = self._graph.node(op, (x.name, *others), name, x.channels, origin=origin, **attrs)
         return TensorRef(made, x.channels, x.height)
