@@ -70,7 +70,7 @@ def _utterance(where: str, folder: Path, line: str) -> Utterance:
         audio = folder / f"{name}.{ending}"
         if audio.is_file():
             return Utterance(audio, _seconds(where, audio), text.strip().lower())
-    raise ManifestError(f"{where}: expected {name}.flac beside it, found none")
+    raise ManifestError(f"{where}: expected {name}.flac in the same folder, found none")
 
 
 def _seconds(where: str, audio: Path) -> float:

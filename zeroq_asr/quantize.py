@@ -134,8 +134,8 @@ def _main(arguments: argparse.Namespace) -> int:
 
 
 def _budget(arguments: argparse.Namespace) -> Budget | None:
-    asked = (arguments.budget_mb, arguments.budget_gbop, arguments.mean_bits)
-    return None if asked == (None, None, None) else Budget(*asked)
+    limits = (arguments.budget_mb, arguments.budget_gbop, arguments.mean_bits)
+    return None if limits == (None, None, None) else Budget(*limits)
 
 
 def _check_budget(model: FloatModel, config: QuantizeConfig, budget: Budget, arguments: argparse.Namespace) -> None:

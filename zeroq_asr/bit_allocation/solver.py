@@ -40,7 +40,7 @@ class Limit:
     costs: npt.NDArray[np.int64]
     most: int
 
-    def spent(self, choice: Sequence[int]) -> int:
+    def cost_of(self, choice: Sequence[int]) -> int:
         """Return the sum of the costs of `choice`, one column per layer."""
         return int(self.costs[np.arange(len(choice)), list(choice)].sum())
 
@@ -55,7 +55,7 @@ def allocate_bits(losses: npt.NDArray[np.float64], limits: Sequence[Limit]) -> t
     allowed = [limit.most for limit in limits]
     for number in range(_ROUNDS):
         choice = _solve(losses, limits, allowed)
-        over = [max(0, limit.spent(choice) - limit.most) for limit in limits]
+        over = [max(0, limit.cost_of(choice) - limit.most) for limit in limits]
         if not any(over):
             return choice
         # The choice exceeds the limit within the solver's tolerance: lower the limit, by more in each round.

@@ -107,11 +107,11 @@ class FrontendSpec:
             raise ConfigError(
                 f"frontend: expected an object with the front end's settings, got {type(fields).__name__}"
             )
-        known = {field.name for field in dataclasses.fields(cls)}
-        if set(fields) != known:
-            odd = sorted(str(name) for name in known.symmetric_difference(fields))
+        names = {field.name for field in dataclasses.fields(cls)}
+        if set(fields) != names:
+            wrong = sorted(str(name) for name in names.symmetric_difference(fields))
             raise ConfigError(
-                f"frontend: expected exactly the fields {sorted(known)}; missing or unknown: {odd}; "
+                f"frontend: expected exactly the fields {sorted(names)}; missing or unknown: {wrong}; "
                 "was the file edited?"
             )
         return cls(**fields)

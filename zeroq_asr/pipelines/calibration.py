@@ -37,11 +37,11 @@ def calibration_data(
     device: str = DEVICE,
     on_record: OnRecord | None = None,
 ) -> CalibrationData:
-    """Return the calibration data that --calibration, --data, --preset and --seed ask for.
+    """Return the calibration data that --calibration, --data, --preset and --seed select.
 
-    "synthetic": the file `data`; without one, the file that an earlier run with these settings left, or else made now.
-    "random": noise. "analytic": none, `quantize_model` asks the parameters instead. Anything else: a manifest, or the
-    name of a shipped set.
+    "synthetic": the file `data`; if None, the file of an earlier run with these settings, or else new data.
+    "random": noise. "analytic": no data; `quantize_model` uses the parameters of the model. Anything else: a manifest,
+    or the name of a shipped set. on_record is called after every step of a synthesis.
     Raises ConfigError, FileError and what synthesis raises.
     """
     if data is not None and calibration != "synthetic":

@@ -143,7 +143,7 @@ def quantize_within(
     on_step is called after every measured divergence, `count_steps` times. Raises ConfigError (a budget out of reach;
     the message has the range that is in reach), and what `quantize_model` raises.
     """
-    facts = {**(provenance or {}), "budget": _asked(budget)}
+    facts = {**(provenance or {}), "budget": _budget_json(budget)}
     probe = Probe(float_model, batches, source, config, facts, device)
     check_budget(probe.base.model, budget)
     table = probe.measure(on_step)
@@ -201,7 +201,7 @@ def choose(base: IntegerModel, table: WidthTable, budget: Budget) -> Bits:
             return bits
         if most <= least:  # the solver gave a larger bit width to a layer so small that its bytes are the same
             return dict.fromkeys(table.layers, min(table.widths))
-        most = max(min(most, Limit(table.bytes, most).spent(choice)) - excess, least)
+        most = max(min(most, Limit(table.bytes, most).cost_of(choice)) - excess, least)
 
 
 def _whole(cost: float) -> int:
@@ -222,7 +222,7 @@ def check_budget_early(
     hundred bytes. A budget within this margin passes here; the least size in the message is always sufficient.
     """
     _require_data(source)
-    outline = dry_run(float_model, source, config, {**provenance, "budget": _asked(budget)})
+    outline = dry_run(float_model, source, config, {**provenance, "budget": _budget_json(budget)})
     check_budget(outline, budget, 64 + _DIGITS * len(outline.program.steps))
 
 
@@ -231,7 +231,7 @@ def _require_data(source: str) -> None:
         raise ConfigError(f"budget: expected calibration data, got --calibration {ANALYTIC}; use synthetic")
 
 
-def _asked(budget: Budget) -> dict[str, float]:
+def _budget_json(budget: Budget) -> dict[str, float]:
     return {name: value for name, value in vars(budget).items() if value is not None}
 
 
@@ -248,13 +248,13 @@ def check_budget(base: IntegerModel, budget: Budget, unsure: int = 0) -> None:
         "--budget-gbop": (budget.gbop, "GBOP", lambda width: _bops(base, _everywhere(base, width)) / 1e9),
         "--mean-bits": (budget.mean_bits, "bits", float),
     }
-    for flag, (asked, unit, cost) in costs.items():
+    for flag, (limit, unit, cost) in costs.items():
         error = unsure / 1e6 if unit == "MB" else 0.0
-        if asked is not None and asked < cost(least) - error:
+        if limit is not None and limit < cost(least) - error:
             low, high = (math.ceil((cost(width) + error) * 1e4) / 1e4 for width in (least, most))
             raise ConfigError(
                 f"{flag}: expected at least {low:g} {unit} ({least} bits in every layer; {most} bits are {high:g}), "
-                f"got {asked:g}"
+                f"got {limit:g}"
             )
 
 

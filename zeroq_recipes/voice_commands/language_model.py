@@ -43,8 +43,8 @@ class LanguageModel:
 
     def log10(self, word: str, history: Sequence[str]) -> float:
         """Return log10 p(word | history); the history of a whole sentence starts with `BEGIN`."""
-        known = self.orders[0]
-        gram = tuple(w if (w,) in known else UNKNOWN for w in (*history[-(len(self.orders) - 1) :], word))
+        unigrams = self.orders[0]
+        gram = tuple(w if (w,) in unigrams else UNKNOWN for w in (*history[-(len(self.orders) - 1) :], word))
         backoff = 0.0
         while gram not in self.orders[len(gram) - 1]:
             backoff += self.orders[len(gram) - 2].get(gram[:-1], (0.0, 0.0))[1]

@@ -29,7 +29,7 @@ def problem(seed: int, layers: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndar
 def brute_force(losses: np.ndarray, limits: list[Limit]) -> float:
     rows = np.arange(len(losses))
     choices = product(range(losses.shape[1]), repeat=len(losses))
-    fits = (list(c) for c in choices if all(limit.spent(c) <= limit.most for limit in limits))
+    fits = (list(c) for c in choices if all(limit.cost_of(c) <= limit.most for limit in limits))
     return min(float(losses[rows, c].sum()) for c in fits)
 
 
@@ -42,7 +42,7 @@ def test_no_choice_within_the_limits_is_better(seed: int, share: float) -> None:
         low, high = int(costs[:, 0].sum()), int(costs[:, -1].sum())
         limits.append(Limit(costs, low + int(share * (high - low))))
     choice = allocate_bits(losses, limits)
-    assert all(limit.spent(choice) <= limit.most for limit in limits)
+    assert all(limit.cost_of(choice) <= limit.most for limit in limits)
     found = float(losses[np.arange(len(losses)), list(choice)].sum())
     assert found == pytest.approx(brute_force(losses, limits), rel=1e-9)
 

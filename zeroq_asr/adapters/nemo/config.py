@@ -143,7 +143,9 @@ class ConfigSection:
         """Raise UnsupportedModelError for keys that were not read: an unknown switch must not be ignored silently."""
         unknown = sorted(set(self._values) - self._seen)
         if unknown:
-            raise UnsupportedModelError(f"{self.where}: the setting {shorten(unknown[0])} is not known to this version")
+            raise UnsupportedModelError(
+                f"{self.where}: the setting {shorten(unknown[0])} is not supported by this version"
+            )
 
 
 def module_section(model: ConfigSection, key: str, supported: Sequence[str]) -> ConfigSection:

@@ -115,7 +115,7 @@ class _ConvEncoder:
         total = block.stride ** (1 if block.stride_last else block.repeat)
         if stride != total:
             raise UnsupportedModelError(
-                f"{path}: a residual branch of stride {stride} beside a block of stride {total} is not supported"
+                f"{path}: a residual branch of stride {stride} in a block of stride {total} is not supported"
                 " (NeMo cannot run it either); use residual_mode stride_add with stride_last"
             )
         sources = values if block.dense else values[:1]  # NeMo numbers branches from the first value it kept
