@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,15 +28,20 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    executor: FloatExecutor, batches: Iterable[npt.NDArray[np.float32]], config: QuantizeConfig, source: str
+    executor: FloatExecutor,
+    batches: Iterable[npt.NDArray[np.float32]],
+    config: QuantizeConfig,
+    source: str,
+    *,
+    roles: Mapping[str, Role] | None = None,
 ) -> RangeTable:
     """Return the range of every stored value whose scale depends on data.
 
-    batches: each float32 [B, n_mels, T] without padding. source: name of the data, for messages and the table. The
-    memory is that of one batch and a fixed number of counters per value, for any number of batches.
-    Raises QuantizationError (no data, numbers that are not finite).
+    batches: each float32 [B, n_mels, T] without padding. source: name of the data, for messages and the table. roles:
+    those of `find_roles` for this graph, computed here if None. The memory is that of one batch and a fixed number of
+    counters per value, for any number of batches. Raises QuantizationError (no data, numbers that are not finite).
     """
-    observers = _observers(executor.graph, config)
+    observers = _observers(executor.graph, config, roles or find_roles(executor.graph, config.nonlinear))
 
     def observe(name: str, value: Any) -> Any:
         if name in observers:
@@ -55,7 +60,7 @@ def calibrate(
     return RangeTable({name: observer.range() for name, observer in observers.items()}, source)
 
 
-def _observers(graph: Graph, config: QuantizeConfig) -> dict[str, Observer]:
+def _observers(graph: Graph, config: QuantizeConfig, roles: Mapping[str, Role]) -> dict[str, Observer]:
     """Return an observer for every stored value whose scale depends on data."""
 
     def observer(name: str, role: Role) -> Observer:
@@ -66,6 +71,6 @@ def _observers(graph: Graph, config: QuantizeConfig) -> dict[str, Observer]:
 
     return {
         name: observer(name, role)
-        for name, role in find_roles(graph, config.nonlinear).items()
+        for name, role in roles.items()
         if role in ("code", "stream") and not is_fixed(graph, name, role)
     }

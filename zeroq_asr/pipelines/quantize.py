@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from int_kernels import Program
 from zeroq_asr import __version__
-from zeroq_asr.analyses.roles import CONVOLUTIONS
+from zeroq_asr.analyses.roles import CONVOLUTIONS, Role, find_roles
 from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges
@@ -102,16 +102,17 @@ def quantize_model(
     _check_layers(folded, config)
     if "equalization" in config.methods:
         folded = equalize(folded)
+    roles = find_roles(folded, config.nonlinear)
     executor = FloatExecutor(folded, device)
     if source == ANALYTIC:
-        calibrated = _from_parameters(float_model, folded, config)
+        calibrated = _from_parameters(float_model, folded, config, roles)
     else:
-        calibrated = _from_data(executor, batches, source, config, ranges)
-    qparams = assign_qparams(folded, calibrated.table, config)
+        calibrated = _from_data(executor, batches, source, config, roles=roles, ranges=ranges)
+    qparams = assign_qparams(folded, calibrated.table, config, roles=roles)
     correcting = "bias-correction" in config.methods
     rounded = round_with_gptq(folded, qparams, config, calibrated.first, device) if calibrated.first else {}
     corrected = correct_biases(folded, qparams, config, calibrated.means, rounded) if correcting else folded
-    program = lower_to_integer(corrected, qparams, config, rounded)
+    program = lower_to_integer(corrected, qparams, config, rounded, roles=roles)  # bias correction keeps the roles
     model = _integer_model(float_model, program, qparams, source, config, provenance)
     sqnr = measure_sqnr(executor, program, qparams, calibrated.probe)
     return Quantized(model, calibrated.table, sqnr, folded, qparams, corrected, rounded)
@@ -127,8 +128,9 @@ def dry_run(
     """
     folded = prepare(float_model.graph)
     plain = replace(config, methods=tuple(method for method in config.methods if method == "channel-scales"))
-    qparams = assign_qparams(folded, analytic_ranges(float_model.graph, folded, plain), plain)
-    program = lower_to_integer(folded, qparams, plain)
+    roles = find_roles(folded, plain.nonlinear)
+    qparams = assign_qparams(folded, analytic_ranges(float_model.graph, folded, plain, roles=roles), plain, roles=roles)
+    program = lower_to_integer(folded, qparams, plain, roles=roles)
     return _integer_model(float_model, program, qparams, source, config, provenance)
 
 
@@ -153,20 +155,29 @@ def _integer_model(
 
 
 def _from_data(
-    executor: FloatExecutor, batches: Iterable[Batch], source: str, config: QuantizeConfig, ranges: RangeTable | None
+    executor: FloatExecutor,
+    batches: Iterable[Batch],
+    source: str,
+    config: QuantizeConfig,
+    *,
+    roles: Mapping[str, Role],
+    ranges: RangeTable | None,
 ) -> CalibrationResult:
     correcting = "bias-correction" in config.methods
     rounding = "gptq" in config.methods
     first, stream = peek_batches(iter(batches), CORRECTION_UTTERANCES if correcting or rounding else 1)
-    table = ranges if ranges is not None else calibrate(executor, stream, config, source)
+    table = ranges if ranges is not None else calibrate(executor, stream, config, source, roles=roles)
     means = measure_means(executor.graph, first, str(executor.device)) if correcting else {}
     return CalibrationResult(table, means, first[0][:SQNR_UTTERANCES], first if rounding else ())
 
 
-def _from_parameters(model: FloatModel, folded: Graph, config: QuantizeConfig) -> CalibrationResult:
+def _from_parameters(
+    model: FloatModel, folded: Graph, config: QuantizeConfig, roles: Mapping[str, Role]
+) -> CalibrationResult:
     shape = (SQNR_UTTERANCES, model.frontend.channels, SQNR_NOISE_FRAMES)
     probe = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
-    return CalibrationResult(analytic_ranges(model.graph, folded, config), analytic_means(model.graph, folded), probe)
+    table = analytic_ranges(model.graph, folded, config, roles=roles)
+    return CalibrationResult(table, analytic_means(model.graph, folded), probe)
 
 
 def _check_layers(graph: Graph, config: QuantizeConfig) -> None:
