@@ -1,4 +1,4 @@
-"""The doorman: exit codes, one-line errors, progress."""
+"""The command line entry point: exit codes, one-line errors, progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate from real numbers to integers."""
+"""From real numbers to integers: scales, rounding, weights and biases."""
 
 from __future__ import annotations
 
