@@ -36,7 +36,7 @@ def table(reports: Sequence[EvalReport]) -> str:
         lines.append(
             "vs first: difference to the first model with the 95 % interval of the paired bootstrap; * excludes zero."
         )
-        lines.append("Without *, this set is too small to show a difference; that does not mean that there is none.")
+        lines.append("Without *, this set cannot tell the two apart, which is not the same as no loss.")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -101,7 +101,7 @@ def test_a_difference_exits_1(
 
     monkeypatch.setattr(IntegerExecutor, "run", off_by_one)
     assert main([str(path), "--manifest", str(manifest), "--quiet"]) == 1
-    assert "A PROMISE IS BROKEN" in capsys.readouterr().out
+    assert "A GUARANTEED PROPERTY IS BROKEN" in capsys.readouterr().out
 
 
 def test_user_errors_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

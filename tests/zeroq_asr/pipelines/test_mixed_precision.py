@@ -208,7 +208,7 @@ def test_quantize_writes_a_file_within_the_budget(
     assert mean <= 3.5 and path.name == f"toy-w{mean:.1f}a8.safetensors"
     assert model.provenance["budget"] == {"mean_bits": 3.5}
     assert document["weights"] == {str(b): n for b, n in model.weights.items()}
-    assert document["divergences"]["together"] > 0 and "nats a frame" in printed.out
+    assert document["divergences"]["together"] > 0 and "nats per frame" in printed.out
     assert "bits for each layer" in printed.err
 
 
