@@ -75,7 +75,7 @@ def test_a_documented_command_parses(document: str, verb: str, flags: str) -> No
         parser.parse_args(words)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "lock", "clean"])
+@pytest.mark.parametrize("target", ["demo", "test", "nightly", "check", "docs", "lock", "clean"])
 def test_documented_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
