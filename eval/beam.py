@@ -46,7 +46,9 @@ class BeamDecoder:
 
     def __init__(self, vocabulary: Sequence[str], arpa: Path, beam: int = BEAM, lm_weight: float = LM_WEIGHT) -> None:
         if not has_beam_search():
-            raise DecodeError("beam search: expected flashlight-text, it is not installed; pip install -e '.[lm]'")
+            raise DecodeError(
+                "beam search: expected flashlight-text, it is not installed; run `pip install 'zeroq-asr[lm]'`"
+            )
         from flashlight.lib.text import decoder as flashlight
         from flashlight.lib.text.decoder.kenlm import KenLM
         from flashlight.lib.text.dictionary import Dictionary

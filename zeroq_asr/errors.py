@@ -6,6 +6,9 @@ one line and return exit code 2. A traceback therefore always means a bug in thi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ZeroqError(Exception):
     """Base of all errors that the command lines report in one line."""
@@ -33,3 +36,36 @@ class GraphError(ZeroqError):
 
 class QuantizationError(ZeroqError):
     """No integer program with the requested properties exists, e.g. an accumulator could overflow."""
+
+
+class MissingExtraError(ZeroqError, ImportError):
+    """An optional package is not installed; the message names the extra that installs it."""
+
+
+EXTRA_OF = {
+    **dict.fromkeys(("torch", "scipy", "tensorboard", "jiwer", "tqdm", "matplotlib", "yaml"), "quantize"),
+    **dict.fromkeys(("nemo", "omegaconf", "lightning"), "nemo"),
+    **dict.fromkeys(("onnx", "onnxruntime", "openvino", "nncf"), "peers"),
+    "flashlight": "lm",
+    "jinja2": "research",
+}
+"""Top-level name of every optional package -> the extra of this distribution that installs it."""
+
+
+def missing_extra(package: str) -> MissingExtraError:
+    """Return the error for the optional package `package`, one of EXTRA_OF, that is not installed."""
+    return MissingExtraError(
+        f"expected the package {package}, it is not installed; run `pip install 'zeroq-asr[{EXTRA_OF[package]}]'`"
+    )
+
+
+@contextmanager
+def extras_named() -> Iterator[None]:
+    """Raise MissingExtraError in place of the ModuleNotFoundError of an optional package. Also a decorator."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA_OF:
+            raise
+        raise missing_extra(package) from error

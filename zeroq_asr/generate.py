@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroq_asr import config as defaults
+from zeroq_asr.callable_module import make_callable
 from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import GenerateConfig
 from zeroq_asr.errors import FileError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 LOSSES = ("kl", "symmetric-kl", "w2")
 INITS = ("uniform", "gaussian", "smooth", "speech")
 SCHEDULES = ("constant", "cosine")
+
+make_callable(__name__)  # `zeroq_asr.generate(...)` is the function of the Python API
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zeroq_asr.callable_module import make_callable
 from zeroq_asr.cli import Progress, add_common_flags, add_quantize_flags, chosen_config, progress, run
 from zeroq_asr.config import (
     ANALYTIC,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from zeroq_asr.pipelines.calibration import CalibrationData
     from zeroq_asr.pipelines.generate import OnRecord
     from zeroq_asr.pipelines.quantize import Quantized
+
+make_callable(__name__)  # `zeroq_asr.quantize(...)` is the function of the Python API
 
 
 def build_parser() -> argparse.ArgumentParser:

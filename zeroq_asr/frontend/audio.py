@@ -39,6 +39,14 @@ def read_audio(path: str | Path, sample_rate_hz: int) -> npt.NDArray[np.float32]
         )
         raise FileError(f"{where}: {reason}")
     mono, rate = _plain_wav(path) or _any_format(path, where)
+    return at_rate(mono, rate, sample_rate_hz, where)
+
+
+def at_rate(mono: npt.NDArray[np.float32], rate: int, sample_rate_hz: int, where: str) -> npt.NDArray[np.float32]:
+    """Return samples float32 [N] of `rate` Hz at `sample_rate_hz`, converted with soxr's HQ filter where they differ.
+
+    Raises FileError, which begins with `where`: no samples, NaN, infinite or larger than MAX_LEVEL.
+    """
     if not mono.size:
         raise FileError(f"{where}: expected audio, got a file without samples")
     if not np.isfinite(mono).all() or float(np.abs(mono).max()) > MAX_LEVEL:

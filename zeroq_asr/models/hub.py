@@ -37,7 +37,7 @@ def download(name: str, shipped: Iterable[str]) -> Path:
         found = _fetch(name)
     except ImportError as error:
         raise FileError(
-            f"{unknown}; to look it up on NGC or Hugging Face install nemo_toolkit[asr], or give a .nemo file"
+            f"{unknown}; to look it up on NGC or Hugging Face run `pip install 'zeroq-asr[nemo]'`, or give a .nemo file"
         ) from error
     except FileNotFoundError as error:
         raise FileError(

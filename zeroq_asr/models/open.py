@@ -21,18 +21,36 @@ def open_transcriber(reference: str, backend: Backend = "native", threads: int =
     backend: how a quantized file is computed ("float": a float simulation of its scales); a float model is always
     computed in float. Raises ZeroqError.
     """
+    check_backend(backend, threads)
+    if _is_quantized(reference):
+        return open_integer(reference, backend, threads)
+    return open_float(reference, threads)
+
+
+def open_model(reference: str) -> FloatModel | IntegerModel:
+    """Return what `reference` names, as `open_transcriber` takes it, ready for other work. Raises ZeroqError."""
+    if _is_quantized(reference):
+        return load_model(reference)
+    from zeroq_asr.models.resolve import load_float_model
+
+    return load_float_model(reference)
+
+
+def check_backend(backend: str, threads: int) -> None:
+    """Raise ConfigError for a backend or a number of threads that there is not."""
     if backend not in BACKENDS:
         raise ConfigError(f"--backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     if threads < 1:
         raise ConfigError(f"--threads: expected at least 1, got {threads}")
+
+
+def _is_quantized(reference: str) -> bool:
     kind = find_model_kind(reference)
     if kind == "synthetic":
         raise FileError(
             f"{reference}: expected a model, this is synthetic data made by `generate`; give it as --data to `quantize`"
         )
-    if kind == "quantized":
-        return open_integer(reference, backend, threads)
-    return open_float(reference, threads)
+    return kind == "quantized"
 
 
 def open_integer(path: str | Path, backend: Backend = "native", threads: int = THREADS) -> Transcriber:

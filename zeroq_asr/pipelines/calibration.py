@@ -31,7 +31,7 @@ def calibration_data(
     model: FloatModel,
     calibration: str,
     *,
-    data: Path | None = None,
+    data: Path | SyntheticData | None = None,
     preset: str = PRESET,
     seed: int = SEED,
     device: str = DEVICE,
@@ -39,7 +39,7 @@ def calibration_data(
 ) -> CalibrationData:
     """Return the calibration data that --calibration, --data, --preset and --seed select.
 
-    "synthetic": the file `data`; if None, the file of an earlier run with these settings, or else new data.
+    "synthetic": `data`, or the file `data`; if None, the file of an earlier run with these settings, or else new data.
     "random": noise. "analytic": no data; `quantize_model` uses the parameters of the model. Anything else: a manifest,
     or the name of a shipped set. on_record is called after every step of a synthesis.
     Raises ConfigError, FileError and what synthesis raises.
@@ -57,9 +57,10 @@ def calibration_data(
 
         manifest = manifest_path(calibration) if calibration in shipped_sets() else Path(calibration)
         return CalibrationData(real_batches(manifest, model.frontend), calibration, {})
-    found = (
-        read_synthetic(data, model) if data is not None else ensure_synthetic(model, preset, seed, device, on_record)
-    )
+    if data is None:
+        found = ensure_synthetic(model, preset, seed, device, on_record)
+    else:
+        found = read_synthetic(data, model) if isinstance(data, Path) else checked_synthetic(data, model, "data")
     return CalibrationData((batch.mel for batch in found.batches), "synthetic", {"synthesis": found.settings.to_json()})
 
 
@@ -112,15 +113,19 @@ def read_synthetic(path: Path, model: FloatModel) -> SyntheticData:
     """Return the synthetic data in `path`. Raises FileError if it was made for another model or is not finished."""
     from zeroq_asr.pipelines.generate import read_data
 
-    data = read_data(path)
+    return checked_synthetic(read_data(path), model, path)
+
+
+def checked_synthetic(data: SyntheticData, model: FloatModel, where: str | Path) -> SyntheticData:
+    """Return `data`, which `where` names. Raises FileError if it was made for another model or is not finished."""
     if data.fingerprint != model.fingerprint:
         raise FileError(
-            f"{path}: expected synthetic data made for {model.name!r}, this was made for another model; "
+            f"{where}: expected synthetic data made for {model.name!r}, this was made for another model; "
             "run `python -m zeroq_asr.generate` again"
         )
     if not data.complete:
         raise FileError(
-            f"{path}: holds {len(data.batches)} of {data.settings.batches} batches; "
+            f"{where}: holds {len(data.batches)} of {data.settings.batches} batches; "
             "finish it with `python -m zeroq_asr.generate --resume`"
         )
     return data

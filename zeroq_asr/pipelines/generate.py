@@ -114,6 +114,25 @@ def generate(
     return Generated(data, output, found)
 
 
+def synthesize(
+    model: FloatModel,
+    config: GenerateConfig,
+    *,
+    device: str = DEVICE,
+    threads: int = GENERATE_THREADS,
+    on_record: OnRecord | None = None,
+) -> SyntheticData:
+    """Return the data that `generate` would write, made in memory. Raises SynthError."""
+    from synth.optimize import run
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+
+    settings = synthesis_settings(config, model)
+    names = tuple(tap.name for tap in find_batchnorm_taps(model.graph))
+    make = batch_maker(model, settings, device, threads)
+    batches = tuple(run(make(number), on_record) for number in range(settings.batches))
+    return SyntheticData(settings, model.fingerprint, names, batches)
+
+
 def batch_maker(
     model: FloatModel, settings: SynthesisSettings, device: str, threads: int
 ) -> Callable[[int], Generator[StepRecord, None, SyntheticBatch]]:

@@ -38,6 +38,14 @@ class FloatTokens:
                 ids[index] = row
         return ids
 
+    def log_probs(self, mel: Features) -> npt.NDArray[np.float32]:
+        """mel: float32 [n_mels, T] -> log softmax of the logits over the vocabulary, float32 [T', V + 1]."""
+        (output,) = self._graph.outputs
+        with torch.inference_mode():
+            logits = self._executor.run(torch.tensor(mel)[None])[output][0]
+            found: npt.NDArray[np.float32] = torch.log_softmax(logits, dim=0).T.contiguous().cpu().numpy()
+        return found
+
     def _batch(self, features: Sequence[Features]) -> list[Ids]:
         lengths = [mel.shape[1] for mel in features]
         padded = np.zeros((len(features), features[0].shape[0], max(lengths)), dtype=np.float32)

@@ -68,7 +68,7 @@ def test_without_the_extra_one_line_says_so(
     monkeypatch.setattr(engine, "find_spec", lambda package: None)
     assert main(words) == 2
     error = capsys.readouterr().err
-    assert "pip install -e '.[peers]'" in error and len(error.splitlines()) == 1
+    assert "pip install 'zeroq-asr[peers]'" in error and len(error.splitlines()) == 1
 
 
 def test_the_sheet_says_what_the_rows_hold() -> None:
