@@ -155,7 +155,7 @@ def _run(
     """Run the synthesis with the requested progress, logs and picture."""
     from contextlib import ExitStack
 
-    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
     from zeroq_asr.pipelines.generate import generate, synthesis_settings
     from zeroq_asr.pipelines.synthesis_view import reference_panel, synthesis_picture, text_decoder
 
@@ -171,7 +171,7 @@ def _run(
         if logdir is not None:
             from zeroq_asr.report.tensorboard import TensorBoardLog
 
-            names = [norm.name for norm in find_batchnorm_taps(model.graph)]
+            names = [norm.name for norm in find_batchnorm_statistics(model.graph)]
             log = TensorBoardLog(logdir, names, hop_ms, read_text, reference, keep=arguments.resume)
             listeners.append(stack.enter_context(log))
 
