@@ -22,11 +22,11 @@ from zeroq_recipes.voice_commands.corpus import ShardSpec
 from zeroq_recipes.voice_commands.measure import open_model
 from zeroq_recipes.voice_commands.tokens import train_tokenizer
 from zeroq_recipes.voice_commands.trainer import Trainer
-from zeroq_recipes.voice_commands.training_recipes import PLANS
+from zeroq_recipes.voice_commands.training_recipes import RECIPES
 
 pytestmark = pytest.mark.nemo
-STAGES = PLANS["quartznet-voice-1m"].stages
-ATTENTION = [name for name, plan in PLANS.items() if plan.attention]
+STAGES = RECIPES["quartznet-voice-1m"].stages
+ATTENTION = [name for name, recipe in RECIPES.items() if recipe.attention]
 
 
 @pytest.fixture
@@ -46,35 +46,35 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder.parent
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("name", RECIPES)
 def test_one_command_trains_and_writes_a_file_that_nemo_opens(name: str, work: Path, tmp_path: Path) -> None:
     output = tmp_path / "model.nemo"
     words = ["--model", name, "--work", str(work), "--output", str(output)]
     assert train.main([*words, "--steps", "2", "--refine", "1"]) == 0
     model = open_model(output)
-    assert type(model).__name__ == ("EncDecCTCModelBPE" if PLANS[name].pieces else "EncDecCTCModel")
+    assert type(model).__name__ == ("EncDecCTCModelBPE" if RECIPES[name].pieces else "EncDecCTCModel")
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
     with tarfile.open(output) as archive:
         config = archive.extractfile(next(member for member in archive if member.name.endswith(".yaml")))
         assert config is not None and str(tmp_path) not in config.read().decode(), "no path of this machine"
     assert train.main([*words, "--steps", "9", "--refine", "0", "--resume"]) == 2, (
-        "the checkpoint belongs to another plan"
+        "the checkpoint belongs to another recipe"
     )
 
 
 @pytest.mark.parametrize("name", ["quartznet-voice-1m", "conformer-voice-2m"])
 def test_resuming_gives_the_same_weights_as_never_having_stopped(name: str, work: Path) -> None:
-    plan = dataclasses.replace(PLANS[name], steps=100, warm_up=5)
+    recipe = dataclasses.replace(RECIPES[name], steps=100, warm_up=5)
 
     def steps(trainer: Trainer, count: int) -> Trainer:
-        curriculum = Curriculum(work / "corpus", plan.stages, trainer.tokens.encode, 0, 100, lambda name: None)
+        curriculum = Curriculum(work / "corpus", recipe.stages, trainer.tokens.encode, 0, 100, lambda name: None)
         for _ in range(count):
             trainer.train_step(curriculum.at(trainer.step))
         return trainer
 
-    straight = steps(Trainer(plan, work, seed=0), 3).model.state_dict()
-    steps(Trainer(plan, work, seed=0), 1).save()
-    resumed = Trainer(plan, work, seed=0)
+    straight = steps(Trainer(recipe, work, seed=0), 3).model.state_dict()
+    steps(Trainer(recipe, work, seed=0), 1).save()
+    resumed = Trainer(recipe, work, seed=0)
     resumed.load()
     weights = steps(resumed, 2).model.state_dict()
     assert all(torch.equal(straight[name], weights[name]) for name in straight)
@@ -100,7 +100,7 @@ def gradients_in_float64(
 def test_the_fast_encoder_has_nemos_values_gradients_and_statistics(name: str, training: bool, tmp_path: Path) -> None:
     from nemo.collections.asr.models import EncDecCTCModelBPE
 
-    train_tokenizer(tmp_path, PLANS[name].pieces, seed=0)
+    train_tokenizer(tmp_path, RECIPES[name].pieces, seed=0)
     torch.manual_seed(0)
     encoder = EncDecCTCModelBPE(OmegaConf.create(model_config(name, tmp_path))).encoder.train(training)
     for parameter in encoder.parameters():
