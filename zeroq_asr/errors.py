@@ -38,7 +38,6 @@ class QuantizationError(ZeroqError):
     """No integer program with the requested properties exists, e.g. an accumulator could overflow."""
 
 
-
 class MissingExtraError(ZeroqError, ImportError):
     """An optional package is not installed; the message names the extra that installs it."""
 
