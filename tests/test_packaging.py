@@ -168,3 +168,18 @@ def test_without_a_compiler_it_says_what_to_install(source: Path, tmp_path: Path
     assert done.returncode != 0
     assert "apt-get install gcc" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_workflows_use_targets_and_tests_that_exist() -> None:
+    workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    assert [path.stem for path in workflows] == ["nightly", "test", "wheels"]
+    makefile = (ROOT / "Makefile").read_text()
+    commands = [
+        line.split("run: ")[1] for path in workflows for line in path.read_text().splitlines() if "run: " in line
+    ]
+    targets = [word for command in commands if command.startswith("make ") for word in command.split()[1:]]
+    assert {"check", "docs", "test", "nightly"} <= set(targets)
+    for target in targets:
+        assert re.search(rf"^({re.escape(target)}:|STAMP := .*{re.escape(Path(target).name)}$)", makefile, re.MULTILINE)
+    for path in re.findall(r"\S+\.py\b", " ".join(commands)):
+        assert (ROOT / path).is_file(), path
