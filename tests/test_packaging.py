@@ -142,6 +142,8 @@ def test_a_fresh_environment_transcribes(fresh: Path, tmp_path: Path, capsys: py
         (["zeroq_asr.generate", "--model", "toy.nemo"], "run `pip install 'zeroq-asr[quantize]'`"),
         (["zeroq_asr.export", "toy.nemo", "--format", "onnx"], "run `pip install 'zeroq-asr[peers]'`"),
         (["zeroq_asr.table"], "not part of the wheel"),
+        (["zeroq_asr.transcribe", "--quiet", "x.wav"], "the wheel has no shipped models"),
+        (["zeroq_asr.demo"], "the wheel has no shipped models"),
     ],
     ids=lambda words: words[0],
 )
