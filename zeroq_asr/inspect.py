@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from zeroq_asr.cli import add_common_flags, run
 
 if TYPE_CHECKING:
+    from int_kernels import Program, Step
     from zeroq_asr.artifact import IntegerModel
-    from zeroq_asr.ir.types import Graph, Node
 
 Document = dict[str, Any]
 
@@ -41,64 +41,67 @@ def describe(reference: str) -> Document:
 
 
 def describe_model(model: IntegerModel) -> Document:
-    """Return graph, costs for ten seconds, proved bounds and provenance of an integer model."""
+    """Return steps, costs for ten seconds, proved bounds and provenance of an integer model."""
     from eval.cost import total_bops, total_macs
+    from int_kernels import Conv1d, Conv2d
     from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
     from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
-    from zeroq_asr.analyses.integer_only import find_floats
-    from zeroq_asr.ir.frames import count_frames
+    from zeroq_asr.analyses.integer_only import count_tensors, find_floats
     from zeroq_asr.runtime.transcriber import bits_of
 
-    graph = model.graph
-    costs, bounds = count_costs(graph), bound_accumulators(graph)
+    program = model.program
+    costs, bounds = count_costs(program), bound_accumulators(program)
     reach = {name: max(-bound.lo, bound.hi) for name, bound in bounds.items()}
     worst = max(reach, key=lambda name: reach[name])
-    lengths = count_frames(graph, PAPER_FRAMES)
     nodes = []
-    for node in graph.nodes:
-        row = _describe_node(graph, node, lengths[node.output])
-        if node.output in costs:
-            cost = costs[node.output]
+    for step in program.steps:
+        row = _describe_step(program, step, program.lengths[step.y].of(PAPER_FRAMES))
+        if isinstance(step, Conv1d | Conv2d):
+            cost = costs[step.y]
             row.update(macs=cost.macs, bops=cost.bops, weight_bits=cost.weight_bits, input_bits=cost.activation_bits)
-            row.update(accumulator=reach[node.output], weight=list(graph.constants[node.inputs[1]].shape))
+            row.update(accumulator=reach[step.y], weight=list(step.weight.shape))
         nodes.append(row)
-    floats = find_floats(graph)
+    floats = find_floats(program)
     return {
         "bits": bits_of(model),
         "weights": {str(bits): count for bits, count in model.weights.items()},
         "input_scale": model.input_scale,
         "frontend": model.frontend.to_json(),
         "vocabulary": len(model.vocabulary),
-        "inputs": [_describe_value(graph, name) for name in graph.inputs],
-        "outputs": [_describe_value(graph, name) for name in graph.outputs],
+        "inputs": [_describe_value(program, program.input)],
+        "outputs": [_describe_value(program, name) for name in program.outputs],
         "parameters": sum(cost.weights + cost.out_channels for cost in costs.values()),
         "frames": PAPER_FRAMES,
         "macs": total_macs(costs.values()),
         "bops": total_bops(costs.values()),
         "largest_accumulator": {"node": worst, "bound": reach[worst], "limit": 2**31 - 1},
         "float_tensors": list(floats),
-        "integer_tensors": len(graph.values) + len(graph.constants) - len(floats),
+        "integer_tensors": count_tensors(program) - len(floats),
         "nodes": nodes,
         "provenance": dict(model.provenance),
     }
 
 
-def _describe_node(graph: Graph, node: Node, frames: int) -> Document:
-    from zeroq_asr.ir.ops import OPS
+def _describe_step(program: Program, step: Step, frames: int) -> Document:
+    """Name, type, operation, origin and the plain fields of a step; of its shifts the least and the largest."""
+    from zeroq_asr.artifact.program_fields import plain_fields, step_fields
 
-    row: Document = {**_describe_value(graph, node.output), "op": node.op, "origin": node.origin, "frames": frames}
-    row.update(node.attrs)
-    roles = OPS[graph.dialect, node.op].constants
-    if "shift" in roles:
-        shift = graph.constants[node.inputs[len(node.inputs) - len(roles) + roles.index("shift")]]
-        row["shift"] = [int(shift.min()), int(shift.max())]
+    row: Document = {**_describe_value(program, step.y), "op": step.name, "origin": step.origin, "frames": frames}
+    for name, value in plain_fields(step).items():
+        if name == "clip":
+            row["lo"], row["hi"] = value
+        elif name in ("stride", "padding") and isinstance(value, tuple):
+            row[f"{name}_h"], row[f"{name}_t"] = value
+        elif name not in ("y", "x", "xs"):
+            row["bits" if name == "weight_bits" else name] = value
+    if shifts := [array for name, array in step_fields(step)[1].items() if name.endswith("shift")]:
+        row["shift"] = [min(int(shift.min()) for shift in shifts), max(int(shift.max()) for shift in shifts)]
     return row
 
 
-def _describe_value(graph: Graph, name: str) -> Document:
-    from zeroq_asr.ir.text import type_name
-
-    return {"name": name, "channels": graph.values[name].channels, "type": type_name(graph.values[name].type)}
+def _describe_value(program: Program, name: str) -> Document:
+    spec = program.spec(name)
+    return {"name": name, "channels": spec.channels, "type": spec.type.name}
 
 
 def describe_synthetic(path: str) -> Document:

@@ -68,7 +68,7 @@ def verify(model: IntegerModel, features: Iterable[Features], threads: int = THR
     from zeroq_asr.analyses.integer_only import find_floats
     from zeroq_asr.runtime.integer_executor import IntegerExecutor
 
-    bounds = bound_accumulators(model.graph)
+    bounds = bound_accumulators(model.program)
     reach = {name: max(-bound.lo, bound.hi) for name, bound in bounds.items()}
     reference = IntegerExecutor(model, backend="reference", threads=1)
     one, many = (IntegerExecutor(model, backend="native", threads=n) for n in (1, max(2, threads)))
@@ -80,7 +80,7 @@ def verify(model: IntegerModel, features: Iterable[Features], threads: int = THR
     }
     agreements, sha256 = compare_ways(lambda batch: [reference.run([mel])[0] for mel in batch], ways, features)
     return Proof(
-        float_tensors=find_floats(model.graph),
+        float_tensors=find_floats(model.program),
         largest_accumulator=max(reach.values(), default=0),
         overflowing=tuple(name for name, most in reach.items() if most > INT32_MAX),
         agreements=agreements,

@@ -37,6 +37,7 @@ from zeroq_research.result_cache import (
 )
 
 if TYPE_CHECKING:
+    from int_kernels import Program
     from synth import SyntheticData
     from zeroq_asr.adapters import FloatModel
     from zeroq_asr.ir.types import Graph
@@ -216,8 +217,8 @@ class ExperimentRunner:
             save_model(quantized.model, path)
             data = path.read_bytes()
             transcriber = open_integer(path, threads=self.settings.threads)
-            graph = load_model(path).graph
-        return transcriber, {"size_bytes": len(data), "program": hashlib.sha256(data).hexdigest(), **_costs(graph)}
+            program = load_model(path).program
+        return transcriber, {"size_bytes": len(data), "program": hashlib.sha256(data).hexdigest(), **_costs(program)}
 
     def calibration_data(self, experiment: ExperimentConfig) -> tuple[Iterable[Batch], Json]:
         """Return the batches, float32 [B, n_mels, T] each, and the provenance that `quantize` writes into the file."""
@@ -253,13 +254,13 @@ class ExperimentRunner:
         return made.data
 
 
-def _costs(graph: Graph) -> Json:
+def _costs(model: Graph | Program) -> Json:
     """Return the operations for 10 s of audio.
 
     macs and bops: multiply-accumulates and bit operations of convolutions and linear layers, as the paper counts them.
     product_bops: bit operations of the products inside attention, which the paper does not count.
     """
-    costs, products = count_costs(graph).values(), count_products(graph).values()
+    costs, products = count_costs(model).values(), count_products(model).values()
     return {"macs": total_macs(costs), "bops": total_bops(costs), "product_bops": total_bops(products)}
 
 

@@ -34,11 +34,12 @@ ARITHMETIC = (
     "eval/text.py",
     "eval/wer.py",
     "zeroq_asr/analyses",
-    "zeroq_asr/artifact.py",
+    "zeroq_asr/artifact",
     "zeroq_asr/bit_allocation",
     "zeroq_asr/calibrate",
     "zeroq_asr/frontend",
     "zeroq_asr/ir",
+    "zeroq_asr/ops",
     "zeroq_asr/passes",
     "zeroq_asr/pipelines/quantize.py",
     "zeroq_asr/quant",
@@ -46,7 +47,13 @@ ARITHMETIC = (
     "zeroq_research/experiments.py",
 )
 """The sources that decide which text a model writes and how it is scored."""
-SYNTHESIS = ("synth", "zeroq_asr/ir", "zeroq_asr/runtime/float_executor.py", "zeroq_asr/pipelines/generate.py")
+SYNTHESIS = (
+    "synth",
+    "zeroq_asr/ir",
+    "zeroq_asr/ops",
+    "zeroq_asr/runtime/float_executor.py",
+    "zeroq_asr/pipelines/generate.py",
+)
 """The sources that decide which synthetic data a model gives."""
 
 

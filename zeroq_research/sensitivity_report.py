@@ -71,7 +71,7 @@ def analyze(runner: ExperimentRunner, experiment: ExperimentConfig, probes: Test
     made = quantize_model(model, batches, experiment.calibration, experiment.config, device=settings.device)
     graph, qparams = made.graph, made.qparams
     mels = FeatureCache().block(probes, 0, range(len(probes.utterances)), model.frontend)
-    codes = measure_codes(FloatExecutor(graph), made.model.graph, qparams, mels, settings.threads)
+    codes = measure_codes(FloatExecutor(graph), made.model.program, qparams, mels, settings.threads)
     sensitivity = Sensitivity(graph, qparams, experiment.config, mels, made.corrected, made.rounded)
     scorer = _Scorer(model, probes, sensitivity.real())
     whole = {"float": scorer.row(sensitivity.real()), "integer": scorer.row(sensitivity.everything())}

@@ -27,7 +27,7 @@ from zeroq_asr.analyses.sensitivity import round_weights
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ir.verify import verify
+from zeroq_asr.ops.verify import verify
 from zeroq_asr.passes.rebuild import folded_constant, rebuild
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.weights import RoundedWeights

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.cost import total_bops
-from int_kernels.int_type import IntType
-from int_kernels.packing import packed_size
+from int_kernels import Conv1d, Conv2d, IntType, Program, packed_size
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.analyses.roles import CONVOLUTIONS
 from zeroq_asr.artifact import IntegerModel, to_bytes
@@ -28,7 +27,6 @@ from zeroq_asr.config import (
     QuantizeConfig,
 )
 from zeroq_asr.errors import ConfigError
-from zeroq_asr.ir.types import Node
 from zeroq_asr.passes.correct_biases import measure_means
 from zeroq_asr.pipelines.quantize import Batch, Quantized, front, outline_model, quantize_model
 
@@ -102,8 +100,9 @@ class Probe:
 
     def measure(self, on_step: OnStep) -> WidthTable:
         """Every layer alone at every width; `on_step` hears of each."""
-        costs = count_costs(self.base.model.graph)
-        of = {layer_of(node): costs[node.output] for node in self.base.model.graph.nodes if "bits" in node.attrs}
+        program = self.base.model.program
+        costs = count_costs(program)
+        of = {layer_of(step): costs[step.y] for step in convolutions_of(program)}
         layers, widths = self._widths.layers, widths_up_to(self.config.bits)
         return WidthTable(
             layers,
@@ -223,7 +222,7 @@ def check_budget_early(
     """
     _require_data(source)
     outline = outline_model(float_model, source, config, {**provenance, "budget": _asked(budget)})
-    check_budget(outline, budget, 64 + _DIGITS * len(outline.graph.nodes))
+    check_budget(outline, budget, 64 + _DIGITS * len(outline.program.steps))
 
 
 def _require_data(source: str) -> None:
@@ -260,12 +259,17 @@ def check_budget(base: IntegerModel, budget: Budget, unsure: int = 0) -> None:
 
 def layers_of(model: IntegerModel) -> tuple[str, ...]:
     """The layers of an integer model, by the names they have in the float graph."""
-    return tuple(layer_of(node) for node in model.graph.nodes if "bits" in node.attrs)
+    return tuple(layer_of(step) for step in convolutions_of(model.program))
 
 
-def layer_of(node: Node) -> str:
-    """The float graph's name of an integer layer: its constants are called after it."""
-    return node.inputs[1].removesuffix(".weight")
+def convolutions_of(program: Program) -> list[Conv1d | Conv2d]:
+    """Return the steps that have weights, in execution order."""
+    return [step for step in program.steps if isinstance(step, Conv1d | Conv2d)]
+
+
+def layer_of(step: Conv1d | Conv2d) -> str:
+    """Return the name that an integer layer has in the float graph."""
+    return step.layer or step.y
 
 
 def file_size(base: IntegerModel, bits: Mapping[str, int]) -> int:
@@ -274,7 +278,7 @@ def file_size(base: IntegerModel, bits: Mapping[str, int]) -> int:
 
 
 def _bops(base: IntegerModel, bits: Mapping[str, int]) -> int:
-    return total_bops(count_costs(_blank(base, bits).graph).values())
+    return total_bops(count_costs(_blank(base, bits).program).values())
 
 
 def _everywhere(base: IntegerModel, width: int) -> Bits:
@@ -282,17 +286,17 @@ def _everywhere(base: IntegerModel, width: int) -> Bits:
 
 
 def _blank(base: IntegerModel, bits: Mapping[str, int]) -> IntegerModel:
-    graph, constants = base.graph, dict(base.graph.constants)
-    nodes = []
-    for node in graph.nodes:
-        if "bits" in node.attrs:
-            constants[node.inputs[1]] = np.zeros_like(constants[node.inputs[1]])
-            attrs = {**node.attrs, "bits": bits[layer_of(node)]}
-            node = Node(node.op, node.inputs, node.output, attrs, node.origin)
-        nodes.append(node)
+    """Return `base` with weights of zero, of these bits for each layer."""
+    program = base.program
+    steps = [
+        replace(step, weight=np.zeros_like(step.weight), weight_bits=bits[layer_of(step)])
+        if isinstance(step, Conv1d | Conv2d)
+        else step
+        for step in program.steps
+    ]
     settings = vars(with_bits(QuantizeConfig(**base.provenance["settings"]), bits))
     return replace(
         base,
-        graph=graph.with_nodes(tuple(nodes), graph.values, constants),
+        program=replace(program, steps=tuple(steps)),
         provenance={**base.provenance, "settings": settings},
     )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from int_kernels import Program
 from zeroq_asr import __version__
-from zeroq_asr.analyses.integer_only import find_floats
 from zeroq_asr.analyses.roles import CONVOLUTIONS
 from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.artifact import IntegerModel
@@ -102,11 +102,9 @@ def quantize_model(
     correcting = "bias-correction" in config.methods
     rounded = round_by_moments(folded, qparams, config, known.first, device) if known.first else {}
     corrected = correct_biases(folded, qparams, config, known.means, rounded) if correcting else folded
-    graph = lower_to_integer(corrected, qparams, config, rounded)
-    if floats := find_floats(graph):
-        raise QuantizationError(f"the lowered graph still holds real numbers: {', '.join(floats)}")
-    model = _integer_model(float_model, graph, qparams, source, config, provenance)
-    sqnr = measure_sqnr(executor, graph, qparams, known.probe)
+    program = lower_to_integer(corrected, qparams, config, rounded)
+    model = _integer_model(float_model, program, qparams, source, config, provenance)
+    sqnr = measure_sqnr(executor, program, qparams, known.probe)
     return Quantized(model, known.table, sqnr, folded, qparams, corrected, rounded)
 
 
@@ -121,13 +119,13 @@ def outline_model(
     folded = prepare(float_model.graph)
     plain = replace(config, methods=tuple(method for method in config.methods if method == "channel-scales"))
     qparams = assign_qparams(folded, analytic_ranges(float_model.graph, folded, plain), plain)
-    graph = lower_to_integer(folded, qparams, plain)
-    return _integer_model(float_model, graph, qparams, source, config, provenance)
+    program = lower_to_integer(folded, qparams, plain)
+    return _integer_model(float_model, program, qparams, source, config, provenance)
 
 
 def _integer_model(
     float_model: FloatModel,
-    graph: Graph,
+    program: Program,
     qparams: Mapping[str, QuantParams],
     source: str,
     config: QuantizeConfig,
@@ -142,7 +140,7 @@ def _integer_model(
         "settings": vars(config),
         **(provenance or {}),
     }
-    return IntegerModel(graph, qparams[graph.inputs[0]].scale, float_model.frontend, float_model.vocabulary, facts)
+    return IntegerModel(program, qparams[program.input].scale, float_model.frontend, float_model.vocabulary, facts)
 
 
 def _from_data(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.cost import total_bops, total_macs
-from int_kernels.int_type import IntType
+from int_kernels import Conv1d, Conv2d
 from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
 from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
 from zeroq_asr.analyses.integer_only import find_floats
@@ -28,19 +28,18 @@ def describe_quantized(quantized: Quantized, path: Path, divergences: Mapping[st
     to the posteriors on the calibration data, "summed" over single layers and all "together", in nats a frame.
     """
     model = quantized.model
-    graph = model.graph
-    costs, bounds = count_costs(graph), bound_accumulators(graph)
+    program = model.program
+    costs, bounds = count_costs(program), bound_accumulators(program)
     layers = []
-    for node in graph.nodes:
-        row: Document = {"value": node.output, "op": node.op}
-        if node.output in costs:
-            cost, bound = costs[node.output], bounds[node.output]
-            row.update(weight=list(graph.constants[node.inputs[1]].shape), weight_bits=cost.weight_bits, macs=cost.macs)
+    for step in program.steps:
+        row: Document = {"value": step.y, "op": step.name}
+        if isinstance(step, Conv1d | Conv2d):
+            cost, bound = costs[step.y], bounds[step.y]
+            row.update(weight=list(step.weight.shape), weight_bits=cost.weight_bits, macs=cost.macs)
             row.update(accumulator_lo=bound.lo, accumulator_hi=bound.hi, accumulator_bits=bound.bits)
-        type = graph.values[node.output].type
-        row["type"] = type.name if isinstance(type, IntType) else type
-        if node.output in quantized.table.ranges:
-            measured, sqnr = quantized.table.ranges[node.output], quantized.sqnr[node.output]
+        row["type"] = program.spec(step.y).type.name
+        if step.y in quantized.table.ranges:
+            measured, sqnr = quantized.table.ranges[step.y], quantized.sqnr[step.y]
             row.update(lo=measured.lo, hi=measured.hi, sqnr_db=sqnr if math.isfinite(sqnr) else None)
         layers.append(row)
     parameters = sum(cost.weights + cost.out_channels for cost in costs.values())
@@ -60,7 +59,7 @@ def describe_quantized(quantized: Quantized, path: Path, divergences: Mapping[st
         "bops": total_bops(costs.values()),
         "float_bops": total_macs(costs.values()) * 32 * 32,
         "largest_accumulator_bits": max(bound.bits for bound in bounds.values()),
-        "float_tensors": len(find_floats(graph)),
+        "float_tensors": len(find_floats(program)),
         "layers": layers,
         **({"divergences": dict(divergences)} if divergences else {}),
     }

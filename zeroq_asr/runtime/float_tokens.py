@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from zeroq_asr.ir.frames import count_frames
 from zeroq_asr.ir.types import Graph
+from zeroq_asr.ops.frames import count_frames
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 Features = npt.NDArray[np.float32]

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.ctc import ctc_collapse, decode
-from int_kernels.int_type import IntType
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.frontend.features import Audio, Features, features_of
@@ -111,7 +110,7 @@ def bits_of(model: IntegerModel) -> str:
 
     "W5.3A8" where layers differ: the mean over the weights.
     """
-    codes = [v.type.bits for v in model.graph.values.values() if isinstance(v.type, IntType) and v.type.is_code]
+    codes = [value.type.bits for value in model.program.values if value.type.is_code]
     return f"W{weight_bits_of(model)}A{max(codes)}"
 
 

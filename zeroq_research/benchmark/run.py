@@ -162,7 +162,8 @@ def _prepare_peer(folder: Path, reference: str, peer: str, on_step: OnStep) -> l
 def _write_inputs(plan: BenchmarkPlan, folder: Path, model: FloatModel | IntegerModel) -> tuple[str, Work]:
     """Write the inputs; return their folder and the work of a run over them."""
     mels, audio_s = make_inputs(model.frontend, plan.batch, plan.frames, plan.manifest, plan.percent, plan.seed)
-    return save_inputs(folder / _INPUTS, mels), measure_work(model.graph, mels, audio_s)
+    executed = model.program if isinstance(model, IntegerModel) else model.graph
+    return save_inputs(folder / _INPUTS, mels), measure_work(executed, mels, audio_s)
 
 
 def _kernels(plan: BenchmarkPlan) -> tuple[str, ...]:
@@ -231,7 +232,7 @@ def _profile(plan: BenchmarkPlan, engine: Engine, on_round: Callable[[], None]) 
     timed = TimedEngine(f"{engine.name}, layer by layer", open_profile, engine.arguments)
     (timing,) = time_engines([timed], plan.rounds, plan.core, on_round)
     frames = max(mel.shape[2] for mel in load_inputs(inputs))
-    return summarize_profile(engine.name, load_model(path).graph, frames, timing.notes)
+    return summarize_profile(engine.name, load_model(path).program, frames, timing.notes)
 
 
 def make_row(engine: Engine, timing: Timing, ours: Timing, threads: int, work: Work, limit: Timing | None) -> Row:

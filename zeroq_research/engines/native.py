@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.latency import Note, Opened
-from int_kernels import IntType, available_kernels
+from int_kernels import available_kernels
 from int_kernels.backends.native.executable import NativeExecutable
 from int_kernels.peak import measure_peak
 from zeroq_asr.artifact import IntegerModel, load_model
@@ -85,6 +85,5 @@ def open_limit(kernels: str, threads: int) -> Callable[[], Note]:
 
 
 def _quantized(model: IntegerModel, mel: Mel) -> npt.NDArray[np.int8]:
-    type = model.graph.values[model.graph.inputs[0]].type
-    assert isinstance(type, IntType)
+    type = model.program.spec(model.program.input).type
     return quantize_input(mel, model.input_scale, type)

@@ -23,6 +23,7 @@ from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.quant.ranges import Range, RangeTable
 from zeroq_asr.runtime.float_executor import FloatExecutor
 from zeroq_asr.runtime.float_tokens import FloatTokens
+from zeroq_research.engines import installed_peers
 
 with_runtime = pytest.mark.skipif("onnxruntime" not in installed_peers(), reason="needs the extra peers")
 TABLE = RangeTable({"mel": Range(-3.5, 2.0, 9), "relu": Range(0.0, 12.7, 9), "silent": Range(0.0, 0.0, 9)}, "synthetic")

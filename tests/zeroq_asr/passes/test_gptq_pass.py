@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.steps import layer_integers
 from support.toy import toy_graph, toy_mel
 from support.toy_networks import ToyBuilder, toy_citrinet, toy_conformer
 
@@ -74,7 +75,7 @@ def test_the_program_holds_these_codes(graph: Graph) -> None:
     rounded = round_by_moments(graph, qparams, CONFIG, BATCHES)
     lowered = lower_to_integer(graph, qparams, CONFIG, rounded)
     for name, weights in rounded.items():
-        np.testing.assert_array_equal(lowered.constants[f"{name}.weight"], weights.codes)
+        np.testing.assert_array_equal(layer_integers(lowered, name)[0], weights.codes)
         assert np.abs(weights.codes).max() <= 3
 
 

@@ -116,7 +116,7 @@ def test_bit_operations_and_the_mean_are_kept_together(probe: Probe, table: Widt
         bits = choose(base, table, Budget(gbop=gbop, mean_bits=mean))
         model = quantize_model(toy_float_model(), BATCHES, "noise", with_bits(probe.config, bits)).model
         if gbop is not None:
-            assert total_bops(count_costs(model.graph).values()) <= gbop * 1e9
+            assert total_bops(count_costs(model.program).values()) <= gbop * 1e9
         if mean is not None:
             assert sum(n * b for b, n in model.weights.items()) <= mean * sum(model.weights.values())
         uniform = dict.fromkeys(table.layers, 4)  # fits into all three
@@ -124,7 +124,7 @@ def test_bit_operations_and_the_mean_are_kept_together(probe: Probe, table: Widt
 
 
 def _gbop(probe: Probe, width: int) -> float:
-    return total_bops(count_costs(probe.base.model.graph).values()) / 1e9 * width / 8
+    return total_bops(count_costs(probe.base.model.program).values()) / 1e9 * width / 8
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_the_least_size_is_known_before_there_is_data(name: str) -> None:
         check_budget_early(model, "synthetic", config, Budget(megabytes=exact), facts)
         bits = min(MIXED_WIDTHS)
         check_budget_early(model, "synthetic", config, Budget(mean_bits=bits), facts)
-        least = total_bops(count_costs(made.graph).values()) / 1e9 * bits / config.bits
+        least = total_bops(count_costs(made.program).values()) / 1e9 * bits / config.bits
         check_budget_early(model, "synthetic", config, Budget(gbop=least), facts)
         with pytest.raises(ConfigError, match="--budget-gbop"):
             check_budget_early(model, "synthetic", config, Budget(gbop=least * 0.999), facts)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from zeroq_asr.adapters.nemo.tensors import TensorSource
 from zeroq_asr.errors import CheckpointError
-from zeroq_asr.ir import FLOAT, Array, Graph, GraphBuilder
+from zeroq_asr.ir import Array, Graph
+from zeroq_asr.ops import GraphBuilder
 
 
 @dataclass(frozen=True)
@@ -138,5 +139,5 @@ class Parts:
         self, op: str, name: str, x: Stream, *others: str, origin: str | None = None, **attrs: int | float
     ) -> Stream:
         """Add a node that reads `x` and `others` (values or constants) and keeps x's channels."""
-        made = self._graph.node(op, (x.name, *others), name, x.channels, origin=origin, type=FLOAT, **attrs)
+        made = self._graph.node(op, (x.name, *others), name, x.channels, origin=origin, **attrs)
         return Stream(made, x.channels, x.height)
