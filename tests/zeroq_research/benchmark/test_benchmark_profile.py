@@ -5,7 +5,7 @@ from support.toy_models import toy_integer_model
 
 from int_kernels import Conv1d
 from zeroq_research.benchmark.inputs import step_macs
-from zeroq_research.benchmark.profile import describe, profile_of
+from zeroq_research.benchmark.profile import describe, summarize_profile
 from zeroq_research.report.latency_table import profile_table
 
 
@@ -16,7 +16,7 @@ def test_medians_of_steps_and_of_their_shapes() -> None:
         ([(name, factor * (i + 1)) for i, name in enumerate(names)], limit)
         for factor, limit in ((100, 5.0), (300, 9.0), (200, 7.0))
     ]
-    profile = profile_of("zeroq-c", program, frames, rounds)
+    profile = summarize_profile("zeroq-c", program, frames, rounds)
     macs = step_macs(program, frames)
     assert profile["limit_gmac_per_s"] == 7.0 and [step["name"] for step in profile["steps"]] == names
     for place, step in enumerate(profile["steps"]):

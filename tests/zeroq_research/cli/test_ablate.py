@@ -11,10 +11,10 @@ from support.toy_models import save_noise, toy_float_model
 
 import zeroq_asr.models.resolve
 from synth import SpectrogramSpec, random_baseline
-from zeroq_asr import ablate
 from zeroq_asr.config import GenerateConfig
 from zeroq_research import ablation
 from zeroq_research.ablation import standard_variants
+from zeroq_research.cli import ablate
 
 
 def test_every_variant_changes_something() -> None:
