@@ -11,9 +11,7 @@ from support.toy_models import save_noise, save_toy, toy_float_model, toy_intege
 
 import zeroq_research.benchmark.run
 import zeroq_research.engines
-from eval.latency import Contestant as TimedEngine
-from eval.latency import LatencyError, Timing
-from eval.latency import race as time_engines
+from eval.latency import LatencyError, TimedEngine, Timing, time_engines
 from int_kernels import available_kernels
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import save_model
@@ -46,7 +44,7 @@ def test_a_quantized_file_is_timed_on_our_kernels(tmp_path: Path, capsys: pytest
         (kernels_in_use(), 2),
     ]
     assert all(limit["gmac_per_s"] > 0.01 for limit in document["limits"])
-    assert document["macs"] == 3 * sum(cost.macs for cost in count_costs(model.graph, 100).values())
+    assert document["macs"] == 3 * sum(cost.macs for cost in count_costs(model.program, 100).values())
     assert document["machine"]["cores"] >= 1 and {"load_before", "load_after"} <= set(document["machine"])
     assert latency_table(document["results"], 3) in text and "ms each" in text and document["machine"]["cpu"] in text
     assert plot.read_bytes().startswith(b"\x89PNG")
