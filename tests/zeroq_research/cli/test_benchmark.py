@@ -46,7 +46,7 @@ def test_a_quantized_file_is_timed_on_our_kernels(tmp_path: Path, capsys: pytest
         (kernels_in_use(), 2),
     ]
     assert all(limit["gmac_per_s"] > 0.01 for limit in document["limits"])
-    assert document["macs"] == 3 * sum(cost.macs for cost in count_costs(model.graph, 100).values())
+    assert document["macs"] == 3 * sum(cost.macs for cost in count_costs(model.program, 100).values())
     assert document["machine"]["cores"] >= 1 and {"load_before", "load_after"} <= set(document["machine"])
     assert latency_table(document["results"], 3) in text and "ms each" in text and document["machine"]["cpu"] in text
     assert plot.read_bytes().startswith(b"\x89PNG")
