@@ -42,7 +42,7 @@ def test_the_source_archive_is_whole(source: Path) -> None:
         "int_kernels/native/core/zq.h",
         "int_kernels/SPEC.md",
         "LICENSE",
-        "requirements.txt",
+        "requirements-dev.lock",
         "zeroq_asr/py.typed",
     ):
         assert (source / name).is_file(), name

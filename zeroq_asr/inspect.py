@@ -1,4 +1,4 @@
-"""`python -m zeroq_asr.inspect MODEL`: what a quantized model, a synthetic data file or a `.nemo` file holds."""
+"""`python -m zeroq_asr.inspect MODEL`: describe a quantized model, a synthetic data file or a `.nemo` file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONV1D = ("stride", "dilation", "padding", "groups")
 
 
 def describe(reference: str) -> Document:
-    """Return what the file holds as a JSON document, without torch and without NeMo. Raises ZeroqError, SynthError."""
+    """Return a description of the file as a JSON document, without torch and NeMo. Raises ZeroqError, SynthError."""
     from zeroq_asr.artifact import load_model
     from zeroq_asr.errors import FileError
     from zeroq_asr.models.kind import find_model_kind
@@ -30,7 +30,7 @@ def describe(reference: str) -> Document:
     kind = find_model_kind(path)
     if kind == "name":
         raise FileError(
-            f"{reference}: expected a file or one of {', '.join(shipped_models())}; other names have no file here"
+            f"{reference}: expected a file or one of {', '.join(shipped_models())}; other names have no local file"
         )
     readers = {
         "quantized": lambda file: describe_model(load_model(file)),
@@ -105,7 +105,7 @@ def _describe_value(program: Program, name: str) -> Document:
 
 
 def describe_synthetic(path: str) -> Document:
-    """Return settings and loss curves of a synthetic data file. Raises FileError, SynthError."""
+    """Return the settings and the losses of a synthetic data file. Raises FileError, SynthError."""
     from synth.store import MAX_BYTES, from_bytes
     from zeroq_asr.files import read_file
 
@@ -115,14 +115,14 @@ def describe_synthetic(path: str) -> Document:
         "fingerprint": data.fingerprint,
         "complete": data.complete,
         "spectrograms": data.spectrograms,
-        "taps": list(data.taps),
+        "taps": list(data.batchnorms),
         "batches": [
             {
                 "steps": int(batch.losses.size - 1),
                 "loss_start": float(batch.losses[0]),
                 "loss_end": float(batch.losses[-1]),
                 "loss_lowest": float(batch.losses.min()),
-                "worst_tap": data.taps[int(batch.tap_losses_end.argmax())] if data.taps else None,
+                "worst_tap": data.batchnorms[int(batch.batchnorm_losses_end.argmax())] if data.batchnorms else None,
             }
             for batch in data.batches
         ],
@@ -130,7 +130,7 @@ def describe_synthetic(path: str) -> Document:
 
 
 def describe_nemo(path: str) -> Document:
-    """Return members and config of a .nemo file; the weights are passed over. Raises FileError, CheckpointError."""
+    """Return members and config of a .nemo file; the weights are not read. Raises FileError, CheckpointError."""
     from zeroq_asr.adapters.nemo.archive import CONFIG, MAX_CONFIG_BYTES
     from zeroq_asr.adapters.safe.tar_stream import open_tar
     from zeroq_asr.adapters.safe.yaml_reader import parse_yaml
@@ -176,7 +176,7 @@ def _summary_of_config(config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def render(document: Document) -> str:
-    """Return the document as text for people."""
+    """Return the document as text."""
     title = {"quantized": "quantized model", "synthetic": "synthetic data", "nemo": "NeMo checkpoint"}[document["kind"]]
     lines = [f"{document['file']}: {title}, {document['bytes']:,} bytes"]
     renderers = {"quantized": _render_model, "synthetic": _render_synthetic, "nemo": _render_nemo}
@@ -184,12 +184,12 @@ def render(document: Document) -> str:
 
 
 def _render_model(document: Document) -> list[str]:
-    from zeroq_asr.report.quantization import describe_widths
+    from zeroq_asr.report.quantization import describe_weight_bits
     from zeroq_asr.report.text_table import align
 
     worst, frontend = document["largest_accumulator"], document["frontend"]
     lines = [
-        f"bits         {document['bits']}{describe_widths(document['weights'])}",
+        f"bits         {document['bits']}{describe_weight_bits(document['weights'])}",
         f"input        {frontend['n_mels']} mel bins of {frontend['sample_rate_hz']} Hz audio, "
         f"{document['inputs'][0]['type']}, real = {document['input_scale']:.6g} * code",
         f"output       {document['vocabulary']} tokens and a blank; "
@@ -239,7 +239,7 @@ def _model_row(node: Document) -> tuple[str, ...]:
 
 
 def _geometry(node: Document) -> str:
-    """Return kernel, stride, dilation, padding, groups; rows x frames where a convolution has both."""
+    """Return kernel, stride, dilation, padding, groups; for two-dimensional convolutions as rows x frames."""
     if "height" not in node:
         return ",".join(str(part) for part in (node["weight"][2], *(node[key] for key in _CONV1D)))
     pairs = (node["weight"][2:], *((node[f"{key}_h"], node[f"{key}_t"]) for key in ("stride", "padding")))

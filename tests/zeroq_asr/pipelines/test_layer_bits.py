@@ -101,7 +101,7 @@ def test_a_mixed_model_is_named_after_the_mean_of_its_bits(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("pairs", "word"),
-    [((("c1.bn", 9),), "2 to 8"), ((("c1.bn", 4), ("c1.bn", 5)), "twice"), ((("c1.bn", 1),), "got 1")],
+    [((("c1.bn", 9),), "2 to 8"), ((("c1.bn", 4), ("c1.bn", 5)), "duplicate"), ((("c1.bn", 1),), "got 1")],
 )
 def test_wrong_bits_are_refused(pairs: tuple[tuple[str, int], ...], word: str) -> None:
     with pytest.raises(ConfigError, match=word):

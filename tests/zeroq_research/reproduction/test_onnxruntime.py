@@ -68,7 +68,7 @@ def test_without_the_extra_the_error_is_one_line(
     monkeypatch.setattr(engine, "find_spec", lambda package: None)
     assert main(command) == 2
     error = capsys.readouterr().err
-    assert "pip install -e '.[peers]'" in error and len(error.splitlines()) == 1
+    assert "pip install 'zeroq-asr[peers]'" in error and len(error.splitlines()) == 1
 
 
 def test_the_table_shows_the_rows() -> None:
