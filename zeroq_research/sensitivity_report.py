@@ -151,10 +151,17 @@ def _errors(error: CodeError) -> Row:
     return {"sqnr_db": sqnr, "cosine": error.cosine, "clipped": error.clipped}
 
 
+_LAYERS_NOTE = (
+    "only this: this layer's weights and the values it reads are rounded. all but this: everything else is rounded; "
+    "gained: how much smaller the divergence of the whole model becomes. KL: of the CTC posteriors, float against "
+    "rounded, in nats per frame. SQNR, cosine: of the worst value that the layer reads in the integer model, with the "
+    "errors of all earlier layers."
+)
+
+
 def layers_table(analysis: Analysis, top: int | None = None) -> ReportTable:
     """Return the layers, largest divergence alone first; only the first `top` of them if given."""
     rows = analysis.rows[:top]
-    whole = analysis.whole
     headings = (
         "rank", "layer", "op", "weights", "SQNR dB", "cosine", "KL only this", "words changed", "KL all but this",
         "KL gained", "words changed", "WER % only", "WER % all but",
@@ -177,21 +184,18 @@ def layers_table(analysis: Analysis, top: int | None = None) -> ReportTable:
         )
         for rank, row in enumerate(rows, 1)
     )
-    integer, real = whole["integer"], whole["float"]
+    integer, real = analysis.whole["integer"], analysis.whole["float"]
+    total = (
+        f"All layers integer: KL {integer['kl']:.2e} nats per frame, {integer['changed']} words differ from the "
+        f"float model's, WER {integer['wer']:.2f} % (float {real['wer']:.2f} %)."
+    )
     return ReportTable(
         title=f"{analysis.model} {analysis.bits}: layers by their divergence alone",
         headings=headings,
         rows=cells,
         records=tuple(rows),
         left=frozenset({1, 2}),
-        notes=(
-            f"All layers integer: KL {integer['kl']:.2e} nats per frame, {integer['changed']} words differ from the "
-            f"float model's, WER {integer['wer']:.2f} % (float {real['wer']:.2f} %).",
-            "only this: this layer's weights and the values it reads are rounded. all but this: everything else is "
-            "rounded; gained: how much smaller the divergence of the whole model becomes. KL: of the CTC posteriors, "
-            "float against rounded, in nats per frame. SQNR, cosine: of the worst value that the layer reads in the "
-            "integer model, with the errors of all earlier layers.",
-        ),
+        notes=(total, _LAYERS_NOTE),
     )
 
 

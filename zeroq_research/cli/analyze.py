@@ -11,7 +11,6 @@ from zeroq_asr.cli import add_common_flags, add_quantize_flags, chosen_config, p
 from zeroq_asr.config import (
     ANALYTIC,
     CALIBRATIONS,
-    CELLS_DIR,
     DEVICE,
     OUTPUT_DIR,
     PRESET,
@@ -22,6 +21,7 @@ from zeroq_asr.config import (
     QuantizeConfig,
 )
 from zeroq_asr.errors import ConfigError
+from zeroq_research.cli.flags import add_cache_flags
 
 TOP = 20
 
@@ -56,10 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="number of its utterances to use, evenly spread (default: %(default)s)",
     )
     parser.add_argument("--top", type=int, default=TOP, metavar="N", help="layers to print (default: %(default)s)")
-    parser.add_argument(
-        "--cells", default=str(CELLS_DIR), metavar="DIR", help="folder of cached results (default: %(default)s)"
-    )
-    parser.add_argument("--fresh", action="store_true", help="ignore cached results of earlier runs")
+    add_cache_flags(parser)
     parser.add_argument(
         "--output",
         default=str(OUTPUT_DIR / "analyze"),

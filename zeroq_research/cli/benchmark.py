@@ -43,14 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="a .nemo file, a quantized file (our kernels only), a shipped model's or a hub name, or a published size "
         f"with random weights: {', '.join(full_size_names())} (default: {DEFAULT_MODEL})",
     )
-    parser.add_argument(
-        "--frames",
-        type=int,
-        default=BENCHMARK_FRAMES,
-        metavar="N",
-        help="length of an utterance; a frame is 10 ms (default: %(default)s)",
-    )
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="utterances per run (default: %(default)s)")
+    _add_input_flags(parser)
+    _add_engine_flags(parser)
     parser.add_argument(
         "--threads",
         type=int,
@@ -61,23 +55,22 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=int, default=BENCHMARK_ROUNDS, metavar="N", help="timed runs each (default: %(default)s)"
     )
-    parser.add_argument(
-        "--bits", type=int, nargs="+", metavar="B", help="our weight bits, one engine each, 2 to 8 (default: 8)"
-    )
-    parser.add_argument(
-        "--kernels",
-        nargs="+",
-        metavar="NAME",
-        help="our kernels, one engine each, or all (default: the best ones here)",
-    )
     parser.add_argument("--profile", action="store_true", help="also time every layer of our engines on one thread")
     parser.add_argument("--single-core", action="store_true", help="run everything on one core, with one thread")
+    parser.add_argument("--plot", metavar="FILE", help="also write a bar chart of the medians as a PNG file")
+    add_common_flags(parser, "seed", "json", "quiet", seed=SEED)
+    return parser
+
+
+def _add_input_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--low-memory",
-        action="store_true",
-        help="one engine in memory at a time, files prepared in separate processes, one torch layout, no float32 "
-        f"above {LOW_MEMORY_FLOAT_MB} MB, {LOW_MEMORY_PERCENT:g} %% of a manifest; failed engines are omitted",
+        "--frames",
+        type=int,
+        default=BENCHMARK_FRAMES,
+        metavar="N",
+        help="length of an utterance; a frame is 10 ms (default: %(default)s)",
     )
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="utterances per run (default: %(default)s)")
     parser.add_argument(
         "--manifest",
         metavar="SET",
@@ -90,15 +83,30 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="P",
         help="use P %% of the manifest, with the same distribution of lengths (default: 100)",
     )
+
+
+def _add_engine_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bits", type=int, nargs="+", metavar="B", help="our weight bits, one engine each, 2 to 8 (default: 8)"
+    )
+    parser.add_argument(
+        "--kernels",
+        nargs="+",
+        metavar="NAME",
+        help="our kernels, one engine each, or all (default: the best ones here)",
+    )
     parser.add_argument(
         "--device",
         choices=("cpu", "cuda"),
         default=DEVICE,
         help="cuda: torch also on the first GPU (float32, TF32, float16); our program always runs on the CPU",
     )
-    parser.add_argument("--plot", metavar="FILE", help="also write a bar chart of the medians as a PNG file")
-    add_common_flags(parser, "seed", "json", "quiet", seed=SEED)
-    return parser
+    parser.add_argument(
+        "--low-memory",
+        action="store_true",
+        help="one engine in memory at a time, files prepared in separate processes, one torch layout, no float32 "
+        f"above {LOW_MEMORY_FLOAT_MB} MB, {LOW_MEMORY_PERCENT:g} %% of a manifest; failed engines are omitted",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

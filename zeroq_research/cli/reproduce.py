@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from zeroq_asr.cli import progress, run
 from zeroq_asr.config import BENCHMARK_FRAMES, BENCHMARK_ROUNDS, OUTPUT_DIR
 from zeroq_asr.errors import ConfigError
-from zeroq_research.cli.table import add_experiment_flags, chosen_models, table_spec
+from zeroq_research.cli.flags import add_experiment_flags, chosen_models, table_spec
 
 if TYPE_CHECKING:
     from zeroq_asr.pipelines.evaluate import TestSet
@@ -39,6 +39,19 @@ def build_parser() -> argparse.ArgumentParser:
         help="a .nemo file, a shipped model, an NGC or Hugging Face name, or `all`; repeatable; figure 3 shows the "
         f"first (default: all shipped models; with --librispeech {', '.join(PUBLISHED)})",
     )
+    _add_data_flags(parser)
+    _add_figure_flags(parser)
+    add_experiment_flags(parser)
+    parser.add_argument(
+        "--output",
+        default=str(OUTPUT_DIR / "reproduce"),
+        metavar="DIR",
+        help="folder of report.html, tables and pictures (default: %(default)s)",
+    )
+    return parser
+
+
+def _add_data_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--manifest",
         action="append",
@@ -57,6 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="manifest, shipped set or split of --librispeech for real calibration (default: dev-clean or the first)",
     )
+
+
+def _add_figure_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lm", metavar="FILE", help="n-gram model (ARPA) for figure 3 (default: one of the corpus text)"
     )
@@ -73,14 +89,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size", action="append", metavar="NAME", help="sizes of figure 2 (default: QuartzNet 5x5, 10x5, 15x5)"
     )
-    add_experiment_flags(parser)
-    parser.add_argument(
-        "--output",
-        default=str(OUTPUT_DIR / "reproduce"),
-        metavar="DIR",
-        help="folder of report.html, tables and pictures (default: %(default)s)",
-    )
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

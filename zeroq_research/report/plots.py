@@ -159,7 +159,7 @@ def _draw_point(axes: Axes, point: Point, y: Axis, number: int, element: str) ->
         axes.vlines(point.x, point.low, point.high, colors=colour, linewidth=1)
     if point.label:
         axes.annotate(point.label, (point.x, point.y), (5, 4), textcoords="offset points", fontsize=7)
-    (drawn,) = axes.plot([point.x], [point.y], marker, color=colour, markersize=5, gid=element)
+    (drawn,) = axes.plot([point.x], [point.y], marker, color=colour, markersize=5, gid=element, clip_on=False)
     return drawn
 
 

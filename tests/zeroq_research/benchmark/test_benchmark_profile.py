@@ -19,10 +19,10 @@ def test_medians_of_steps_and_of_their_shapes() -> None:
     profile = summarize_profile("zeroq-c", program, frames, rounds)
     macs = step_macs(program, frames)
     assert profile["limit_gmac_per_s"] == 7.0 and [step["name"] for step in profile["steps"]] == names
-    for place, step in enumerate(profile["steps"]):
-        assert step["ms"] == pytest.approx(200e-6 * (place + 1)) and step["macs"] == macs.get(step["name"], 0)
+    for position, step in enumerate(profile["steps"]):
+        assert step["ms"] == pytest.approx(200e-6 * (position + 1)) and step["macs"] == macs.get(step["name"], 0)
         if step["macs"]:
-            assert step["gmac_per_s"] == pytest.approx(step["macs"] / (200 * (place + 1)))
+            assert step["gmac_per_s"] == pytest.approx(step["macs"] / (200 * (position + 1)))
             assert step["limit_share"] == pytest.approx(step["gmac_per_s"] / 7)
         else:
             assert step["limit_share"] is None
@@ -34,10 +34,10 @@ def test_medians_of_steps_and_of_their_shapes() -> None:
     assert len(lines) == 2 + len(profile["shapes"]) and "limit 7 GMAC/s" in lines[0]
 
 
-def test_equal_work_has_equal_words() -> None:
+def test_equal_work_has_equal_descriptions() -> None:
     program = toy_integer_model().program
-    words = [describe(step, program) for step in program.steps]
-    kinds = {word.split()[0] for word in words}
+    texts = [describe(step, program) for step in program.steps]
+    kinds = {text.split()[0] for text in texts}
     assert {"depthwise", "pointwise", "sum", "argmax"} <= kinds
     depthwise = next(step for step in program.steps if describe(step, program).startswith("depthwise"))
     assert isinstance(depthwise, Conv1d)

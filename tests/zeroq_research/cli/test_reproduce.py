@@ -66,12 +66,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def librispeech(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     for split, chapter in (("dev-clean", "84-1"), ("test-other", "61-2"), ("train-clean-100", "1-1")):
-        place = folder / "LibriSpeech" / split / chapter.replace("-", "/")
-        place.mkdir(parents=True)
+        chapter_folder = folder / "LibriSpeech" / split / chapter.replace("-", "/")
+        chapter_folder.mkdir(parents=True)
         names = [f"{chapter}-{number:04d}" for number in range(3)]
-        (place / f"{chapter}.trans.txt").write_text("".join(f"{name} A B A\n" for name in names))
+        (chapter_folder / f"{chapter}.trans.txt").write_text("".join(f"{name} A B A\n" for name in names))
         for number, name in enumerate(names):
-            soundfile.write(place / f"{name}.flac", rng.normal(0, 0.1, 4800 + 1600 * number), 16000)
+            soundfile.write(chapter_folder / f"{name}.flac", rng.normal(0, 0.1, 4800 + 1600 * number), 16000)
     return folder
 
 
@@ -90,8 +90,8 @@ def run(what: str, model: str, tmp_path: Path, *more: str) -> Path:
         "quartznet5x5",
         "--quiet",
     ]
-    cells, out = str(tmp_path / "cells"), tmp_path / "out"
-    assert main([what, *flags, "--cells", cells, "--output", str(out), *more]) == 0
+    cache, out = str(tmp_path / "cache"), tmp_path / "out"
+    assert main([what, *flags, "--cells", cache, "--output", str(out), *more]) == 0
     return out
 
 

@@ -18,7 +18,8 @@ from support.small_bench import small_bench
 from support.toy_models import save_noise
 
 from zeroq_research.cli import table as verb
-from zeroq_research.cli.table import chosen_models, main
+from zeroq_research.cli.flags import chosen_models
+from zeroq_research.cli.table import main
 
 ROOT = Path(__file__).parents[3]
 COLUMNS = [
@@ -44,10 +45,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(model), str(save_noise(folder, 4))
 
 
-def words(files: tuple[str, str], cells: Path, *more: str) -> list[str]:
+def table_flags(files: tuple[str, str], cache: Path, *more: str) -> list[str]:
     model, manifest = files
-    flags = ["--model", model, "--manifest", manifest, "--real", manifest, "--seeds", "2", "--bits", "8", "4"]
-    return [*flags, "--cells", str(cells), "--threads", "1", "--quiet", *more]
+    options = ["--model", model, "--manifest", manifest, "--real", manifest, "--seeds", "2", "--bits", "8", "4"]
+    return [*options, "--cells", str(cache), "--threads", "1", "--quiet", *more]
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -58,12 +59,12 @@ def content(folder: Path) -> dict[str, bytes]:
 def finished(files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The cached results and the tables of a run that was not interrupted."""
     folder = tmp_path_factory.mktemp("finished")
-    assert main(words(files, folder / "cells", "--output", str(folder / "out"))) == 0
-    return folder / "cells", folder / "out"
+    assert main(table_flags(files, folder / "cache", "--output", str(folder / "out"))) == 0
+    return folder / "cache", folder / "out"
 
 
 def test_all_formats_agree(finished: tuple[Path, Path]) -> None:
-    cells, out = finished
+    cache, out = finished
     rows = json.loads((out / "table.json").read_text())["results"]
     assert [(row["bits"], row["calibration"], row["runs"]) for row in rows] == [
         ("float32", "-", 1),
@@ -84,7 +85,7 @@ def test_all_formats_agree(finished: tuple[Path, Path]) -> None:
         assert float(line["wer"]) == row["wer"] and line["calibration"] == row["calibration"]
         assert f"{row['wer']:.2f}" in markdown and f"{row['size_bytes']:,}" in markdown
     # 1 float model, 2 x 2 synthetic, 2 x 2 random, 2 real; and the data of two seeds
-    assert len(list(cells.glob("score-*.json"))) == 11 and len(list(cells.glob("synthetic-*.safetensors"))) == 2
+    assert len(list(cache.glob("score-*.json"))) == 11 and len(list(cache.glob("synthetic-*.safetensors"))) == 2
 
 
 def test_a_second_run_computes_nothing(
@@ -96,7 +97,7 @@ def test_a_second_run_computes_nothing(
         raise AssertionError("computed again")
 
     monkeypatch.setattr(ExperimentRunner, "_compute", refuse)
-    assert main(words(files, finished[0], "--output", str(tmp_path))) == 0
+    assert main(table_flags(files, finished[0], "--output", str(tmp_path))) == 0
     assert content(tmp_path) == content(finished[1])
 
 
@@ -115,10 +116,10 @@ def test_an_interrupted_run_resumes_and_ends_with_the_same_bytes(
         original(self, note)
 
     monkeypatch.setattr(Progress, "advance", interrupt)
-    run = words(files, tmp_path / "cells", "--output", str(tmp_path / "out"))
+    run = table_flags(files, tmp_path / "cache", "--output", str(tmp_path / "out"))
     assert [main(run) for _ in range(4)] == [130, 130, 130, 0]
     assert content(tmp_path / "out") == content(finished[1])
-    assert content(tmp_path / "cells") == content(finished[0])
+    assert content(tmp_path / "cache") == content(finished[0])
 
 
 def test_a_killed_process_leaves_results_that_the_next_one_uses(
@@ -128,16 +129,16 @@ def test_a_killed_process_leaves_results_that_the_next_one_uses(
         "from support.small_bench import small_bench\nfrom zeroq_research.cli.table import main\n"
         "with small_bench(): main({})"
     )
-    command = [sys.executable, "-c", run.format(words(files, tmp_path / "cells"))]
+    command = [sys.executable, "-c", run.format(table_flags(files, tmp_path / "cache"))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("cells/score-*.json")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(tmp_path.glob("cache/score-*.json")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert list(tmp_path.glob("cells/score-*.json"))
-    assert main(words(files, tmp_path / "cells", "--output", str(tmp_path / "out"))) == 0
+    assert list(tmp_path.glob("cache/score-*.json"))
+    assert main(table_flags(files, tmp_path / "cache", "--output", str(tmp_path / "out"))) == 0
     assert content(tmp_path / "out") == content(finished[1])
 
 
@@ -145,21 +146,21 @@ def test_methods_get_rows_of_their_own(
     files: tuple[str, str], finished: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     both = ("--methods", "none", "--methods", "equalization", "bias-correction", "--methods", "squant")
-    run = words(files, finished[0], "--calibrations", "synthetic", "--bits", "4", "--seeds", "1", *both)
+    run = table_flags(files, finished[0], "--calibrations", "synthetic", "--bits", "4", "--seeds", "1", *both)
     assert main([*run, "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())["results"]
     names = ["float32", "W4A8 + plain", "W4A8 + equalization + bias-correction", "W4A8 + squant"]
     assert [row["bits"] for row in rows] == names
     programs = {json.loads(path.read_text())["result"]["program"] for path in finished[0].glob("score-*.json")}
     assert len(programs) == 14, "11 programs before, and one of each new row"
-    assert main(words(files, tmp_path, "--methods", "none", "squant")) == 2
+    assert main(table_flags(files, tmp_path, "--methods", "none", "squant")) == 2
     assert "expected either none or methods" in capsys.readouterr().err
 
 
 def test_ranges_get_rows_of_their_own_and_analytic_only_one(files: tuple[str, str], tmp_path: Path) -> None:
     ranges = [f"--ranges={name}" for name in ("minmax", "percentile", "mse", "kl")]
     flags = [*ranges, "--percentile=90", "--percentile=99.99", "--calibrations", "synthetic", "analytic"]
-    run = words(files, tmp_path / "cells", *flags, "--bits", "8", "--act-bits", "5")
+    run = table_flags(files, tmp_path / "cache", *flags, "--bits", "8", "--act-bits", "5")
     assert main([*run, "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())["results"]
     assert [(row["bits"], row["calibration"], row["runs"]) for row in rows] == [
@@ -171,7 +172,7 @@ def test_ranges_get_rows_of_their_own_and_analytic_only_one(files: tuple[str, st
         ("W8A5 + mse", "synthetic", 2),
         ("W8A5 + kl", "synthetic", 2),
     ]
-    programs = [json.loads(path.read_text())["result"]["program"] for path in tmp_path.glob("cells/score-*.json")]
+    programs = [json.loads(path.read_text())["result"]["program"] for path in tmp_path.glob("cache/score-*.json")]
     assert len(set(programs)) == len(programs) == 12, "no two ways give the same program"
 
 
@@ -219,8 +220,8 @@ def test_several_models_get_an_overview(
 ) -> None:
     twin = tmp_path / "twin.nemo"
     twin.write_bytes(Path(files[0]).read_bytes())
-    flags = words(
-        files, tmp_path / "cells", "--model", str(twin), "--calibrations", "random", "--output", str(tmp_path)
+    flags = table_flags(
+        files, tmp_path / "cache", "--model", str(twin), "--calibrations", "random", "--output", str(tmp_path)
     )
     assert main(flags) == 0
     overview = capsys.readouterr().out.split("overview: ")[1].splitlines()

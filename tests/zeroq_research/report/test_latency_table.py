@@ -17,7 +17,7 @@ def test_threads_are_compared_with_the_first_number() -> None:
     assert scaling_lines(rows[:2]) == []
 
 
-def test_columns_follow_what_was_run() -> None:
+def test_columns_depend_on_the_inputs() -> None:
     rows = [row("a", 1, 30.0, per_utterance_ms=10.0, rtf=0.002, utterance_ms=[5.0, 10.0, 15.0], limit_share=0.5)]
     one, batch, speech = latency_table(rows), latency_table(rows, 3), latency_table(rows, 3, is_speech=True)
     assert "ms each" in batch and "ms each" not in one + speech

@@ -31,19 +31,19 @@ def small() -> Iterator[None]:
 
 
 @pytest.fixture
-def words(tmp_path: Path) -> list[str]:
+def command(tmp_path: Path) -> list[str]:
     path = tmp_path / "toy.nemo"
     path.write_bytes(nemo_bytes())
     manifest = str(save_noise(tmp_path, 4))
     flags = ["--model", str(path), "--manifest", manifest, "--real", manifest, "--seeds", "2", "--threads", "1"]
-    return ["onnxruntime", *flags, "--quiet", "--cells", str(tmp_path / "cells"), "--output", str(tmp_path / "out")]
+    return ["onnxruntime", *flags, "--quiet", "--cells", str(tmp_path / "cache"), "--output", str(tmp_path / "out")]
 
 
 @pytest.mark.skipif("onnxruntime" not in installed_peers(), reason="needs the extra peers")
 def test_every_calibration_is_run_with_both_ranges(
-    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(words) == 0
+    assert main(command) == 0
     rows = json.loads((tmp_path / "out" / "onnxruntime.json").read_text())["results"]
     assert [(row["bits"], row["calibration"], row["ranges"], row["runs"]) for row in rows] == [
         ("float32", "-", "-", 1),
@@ -58,15 +58,15 @@ def test_every_calibration_is_run_with_both_ranges(
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     monkeypatch.setattr(part, "quantize_onnx", None)  # a second run computes nothing
     monkeypatch.setattr(engine, "OnnxTokens", None)
-    assert main(words) == 0
+    assert main(command) == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
-def test_without_the_extra_one_line_says_so(
-    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_without_the_extra_the_error_is_one_line(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "find_spec", lambda package: None)
-    assert main(words) == 2
+    assert main(command) == 2
     error = capsys.readouterr().err
     assert "pip install 'zeroq-asr[peers]'" in error and len(error.splitlines()) == 1
 

@@ -44,7 +44,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> ReproductionConfig:
     speech = read_test_set(str(save_noise(folder, 3)))
     settings = ExperimentSettings("fast", speech, 1, "cpu")
     spec = TableSpec((str(folder / "toy.nemo"),), (4,), (QuantizeConfig(),), ("synthetic",), (0, 1), settings)
-    return ReproductionConfig(spec, (speech,), ResultCache(folder / "cells"), (), 1, 1, 1, None)
+    return ReproductionConfig(spec, (speech,), ResultCache(folder / "cache"), (), 1, 1, 1, None)
 
 
 def test_mixed_models_keep_the_cost_of_uniform_ones(
@@ -87,7 +87,7 @@ def _check_nothing_is_computed_again(
 
 def test_the_section_is_written_like_the_others(config: ReproductionConfig, tmp_path: Path) -> None:
     section = pareto(config, lambda _: None)
-    names = {path.name for path in write_report([section], tmp_path, "words")}
+    names = {path.name for path in write_report([section], tmp_path, "introduction")}
     assert names == {f"{n}.{e}" for n in ("pareto", "pareto-pairs") for e in ("md", "csv", "json")} | {"report.html"}
     document = json.loads((tmp_path / "pareto.json").read_text())
     assert document["results"][3]["together"] > 0
