@@ -30,7 +30,7 @@ from zeroq_asr.models import shipped
 from zeroq_asr.models.resolve import load_float_model
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.pipelines.calibration import random_batches, read_synthetic, real_batches
-from zeroq_asr.pipelines.generate import tap_forward
+from zeroq_asr.pipelines.generate import statistics_forward
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 Mel = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ def kl_to_batchnorms(model: FloatModel, batches: Sequence[Mel], threads: int) ->
     from synth.losses import batch_statistics, kl
 
     taps = find_batchnorm_taps(model.graph)
-    forward = tap_forward(model.graph, tuple(tap.name for tap in taps), "cpu", threads)
+    forward = statistics_forward(model.graph, tuple(tap.name for tap in taps), "cpu", threads)
     total = 0.0
     with torch.no_grad():
         for mel in batches:

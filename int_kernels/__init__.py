@@ -11,10 +11,9 @@ from int_kernels.dyadic import Dyadic
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import INT8, INT16, INT32, UINT8, IntType
 from int_kernels.lengths import MAX_FRAMES, Length, LengthKind
-from int_kernels.packing import pack, packed_size, unpack
-from int_kernels.program import Program, ValueSpec
-from int_kernels.steps import (
+from int_kernels.ops import (
     ACTIVATIONS,
+    OPS,
     Activation,
     Argmax,
     Attention,
@@ -28,6 +27,8 @@ from int_kernels.steps import (
     Step,
     Sum,
 )
+from int_kernels.packing import pack, packed_size, unpack
+from int_kernels.program import Program, ValueSpec
 
 SPEC_VERSION = 2
 
@@ -50,6 +51,7 @@ __all__ = [
     "LengthKind",
     "Lookup",
     "MAX_FRAMES",
+    "OPS",
     "Mean",
     "Multiply",
     "Positions",

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from int_kernels.bounds import Bounds
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.lengths import MAX_ELEMENTS, MAX_FRAMES, MAX_OFFSET, Length
-from int_kernels.proofs import Known, prove_step, type_range
-from int_kernels.steps import Step
+from int_kernels.ops import Step
+from int_kernels.ops.proof_context import ProofContext, type_range
 from int_kernels.values import ValueSpec
 
 __all__ = ["Program", "ValueSpec"]
@@ -52,18 +52,18 @@ class Program:
         object.__setattr__(self, "outputs", tuple(self.outputs))
         specs = _specs_by_name(self.values)
         _require_known(specs, self.input, "input")
-        known = Known(specs)
-        known.lengths[self.input] = Length()
-        known.ranges[self.input] = type_range(specs[self.input].channels, specs[self.input].type)
+        context = ProofContext(specs)
+        context.lengths[self.input] = Length()
+        context.ranges[self.input] = type_range(specs[self.input].channels, specs[self.input].type)
         for step in self.steps:
-            _check_names(step, specs, known.lengths)
-            prove_step(step, known)
-            _check_length(step.y, known.lengths[step.y])
-        _check_outputs(self, specs, known.lengths)
+            _check_names(step, specs, context.lengths)
+            context.lengths[step.y], context.ranges[step.y] = step.prove(context)
+            _check_length(step.y, context.lengths[step.y])
+        _check_outputs(self, specs, context.lengths)
         object.__setattr__(self, "specs", MappingProxyType(specs))
-        object.__setattr__(self, "lengths", MappingProxyType(known.lengths))
-        object.__setattr__(self, "ranges", MappingProxyType(known.ranges))
-        shortest, longest = _input_lengths(known)
+        object.__setattr__(self, "lengths", MappingProxyType(context.lengths))
+        object.__setattr__(self, "ranges", MappingProxyType(context.ranges))
+        shortest, longest = _input_lengths(context)
         object.__setattr__(self, "shortest_input", shortest)
         object.__setattr__(self, "longest_input", longest)
 
@@ -72,6 +72,13 @@ class Program:
         if name not in self.specs:
             raise KernelError(f"program: expected the name of one of its values, got {name!r}")
         return self.specs[name]
+
+    def step(self, name: str) -> Step:
+        """The step that makes the value `name`. Raises KernelError when there is none."""
+        for step in self.steps:
+            if step.y == name:
+                return step
+        raise KernelError(f"program: expected the name of a value that a step makes, got {name!r}")
 
     def check_input(self, x: NDArray[Any], where: str = "input") -> NDArray[Any]:
         """`x` as a contiguous [C, T] array of the input's storage type, every code inside the type.
@@ -117,6 +124,8 @@ def _check_names(step: Step, specs: Mapping[str, ValueSpec], made: Mapping[str, 
     if not isinstance(step, Step):
         raise KernelError(f"program steps: expected a step such as Conv1d or Sum, got {type(step).__name__}")
     where = f"step '{step.y}'"
+    if not isinstance(step.origin, str):
+        raise KernelError(f"{where} origin: expected a text, got {step.origin!r:.60}")
     _require_known(specs, step.y, where)
     if step.y in made:
         raise KernelError(
@@ -138,11 +147,11 @@ def _check_length(name: str, length: Length) -> None:
         )
 
 
-def _input_lengths(known: Known) -> tuple[int, int]:
+def _input_lengths(context: ProofContext) -> tuple[int, int]:
     """The shortest and the longest input that serve every value and every step. Raises ShapeError when none does."""
-    shortest = max(1, *(length.shortest_input for length in known.lengths.values()))
-    fits = (known.lengths[spec.name].longest_input(MAX_ELEMENTS // spec.channels) for spec in known.specs.values())
-    longest = min(known.longest_input, *fits)
+    shortest = max(1, *(length.shortest_input for length in context.lengths.values()))
+    fits = (context.lengths[spec.name].longest_input(MAX_ELEMENTS // spec.channels) for spec in context.specs.values())
+    longest = min(context.longest_input, *fits)
     if shortest > longest:
         raise ShapeError(
             f"program: expected a length of input that serves every step; some need at least {shortest} frames, others "

@@ -1,4 +1,4 @@
-"""What stands where a convolution's weights were, once an executable has taken them into its own order."""
+"""What takes the place of a convolution's weights once an executable holds them in its packed layout."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from int_kernels.errors import KernelError
-from int_kernels.steps.convolutions import Conv1d, Conv2d
+from int_kernels.ops import Conv1d, Conv2d
 
 
-class SpentWeight:
-    """The shape of weights that are no longer here; whoever asks for more gets a KernelError."""
+class ReleasedWeight:
+    """The shape of weights that were released; reading their numbers raises KernelError."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
@@ -30,13 +30,13 @@ class SpentWeight:
 
     def _refuse(self) -> NoReturn:
         raise KernelError(
-            f"weight {list(self.shape)}: expected the numbers; an executable has used them up (spend=True); build the "
-            "program again"
+            f"weight {list(self.shape)}: expected the numbers, but an executable released them (release_weights=True); "
+            "build the program again"
         )
 
 
-def take_weight(step: Conv1d | Conv2d) -> NDArray[Any]:
-    """Return the weights of `step` and leave a SpentWeight in their place. Raises KernelError the second time."""
+def release_weight(step: Conv1d | Conv2d) -> NDArray[Any]:
+    """Return the weights of `step` and put a ReleasedWeight in their place. Raises KernelError the second time."""
     weight = np.asarray(step.weight)
-    object.__setattr__(step, "weight", SpentWeight(weight.shape))
+    object.__setattr__(step, "weight", ReleasedWeight(weight.shape))
     return weight

@@ -8,7 +8,7 @@ import numpy as np
 
 from int_kernels.errors import KernelError, ShapeError
 from int_kernels.int_type import IntType
-from int_kernels.steps import MAX_CHANNELS
+from int_kernels.limits import MAX_CHANNELS
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,10 @@ _FLAGS: dict[str, dict[str, object]] = {
     "device": {"metavar": "NAME", "help": "torch device of the float model: cpu, cuda"},
     "ranges": {
         "choices": RANGE_METHODS,
-        "help": "how clipping ranges are read off the calibration data: extremes, a percentile of |x|, least squared "
-        "error, least divergence of the histogram as TensorRT does it",
+        "help": "how clipping ranges follow from the calibration data: extremes, a percentile of |x|, least squared "
+        "error, least divergence of the histogram as in TensorRT",
     },
-    "percentile": {"type": float, "metavar": "P", "help": "of |x|, for --ranges percentile"},
+    "percentile": {"type": float, "metavar": "P", "help": "of |x|, for --observer percentile"},
     "nonlinear": {
         "choices": NONLINEAR,
         "help": "swish, GLU, ...: second-order polynomials on exact accumulators, or exact tables of rounded codes",
@@ -62,9 +62,16 @@ _FLAGS: dict[str, dict[str, object]] = {
         "nargs": "+",
         "choices": ("none", *METHODS),
         "metavar": "METHOD",
-        "help": f"against the errors of weights, together: none, or some of {', '.join(METHODS)}",
+        "help": f"methods that reduce the error of the weights: none, or some of {', '.join(METHODS)}",
     },
 }
+
+_FLAG_NAMES: dict[str, tuple[str, ...]] = {
+    "float_model": ("--model",),
+    "ranges": ("--observer", "--ranges"),
+    "methods": ("--weight-methods", "--methods"),
+}
+"""Spellings of a flag where they are not `--NAME`; the last one is the former spelling and names the attribute."""
 
 
 def add_common_flags(parser: argparse.ArgumentParser, *names: str, several: bool = False, **defaults: object) -> None:
@@ -86,11 +93,12 @@ def add_common_flags(parser: argparse.ArgumentParser, *names: str, several: bool
             if default is not None and options.get("action") in (None, "append"):
                 shown = " ".join(default) if isinstance(default, tuple) else default
                 options["help"] = f"{options['help']} (default: {shown})"
-        parser.add_argument(f"--{name.removeprefix('float_')}", **options)  # type: ignore[arg-type]
+        flags = _FLAG_NAMES.get(name, (f"--{name}",))
+        parser.add_argument(*flags, dest=flags[-1].removeprefix("--"), **options)  # type: ignore[arg-type]
 
 
 def add_quantize_flags(parser: argparse.ArgumentParser, several: bool = False) -> None:
-    """Add --ranges, --percentile and --methods; `several`: repeatable."""
+    """Add --observer, --percentile and --weight-methods; `several`: repeatable."""
     usual = QuantizeConfig()
     chosen = {"ranges": usual.range_method, "percentile": usual.percentile, "methods": usual.methods}
     add_common_flags(parser, *chosen, several=several, **chosen)
@@ -120,8 +128,8 @@ def check_percentile(ranges: Sequence[str], percentiles: Sequence[float]) -> Non
     asked = [percentile for percentile in percentiles if percentile != QuantizeConfig.percentile]
     if asked and "percentile" not in ranges:
         raise ConfigError(
-            f"--percentile: goes with --ranges percentile, got {asked[0]:g} with --ranges {' '.join(ranges)}; "
-            "leave one of them out"
+            f"--percentile: expected --observer percentile, got {asked[0]:g} with --observer {' '.join(ranges)}; "
+            "remove one of the two options"
         )
 
 

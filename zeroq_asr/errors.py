@@ -1,7 +1,7 @@
-"""Errors that a user can cause and mend.
+"""Errors that a user can cause and correct.
 
-Every message says where, what was expected, what was found and what to do. The command lines print it as one line and
-leave with exit code 2; a traceback therefore always means a defect of ours.
+Every message says where the error is, what was expected, what was found and what to do. The command lines print it as
+one line and return exit code 2. A traceback therefore always means a bug in this project.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 
 class ZeroqError(Exception):
-    """Base of all errors that the command lines turn into one sentence."""
+    """Base of all errors that the command lines report in one line."""
 
 
 class ConfigError(ZeroqError):
-    """A setting is out of its domain, or two settings contradict each other."""
+    """A setting is outside its domain, or two settings contradict each other."""
 
 
 class FileError(ZeroqError):
@@ -27,15 +27,15 @@ class CheckpointError(FileError):
 
 
 class UnsupportedModelError(ZeroqError):
-    """A well-formed model contains a part that this version does not support; the message names the part."""
+    """A valid model contains a part that this version does not support; the message names the part."""
 
 
 class GraphError(ZeroqError):
-    """A graph breaks the law of its dialect, or a pass met something it cannot rewrite."""
+    """A graph is invalid in its dialect, or a pass cannot rewrite a part of it."""
 
 
 class QuantizationError(ZeroqError):
-    """No integer program with the asked properties exists (an accumulator could overflow, a range is empty, ...)."""
+    """No integer program with the requested properties exists, e.g. an accumulator could overflow."""
 
 
 class MissingExtraError(ZeroqError, ImportError):

@@ -1,4 +1,4 @@
-"""`python -m zeroq_asr.inspect MODEL`: what a quantized model, a synthetic data file or a `.nemo` file holds."""
+"""`python -m zeroq_asr.inspect MODEL`: describe a quantized model, a synthetic data file or a `.nemo` file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from zeroq_asr.cli import add_common_flags, run
 
 if TYPE_CHECKING:
+    from int_kernels import Program, Step
     from zeroq_asr.artifact import IntegerModel
-    from zeroq_asr.ir.types import Graph, Node
 
 Document = dict[str, Any]
 
@@ -20,7 +20,7 @@ _CONV1D = ("stride", "dilation", "padding", "groups")
 
 
 def describe(reference: str) -> Document:
-    """Return what the file holds as a JSON document, without torch and without NeMo. Raises ZeroqError, SynthError."""
+    """Return a description of the file as a JSON document, without torch and NeMo. Raises ZeroqError, SynthError."""
     from zeroq_asr.artifact import load_model
     from zeroq_asr.errors import FileError
     from zeroq_asr.models.kind import find_model_kind
@@ -30,7 +30,7 @@ def describe(reference: str) -> Document:
     kind = find_model_kind(path)
     if kind == "name":
         raise FileError(
-            f"{reference}: expected a file or one of {', '.join(shipped_models())}; other names have no file here"
+            f"{reference}: expected a file or one of {', '.join(shipped_models())}; other names have no local file"
         )
     readers = {
         "quantized": lambda file: describe_model(load_model(file)),
@@ -41,68 +41,71 @@ def describe(reference: str) -> Document:
 
 
 def describe_model(model: IntegerModel) -> Document:
-    """Return graph, costs for ten seconds, proved bounds and provenance of an integer model."""
+    """Return steps, costs for ten seconds, proved bounds and provenance of an integer model."""
     from eval.cost import total_bops, total_macs
+    from int_kernels import Conv1d, Conv2d
     from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
     from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
-    from zeroq_asr.analyses.integer_only import find_floats
-    from zeroq_asr.ir.frames import count_frames
+    from zeroq_asr.analyses.integer_only import count_tensors, find_floats
     from zeroq_asr.runtime.transcriber import bits_of
 
-    graph = model.graph
-    costs, bounds = count_costs(graph), bound_accumulators(graph)
+    program = model.program
+    costs, bounds = count_costs(program), bound_accumulators(program)
     reach = {name: max(-bound.lo, bound.hi) for name, bound in bounds.items()}
     worst = max(reach, key=lambda name: reach[name])
-    lengths = count_frames(graph, PAPER_FRAMES)
     nodes = []
-    for node in graph.nodes:
-        row = _describe_node(graph, node, lengths[node.output])
-        if node.output in costs:
-            cost = costs[node.output]
+    for step in program.steps:
+        row = _describe_step(program, step, program.lengths[step.y].of(PAPER_FRAMES))
+        if isinstance(step, Conv1d | Conv2d):
+            cost = costs[step.y]
             row.update(macs=cost.macs, bops=cost.bops, weight_bits=cost.weight_bits, input_bits=cost.activation_bits)
-            row.update(accumulator=reach[node.output], weight=list(graph.constants[node.inputs[1]].shape))
+            row.update(accumulator=reach[step.y], weight=list(step.weight.shape))
         nodes.append(row)
-    floats = find_floats(graph)
+    floats = find_floats(program)
     return {
         "bits": bits_of(model),
         "weights": {str(bits): count for bits, count in model.weights.items()},
         "input_scale": model.input_scale,
         "frontend": model.frontend.to_json(),
         "vocabulary": len(model.vocabulary),
-        "inputs": [_describe_value(graph, name) for name in graph.inputs],
-        "outputs": [_describe_value(graph, name) for name in graph.outputs],
+        "inputs": [_describe_value(program, program.input)],
+        "outputs": [_describe_value(program, name) for name in program.outputs],
         "parameters": sum(cost.weights + cost.out_channels for cost in costs.values()),
         "frames": PAPER_FRAMES,
         "macs": total_macs(costs.values()),
         "bops": total_bops(costs.values()),
         "largest_accumulator": {"node": worst, "bound": reach[worst], "limit": 2**31 - 1},
         "float_tensors": list(floats),
-        "integer_tensors": len(graph.values) + len(graph.constants) - len(floats),
+        "integer_tensors": count_tensors(program) - len(floats),
         "nodes": nodes,
         "provenance": dict(model.provenance),
     }
 
 
-def _describe_node(graph: Graph, node: Node, frames: int) -> Document:
-    from zeroq_asr.ir.ops import OPS
+def _describe_step(program: Program, step: Step, frames: int) -> Document:
+    """Name, type, operation, origin and the plain fields of a step; of its shifts the least and the largest."""
+    from zeroq_asr.artifact.program_fields import plain_fields, step_fields
 
-    row: Document = {**_describe_value(graph, node.output), "op": node.op, "origin": node.origin, "frames": frames}
-    row.update(node.attrs)
-    roles = OPS[graph.dialect, node.op].constants
-    if "shift" in roles:
-        shift = graph.constants[node.inputs[len(node.inputs) - len(roles) + roles.index("shift")]]
-        row["shift"] = [int(shift.min()), int(shift.max())]
+    row: Document = {**_describe_value(program, step.y), "op": step.name, "origin": step.origin, "frames": frames}
+    for name, value in plain_fields(step).items():
+        if name == "clip":
+            row["lo"], row["hi"] = value
+        elif name in ("stride", "padding") and isinstance(value, tuple):
+            row[f"{name}_h"], row[f"{name}_t"] = value
+        elif name not in ("y", "x", "xs"):
+            row["bits" if name == "weight_bits" else name] = value
+    if shifts := [array for name, array in step_fields(step)[1].items() if name.endswith("shift")]:
+        row["shift"] = [min(int(shift.min()) for shift in shifts), max(int(shift.max()) for shift in shifts)]
     return row
 
 
-def _describe_value(graph: Graph, name: str) -> Document:
-    from zeroq_asr.ir.text import type_name
-
-    return {"name": name, "channels": graph.values[name].channels, "type": type_name(graph.values[name].type)}
+def _describe_value(program: Program, name: str) -> Document:
+    spec = program.spec(name)
+    return {"name": name, "channels": spec.channels, "type": spec.type.name}
 
 
 def describe_synthetic(path: str) -> Document:
-    """Return settings and loss curves of a synthetic data file. Raises FileError, SynthError."""
+    """Return the settings and the losses of a synthetic data file. Raises FileError, SynthError."""
     from synth.store import MAX_BYTES, from_bytes
     from zeroq_asr.files import read_file
 
@@ -112,14 +115,14 @@ def describe_synthetic(path: str) -> Document:
         "fingerprint": data.fingerprint,
         "complete": data.complete,
         "spectrograms": data.spectrograms,
-        "taps": list(data.taps),
+        "taps": list(data.batchnorms),
         "batches": [
             {
                 "steps": int(batch.losses.size - 1),
                 "loss_start": float(batch.losses[0]),
                 "loss_end": float(batch.losses[-1]),
                 "loss_lowest": float(batch.losses.min()),
-                "worst_tap": data.taps[int(batch.tap_losses_end.argmax())] if data.taps else None,
+                "worst_tap": data.batchnorms[int(batch.batchnorm_losses_end.argmax())] if data.batchnorms else None,
             }
             for batch in data.batches
         ],
@@ -127,7 +130,7 @@ def describe_synthetic(path: str) -> Document:
 
 
 def describe_nemo(path: str) -> Document:
-    """Return members and config of a .nemo file; the weights are passed over. Raises FileError, CheckpointError."""
+    """Return members and config of a .nemo file; the weights are not read. Raises FileError, CheckpointError."""
     from zeroq_asr.adapters.nemo.archive import CONFIG, MAX_CONFIG_BYTES
     from zeroq_asr.adapters.safe.tar_stream import open_tar
     from zeroq_asr.adapters.safe.yaml_reader import parse_yaml
@@ -173,7 +176,7 @@ def _summary_of_config(config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def render(document: Document) -> str:
-    """Return the document as text for people."""
+    """Return the document as text."""
     title = {"quantized": "quantized model", "synthetic": "synthetic data", "nemo": "NeMo checkpoint"}[document["kind"]]
     lines = [f"{document['file']}: {title}, {document['bytes']:,} bytes"]
     renderers = {"quantized": _render_model, "synthetic": _render_synthetic, "nemo": _render_nemo}
@@ -181,12 +184,12 @@ def render(document: Document) -> str:
 
 
 def _render_model(document: Document) -> list[str]:
-    from zeroq_asr.report.quantization import describe_widths
+    from zeroq_asr.report.quantization import describe_weight_bits
     from zeroq_asr.report.text_table import align
 
     worst, frontend = document["largest_accumulator"], document["frontend"]
     lines = [
-        f"bits         {document['bits']}{describe_widths(document['weights'])}",
+        f"bits         {document['bits']}{describe_weight_bits(document['weights'])}",
         f"input        {frontend['n_mels']} mel bins of {frontend['sample_rate_hz']} Hz audio, "
         f"{document['inputs'][0]['type']}, real = {document['input_scale']:.6g} * code",
         f"output       {document['vocabulary']} tokens and a blank; "
@@ -236,7 +239,7 @@ def _model_row(node: Document) -> tuple[str, ...]:
 
 
 def _geometry(node: Document) -> str:
-    """Return kernel, stride, dilation, padding, groups; rows x frames where a convolution has both."""
+    """Return kernel, stride, dilation, padding, groups; for two-dimensional convolutions as rows x frames."""
     if "height" not in node:
         return ",".join(str(part) for part in (node["weight"][2], *(node[key] for key in _CONV1D)))
     pairs = (node["weight"][2:], *((node[f"{key}_h"], node[f"{key}_t"]) for key in ("stride", "padding")))

@@ -216,7 +216,7 @@ def make_batches(model: FloatModel, config: GenerateConfig) -> tuple[list[Batch]
 
     make = batch_maker(model, synthesis_settings(config, model), "cpu", GENERATE_THREADS)
     batches = [run(make(number)) for number in range(config.batches)]
-    return [batch.mel for batch in batches], statistics.fmean(float(b.tap_losses_end.sum()) for b in batches)
+    return [batch.mel for batch in batches], statistics.fmean(float(b.batchnorm_losses_end.sum()) for b in batches)
 
 
 def ablation_sheet(rows: Sequence[Row], model: str, float_wer: float, configs: Sequence[QuantizeConfig]) -> Sheet:

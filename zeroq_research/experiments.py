@@ -38,6 +38,7 @@ from zeroq_research.result_cache import (
 )
 
 if TYPE_CHECKING:
+    from int_kernels import Program as IntegerProgram
     from synth import SyntheticData
     from zeroq_asr.adapters import FloatModel
     from zeroq_asr.ir.types import Graph
@@ -202,8 +203,8 @@ class Bench:
             save_model(made.model, path)
             data = path.read_bytes()
             transcriber = open_integer(path, threads=self._settings.threads)
-            graph = load_model(path).graph
-        return transcriber, {"size_bytes": len(data), "program": hashlib.sha256(data).hexdigest(), **_costs(graph)}
+            program_of = load_model(path).program
+        return transcriber, {"size_bytes": len(data), "program": hashlib.sha256(data).hexdigest(), **_costs(program_of)}
 
     def calibration_data(self, program: Program, on_step: OnStep) -> tuple[Iterable[Batch], Json]:
         """The calibration data, and what the program's file remembers of it (as `quantize` writes it)."""
@@ -238,9 +239,9 @@ class Bench:
         return made.data
 
 
-def _costs(graph: Graph) -> Json:
+def _costs(model: Graph | IntegerProgram) -> Json:
     """For 10 s. macs, bops: as the paper counts them; product_bops: what it leaves out, the products of attention."""
-    costs, products = count_costs(graph).values(), count_products(graph).values()
+    costs, products = count_costs(model).values(), count_products(model).values()
     return {"macs": total_macs(costs), "bops": total_bops(costs), "product_bops": total_bops(products)}
 
 

@@ -71,7 +71,7 @@ def analyze(
     made = quantize_model(model, batches, program.calibration, program.config, device=settings.device)
     graph, qparams = made.graph, made.qparams
     mels = FeatureShelf().block(probes, 0, range(len(probes.utterances)), model.frontend)
-    codes = measure_codes(FloatExecutor(graph), made.model.graph, qparams, mels, settings.threads)
+    codes = measure_codes(FloatExecutor(graph), made.model.program, qparams, mels, settings.threads)
     sensitivity = Sensitivity(graph, qparams, program.config, mels, made.corrected, made.rounded)
     judge = _Judge(model, probes, sensitivity.real())
     whole = {"float": judge.row(sensitivity.real()), "integer": judge.row(sensitivity.everything())}

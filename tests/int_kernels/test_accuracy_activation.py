@@ -26,8 +26,8 @@ from int_kernels import (
     ValueSpec,
     compile_program,
 )
-from int_kernels.reference.activation import activate
-from int_kernels.reference.exponential import LEAST_OCTAVES, OCTAVE, exp2_negative, sigma
+from int_kernels.ops.activation import activate
+from int_kernels.ops.exponential import LEAST_OCTAVES, OCTAVE, exp2_negative, sigma
 
 ONE = Dyadic(np.array([1 << 30]), np.array([30]))
 U = np.arange(-65536, 65537)

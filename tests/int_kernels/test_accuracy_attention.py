@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from math import ceil, log2, sqrt
 from typing import Any
@@ -26,9 +27,8 @@ from int_kernels import (
     ValueSpec,
     compile_program,
 )
-from int_kernels.reference.attention import attention, weights
-from int_kernels.reference.exponential import LEAST_OCTAVES, OCTAVE, exp2_negative
-from int_kernels.reference.positions import positions
+from int_kernels.ops.attention import weights
+from int_kernels.ops.exponential import LEAST_OCTAVES, OCTAVE, exp2_negative
 
 Real = NDArray[np.float64]
 ONE = Dyadic(np.array([1 << 30]), np.array([30]))
@@ -83,6 +83,16 @@ def relative(y: Real, real: Real) -> float:
 
 
 @cache
+def reference(step: Attention, xs: Sequence[np.ndarray], y_type: IntType) -> np.ndarray:
+    """The reference of one step on codes of at most 16 bits."""
+    return step.evaluate(xs, [INT16] * len(xs), y_type)
+
+
+def positions_of(step: Positions, frames: int) -> np.ndarray:
+    """The reference for `frames` frames."""
+    return step.evaluate([np.zeros((1, frames), np.int32)], [INT32], INT8)
+
+
 def results(frames: int, sharpness: float) -> tuple[Real, Real, Real]:
     """(ours in codes of v, real, with probabilities floored to 8 bits as in I-BERT) for 2 heads of 32 channels.
 
@@ -91,7 +101,7 @@ def results(frames: int, sharpness: float) -> tuple[Real, Real, Real]:
     heads, depth = 2, 32
     xs = operands(heads, depth, frames, sharpness)
     made = step(heads, depth, Dyadic(np.array([1 << 30]), np.array([37])))  # 1/32768 -> 1/256 of a code
-    ours = attention(made, xs, INT16) / 256
+    ours = reference(made, xs, INT16) / 256
     split = heads_of(xs, heads)
     p = [probabilities(scores(qu, qv, k, p)) for qu, qv, k, _, p in split]
     real = np.concatenate([v @ a.T for (_, _, _, v, _), a in zip(split, p, strict=True)])
@@ -173,11 +183,11 @@ def test_every_backend_attends_alike(backend: str, heads: int, frames: int) -> N
     depth = 8
     xs = operands(heads, depth, frames, seed=frames)
     fine, coarse = sinusoid_tables(heads * depth, 4096)
-    xs[4] = positions(Positions("x", "s", fine, coarse), frames).astype(np.int64)
+    xs[4] = positions_of(Positions("x", "s", fine, coarse), frames).astype(np.int64)
     rescale = Dyadic(np.random.default_rng(1).integers(1 << 30, 1 << 31, heads * depth), np.full(heads * depth, 38))
     for scale in (SCALE, 1.0, 1e-4):  # soft; one key takes all; all keys alike
         made = step(heads, depth, rescale, scale)
-        assert_same([run(backend, made, xs, INT16)], [attention(made, xs, INT16)])
+        assert_same([run(backend, made, xs, INT16)], [reference(made, xs, INT16)])
 
 
 @pytest.mark.parametrize("frames", range(1, 14))
@@ -204,7 +214,7 @@ def test_sinusoids(width: int) -> None:
     """Every relative position that a published model serves: 5000 frames both ways."""
     frames = 5000
     fine, coarse = sinusoid_tables(width, frames)
-    y = positions(Positions("x", "y", fine, coarse), frames)
+    y = positions_of(Positions("x", "y", fine, coarse), frames)
     p = np.arange(frames - 1, -frames, -1)
     rates = 10000.0 ** (-np.arange(0, width, 2) / width)
     real = np.stack([np.sin(rates[:, None] * p), np.cos(rates[:, None] * p)], axis=1).reshape(width, -1)
@@ -220,7 +230,7 @@ def test_every_backend_makes_the_same_positions(backend: str, frames: int) -> No
     made = Positions("x", "y", fine, coarse)
     program = Program((ValueSpec("x", 3, INT32), ValueSpec("y", 12, INT8)), (made,), "x", ("y",))
     (y,) = compile_program(program, backend).run([np.zeros((3, frames), int)])[0]
-    assert_same([y], [positions(made, frames)])
+    assert_same([y], [positions_of(made, frames)])
 
 
 @pytest.mark.parametrize("sign", [-1, 1])

@@ -12,7 +12,7 @@ from support.random_programs import assert_same
 from support.stated import assert_stated
 
 from int_kernels import INT8, INT16, UINT8, IntType, LayerNorm, Program, ValueSpec, compile_program
-from int_kernels.reference.layer_norm import normalise
+from int_kernels.ops.layer_norm import normalise
 
 EPSILONS = (1, 1 << 12, 1 << 30, 1 << 50, 1 << 60)
 TYPES = (INT16, INT8, UINT8)

@@ -13,7 +13,7 @@ from int_kernels import Program, compile_program
 from int_kernels.backends.native import executable as native_executable
 from int_kernels.backends.native.executable import NativeExecutable
 from int_kernels.backends.native.length_cache import find_length_steps
-from int_kernels.steps import Conv1d, Positions
+from int_kernels.ops import Conv1d, Positions
 
 RANDOM = np.random.default_rng(3)
 
@@ -50,12 +50,12 @@ def test_longer_and_shorter_utterances_share_them(kernels: str, program: Program
 def test_they_are_not_computed_again(program: Program) -> None:
     executable = NativeExecutable(program)
     executable.run([utterance(300)])
-    known = executable._known
+    known = executable._length_cache
     assert known is not None and known.frames == 512 and known.nbytes > 0
     executable.run([utterance(512), utterance(20)])
-    assert executable._known is known
+    assert executable._length_cache is known
     executable.run([utterance(513)])
-    assert executable._known is not known
+    assert executable._length_cache is not known
 
 
 def test_values_of_much_memory_are_computed_for_each_utterance(
@@ -64,10 +64,10 @@ def test_values_of_much_memory_are_computed_for_each_utterance(
     monkeypatch.setattr(native_executable, "MAX_BYTES", 1000)
     executable, x = NativeExecutable(program), utterance(100)
     assert_same(executable.run([x])[0], compile_program(program, "reference").run([x])[0])
-    assert executable._known is None
+    assert executable._length_cache is None
 
 
 def test_a_program_without_positions_knows_nothing() -> None:
     executable = NativeExecutable(quartznet(blocks=1, repeats=1, width=8))
     executable.run([RANDOM.integers(0, 256, (64, 40)).astype(np.uint8)])
-    assert find_length_steps(executable.program) == () and executable._known is None
+    assert find_length_steps(executable.program) == () and executable._length_cache is None

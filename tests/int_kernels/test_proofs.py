@@ -20,8 +20,7 @@ from int_kernels import (
     RangeError,
 )
 from int_kernels.bounds import multiply_bounds, product_bounds, wide_sum
-from int_kernels.proofs.framewise import largest_normalised
-from int_kernels.reference.layer_norm import normalise
+from int_kernels.ops.layer_norm import largest_normalised, normalise
 
 
 def test_scores_must_fit_32_bits() -> None:

@@ -25,7 +25,7 @@ HEAD = 1024  # bytes that say so, where weights take less than a byte each
 def test_the_same_bytes(kernels: str, program: Program, seed: int, size: int) -> None:
     xs = inputs(program, seed, [size])
     expected = compile_program(program, "reference").run(xs)[0]
-    spent = NativeExecutable(program, spend=True)
+    spent = NativeExecutable(program, release_weights=True)
     for threads in (1, 2):
         assert_same(spent.run(xs, threads)[0], expected, f"{threads} threads")
 
@@ -48,7 +48,7 @@ def test_weights_are_let_go_where_the_loops_have_an_order_of_their_own(kernels: 
     kept = NativeExecutable(program)
     assert gone() is not None
     del kept
-    executable = NativeExecutable(program, spend=True)
+    executable = NativeExecutable(program, release_weights=True)
     gc.collect()
     is_packed = executable.packed_bytes > 0
     assert (gone() is None) == is_packed == (kernels not in ("c", "avx2"))
@@ -75,7 +75,7 @@ def test_weights_of_four_bits_take_half_the_memory(kernels: str, shape: tuple[in
 
 def test_a_program_is_used_up_once(kernels: str) -> None:
     program = two_with_one_weight()
-    if not NativeExecutable(program, spend=True).packed_bytes:
+    if not NativeExecutable(program, release_weights=True).packed_bytes:
         compile_program(program)
         return
     for backend in ("native", "reference"):

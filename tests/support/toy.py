@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from zeroq_asr.ir import Graph, GraphBuilder
+from zeroq_asr.ir import Graph
+from zeroq_asr.ops import GraphBuilder
 
 N_MELS = 6
 VOCABULARY = tuple("abc")

@@ -1,4 +1,4 @@
-"""A Conformer of a few channels, written with the float dialect's operations as the adapter writes one."""
+"""A Conformer of a few channels, written with the operations of float graphs as the adapter writes one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from zeroq_asr.ir import Graph, GraphBuilder
+from zeroq_asr.ir import Graph
+from zeroq_asr.ops import GraphBuilder
 
 LINEAR = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
 N_MELS = 8

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from support.toy import N_MELS, VOCABULARY
-from zeroq_asr.ir import Graph, GraphBuilder
+from zeroq_asr.ir import Graph
+from zeroq_asr.ops import GraphBuilder
 
 ONE = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
 WIDTH, HEADS = 8, 2

@@ -1,4 +1,4 @@
-"""The doorman: exit codes, one-line errors, progress."""
+"""The command line entry point: exit codes, one-line errors, progress."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_numbers_that_no_verb_can_use_are_refused_first(
 def test_a_percentile_that_no_ranges_would_use_is_refused() -> None:
     cli.check_percentile(["mse", "percentile"], [99.0])
     cli.check_percentile(["mse"], [QuantizeConfig.percentile])
-    with pytest.raises(ConfigError, match="goes with --ranges percentile, got 99 with --ranges mse kl"):
+    with pytest.raises(ConfigError, match="expected --observer percentile, got 99 with --observer mse kl"):
         cli.check_percentile(["mse", "kl"], [99.0])
 
 

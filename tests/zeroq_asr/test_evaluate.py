@@ -12,11 +12,11 @@ from support.toy_models import save_noise, save_toy
 
 from int_kernels import available_backends
 from zeroq_asr.evaluate import main, table, to_json
+from zeroq_asr.frontend import features as features_module
 from zeroq_asr.frontend.features import Features
 from zeroq_asr.frontend.spec import FrontendSpec
 from zeroq_asr.pipelines import evaluate as module
 from zeroq_asr.pipelines.evaluate import TestSet, evaluate, read_test_set
-from zeroq_asr.runtime import transcriber as transcriber_module
 from zeroq_asr.runtime.transcriber import Ids, Transcriber
 
 BACKEND = available_backends()[0]
@@ -69,8 +69,8 @@ def test_utterances_keep_their_texts_though_they_run_sorted_by_length(noise: Tes
 
 def test_features_are_computed_once_per_front_end(noise: TestSet, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    original = transcriber_module.features_of
-    monkeypatch.setattr(transcriber_module, "features_of", lambda w, s, n: calls.append(s) or original(w, s, n))
+    original = features_module.features_of
+    monkeypatch.setattr(features_module, "features_of", lambda w, s, n: calls.append(s) or original(w, s, n))
     other = FrontendSpec(n_mels=5)
     evaluate([parrot("a", noise), parrot("b", noise), parrot("c", noise, spec=other)], [noise])
     assert len(calls) == 2 * 8

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.steps import step_of
 from support.toy_models import save_toy, toy_integer_model
 
+from int_kernels import Conv1d
 from zeroq_asr.inspect import describe, main
 
 CONFIG = """
@@ -39,7 +41,7 @@ def test_quantized_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     model = toy_integer_model(6)
     assert (document["kind"], document["bits"], document["bytes"]) == ("quantized", "W6A8", path.stat().st_size)
     assert document["float_tensors"] == [] and "0 float tensors" in text
-    assert [node["name"] for node in document["nodes"]] == [node.output for node in model.graph.nodes]
+    assert [node["name"] for node in document["nodes"]] == [step.y for step in model.program.steps]
     assert all(node["name"] in text for node in document["nodes"])
     assert document["provenance"]["calibration"] == "noise" and "noise" in text
     assert document["bops"] == 6 * 8 * document["macs"]
@@ -55,19 +57,16 @@ def test_the_bound_is_what_an_adversary_reaches() -> None:
     from zeroq_asr.inspect import describe_model
 
     model = toy_integer_model()
-    graph = model.graph
     for row in describe_model(model)["nodes"]:
         if "macs" in row:
-            node = graph.producer(row["name"])
-            assert node is not None
-            kind = graph.values[node.inputs[0]].type
-            weight = graph.constants[node.inputs[1]].astype(np.int64)
-            bias = graph.constants[node.inputs[2]].astype(np.int64)
+            step = step_of(model.program, row["name"], Conv1d)
+            kind = model.program.spec(step.x).type
+            weight, bias = step.weight.astype(np.int64), step.bias.astype(np.int64)
             for sign in (1, -1):
-                codes = np.where(sign * weight > 0, kind.hi, kind.lo)  # type: ignore[union-attr]
+                codes = np.where(sign * weight > 0, kind.hi, kind.lo)
                 reached = np.abs((weight * codes).sum(axis=(1, 2)) + bias).max()
                 assert reached <= row["accumulator"]
-            extremes = [(weight * np.where(s * weight > 0, kind.hi, kind.lo)).sum(axis=(1, 2)) + bias for s in (1, -1)]  # type: ignore[union-attr]
+            extremes = [(weight * np.where(s * weight > 0, kind.hi, kind.lo)).sum(axis=(1, 2)) + bias for s in (1, -1)]
             assert max(int(extremes[0].max()), -int(extremes[1].min())) == row["accumulator"]
 
 

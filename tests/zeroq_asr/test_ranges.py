@@ -153,7 +153,7 @@ def test_without_the_extra_nothing_is_begun(
         (["--calibration", "analytic"], "analytic"),
         (["--tensorrt-version", "8.6"], "digits"),
         (["--percentile", "3"], "--percentile"),
-        (["--percentile", "99", "--ranges", "kl"], "goes with --ranges percentile"),
+        (["--percentile", "99", "--ranges", "kl"], "expected --observer percentile"),
         (["--threads", "0"], "--threads"),
         (["--calibration", "random", "--seed", "-1"], "--seed"),
         (["--calibration", "random", "--data", "x"], "--data"),

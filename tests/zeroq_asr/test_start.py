@@ -11,37 +11,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from int_kernels import available_kernels
-from int_kernels.int_type import INT8, INT32, UINT8
+from int_kernels import INT8, INT32, UINT8, Argmax, Conv1d, Dyadic, Program, Step, ValueSpec, available_kernels
 from zeroq_asr.artifact import IntegerModel, save_model
 from zeroq_asr.frontend.spec import FrontendSpec
-from zeroq_asr.ir import GraphBuilder
 
 WIDTH, DEPTH = 2048, 5
 VOCABULARY = tuple("abcdefg")
 RANDOM = np.random.default_rng(0)
-GEOMETRY = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1}
 
 
 def large_model(bits: int) -> IntegerModel:
     """Five layers of four million weights."""
-    b, top = GraphBuilder("integer"), 2 ** (bits - 1)
-    x, inside = b.input("mel", 64, INT8), 64
+    top, values, steps = 2 ** (bits - 1), [ValueSpec("mel", 64, INT8)], list[Step]()
     for depth in range(DEPTH):
-        weight = RANDOM.integers(-top, top, (WIDTH, inside, 1)).astype(np.int8)
-        constants = (
-            b.constant(f"{depth}.weight", weight),
-            b.constant(f"{depth}.bias", np.zeros(WIDTH, np.int32)),
-            b.constant(f"{depth}.multiplier", np.full(WIDTH, 1 << 30, np.int32)),
-            b.constant(f"{depth}.shift", np.full(WIDTH, 35 + bits, np.int8)),
-        )
-        attrs = {**GEOMETRY, "lo": 0, "hi": 255, "bits": bits}
-        x, inside = b.node("conv1d", (x, *constants), f"y{depth}", WIDTH, type=UINT8, **attrs), WIDTH
+        weight = RANDOM.integers(-top, top, (WIDTH, values[-1].channels, 1)).astype(np.int8)
+        rescale = Dyadic(np.full(WIDTH, 1 << 30), np.full(WIDTH, 35 + bits))
+        bias, name = np.zeros(WIDTH, np.int32), f"y{depth}"
+        steps.append(Conv1d(values[-1].name, name, weight, bias, rescale=rescale, clip=(0, 255), weight_bits=bits))
+        values.append(ValueSpec(name, WIDTH, UINT8))
     weight = RANDOM.integers(-top, top, (len(VOCABULARY) + 1, WIDTH, 1)).astype(np.int8)
-    head = (b.constant("head.weight", weight), b.constant("head.bias", np.zeros(len(weight), np.int32)))
-    logits = b.node("accumulate", (x, *head), "logits", len(weight), type=INT32, **GEOMETRY, bits=bits)
-    tokens = b.node("argmax", (logits,), "tokens", 1, type=INT32)
-    return IntegerModel(b.build((logits, tokens)), 0.05, FrontendSpec(), VOCABULARY, {})
+    steps += [
+        Conv1d(values[-1].name, "logits", weight, np.zeros(len(weight), np.int32), weight_bits=bits),
+        Argmax("logits", "tokens"),
+    ]
+    values += [ValueSpec("logits", len(weight), INT32), ValueSpec("tokens", 1, INT32)]
+    program = Program(tuple(values), tuple(steps), "mel", ("logits", "tokens"))
+    return IntegerModel(program, 0.05, FrontendSpec(), VOCABULARY, {})
 
 
 def run(code: str, *arguments: str) -> str:
@@ -90,4 +85,4 @@ def test_what_is_not_needed_is_not_loaded(tmp_path: Path) -> None:
     loaded = set(run(code, "--quiet", "--model", str(model), str(audio)).splitlines()[-1].split())
     assert {"numpy", "int_kernels", "zeroq_asr"} <= loaded
     unwanted = {"soundfile", "soxr", "safetensors", "torch", "tempfile", "subprocess", "fractions", "decimal"}
-    assert not loaded & {*unwanted, "int_kernels.reference", "scipy", "multiprocessing", "email"}
+    assert not loaded & {*unwanted, "int_kernels.backends.reference", "scipy", "multiprocessing", "email"}

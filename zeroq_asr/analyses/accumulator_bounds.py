@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from int_kernels.bounds import accumulator_bounds
-from int_kernels.int_type import IntType
-from zeroq_asr.ir.types import Graph
+from int_kernels import Conv1d, Conv2d, Program, accumulator_bounds
 
 
 @dataclass(frozen=True)
@@ -22,13 +20,11 @@ class Bound:
         return max(self.hi.bit_length(), (-self.lo - 1).bit_length() if self.lo < 0 else 0) + 1
 
 
-def bound_accumulators(graph: Graph) -> dict[str, Bound]:
-    """Return the bound of every convolution of an integer graph, by the name of its output value."""
+def bound_accumulators(program: Program) -> dict[str, Bound]:
+    """Return the bound of every convolution of a program, by the name of the value that it makes."""
     result = {}
-    for node in graph.nodes:
-        if node.op in ("conv1d", "accumulate", "conv2d"):
-            type = graph.values[node.inputs[0]].type
-            assert isinstance(type, IntType)
-            lo, hi = accumulator_bounds(graph.constants[node.inputs[1]], graph.constants[node.inputs[2]], type)
-            result[node.output] = Bound(int(lo.min()), int(hi.max()))
+    for step in program.steps:
+        if isinstance(step, Conv1d | Conv2d):
+            lo, hi = accumulator_bounds(step.weight, step.bias, program.spec(step.x).type)
+            result[step.y] = Bound(int(lo.min()), int(hi.max()))
     return result

@@ -10,18 +10,13 @@ logits       the int32 grid of the head
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Literal
 
 from zeroq_asr.config import Nonlinear
 from zeroq_asr.ir.types import Graph, Node
+from zeroq_asr.ops.lowering import Role
+from zeroq_asr.ops.registry import CONVOLUTIONS, OPS
 
-Role = Literal["code", "stream", "accumulator", "inner", "logits"]
-
-ACTIVATIONS = ("sigmoid", "tanh", "swish", "gelu", "glu")
-CONVOLUTIONS = ("conv1d", "conv2d")
-_READS_CODES = (*CONVOLUTIONS, "attention", "mean")
-_ROUNDS_ITSELF = ("add", "add_bias", "relu", "positions")
-"""Readers of int32 (positions reads a length only). With poly2 the activations are among them."""
+__all__ = ["CONVOLUTIONS", "Role"]
 
 
 def find_roles(graph: Graph, nonlinear: Nonlinear = "poly2") -> dict[str, Role]:
@@ -50,16 +45,20 @@ def _role(node: Node, readers: list[Node], producers: Mapping[str, Node], nonlin
         return "code"  # a conv2d has no other form
     if node.op == "add" and ops == ["add"] and readers[0].inputs.count(name) == 1:
         return "inner"
-    rounding = _ROUNDS_ITSELF + (ACTIVATIONS if nonlinear == "poly2" else ())
-    if node.op in ("conv1d", "multiply") and readers and all(op in rounding for op in ops):
+    if node.op in ("conv1d", "multiply") and readers and all(_rounds_itself(op, nonlinear) for op in ops):
         return "accumulator"
     return "stream"
 
 
+def _rounds_itself(reader: str, nonlinear: Nonlinear) -> bool:
+    """Tell whether an operation reads int32 accumulators; with poly2 the activations do."""
+    return OPS[reader].rounds_itself or (nonlinear == "poly2" and OPS[reader].is_activation)
+
+
 def _reads_codes(reader: Node, name: str, nonlinear: Nonlinear) -> bool:
-    if reader.op in _READS_CODES:
+    if OPS[reader.op].reads_codes:
         return True
-    if nonlinear == "poly2" or reader.op not in ACTIVATIONS:
+    if nonlinear == "poly2" or not OPS[reader.op].is_activation:
         return False
     return reader.op != "glu" or reader.inputs[1] == name  # a table looks at the gate; the other factor is multiplied
 
@@ -78,15 +77,15 @@ def is_fixed(graph: Graph, value: str, role: Role) -> bool:
 
 
 def is_nonnegative(graph: Graph, value: str) -> bool:
-    """Tell whether a ReLU or a sigmoid makes `value`."""
+    """Tell whether what makes `value` (a ReLU, a sigmoid) gives nothing below 0."""
     producer = graph.producer(value)
-    return producer is not None and producer.op in ("relu", "sigmoid")
+    return producer is not None and OPS[producer.op].is_nonnegative
 
 
 def is_heavy_tailed(graph: Graph, value: str) -> bool:
     """Tell whether a swish, gelu or GLU makes `value`: its rare large numbers carry meaning and must not be cut off."""
     producer = graph.producer(value)
-    return producer is not None and producer.op in ("swish", "gelu", "glu")
+    return producer is not None and OPS[producer.op].is_heavy_tailed
 
 
 def is_shiftable(graph: Graph, value: str) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from int_kernels import compile_program
-from zeroq_asr.ir.program import build_program
-from zeroq_asr.ir.types import Graph
+from int_kernels import Program, compile_program
 from zeroq_asr.quant.qparams import QuantParams
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def measure_sqnr(
     executor: FloatExecutor,
-    program_graph: Graph,
+    program: Program,
     qparams: Mapping[str, QuantParams],
     mel: npt.NDArray[np.float32],
     threads: int = 1,
@@ -35,9 +34,9 @@ def measure_sqnr(
     noise of all earlier layers is in it. Infinite where the codes are exact.
     """
     names = list(qparams)
-    (source,) = program_graph.inputs
+    source = program.input
     inner = [name for name in names if name != source]
-    executable = compile_program(build_program(program_graph, inner), backend)
+    executable = compile_program(replace(program, outputs=tuple(inner)), backend)
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for utterance in mel:
         real = executor.run(utterance[None], keep=names, outputs=False)

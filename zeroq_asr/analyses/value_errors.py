@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from int_kernels import compile_program
-from zeroq_asr.ir.program import build_program
-from zeroq_asr.ir.types import Graph
+from int_kernels import Program, compile_program
 from zeroq_asr.quant.qparams import QuantParams
 
 if TYPE_CHECKING:
@@ -64,19 +62,19 @@ class _Sums:
 
 def measure_codes(
     executor: FloatExecutor,
-    program_graph: Graph,
+    program: Program,
     qparams: Mapping[str, QuantParams],
     mels: Sequence[npt.NDArray[np.float32]],
     threads: int = 1,
 ) -> dict[str, CodeError]:
     """Return the error of every stored value over the utterances, features float32 [n_mels, T] each.
 
-    executor: the prepared float graph; program_graph: what it was lowered to with `qparams`. Native kernels run it.
+    executor: the prepared float graph; program: what it was lowered to with `qparams`. Native kernels run it.
     """
     names = list(qparams)
-    (source,) = program_graph.inputs
+    source = program.input
     inner = [name for name in names if name != source]
-    executable = compile_program(build_program(program_graph, inner), "native")
+    executable = compile_program(replace(program, outputs=tuple(inner)), "native")
     sums = {name: _Sums(params) for name, params in qparams.items()}
     for mel in mels:
         real = executor.run(mel[None], keep=names, outputs=False)

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroq_asr.errors import GraphError
-from zeroq_asr.exporters.onnx_ops import EMITTERS, OnnxBody
-from zeroq_asr.ir.frames import count_frames
+from zeroq_asr.exporters.onnx_body import OnnxBody
 from zeroq_asr.ir.types import Graph
+from zeroq_asr.ops import OPS, count_frames
 
 OPSET, IR_VERSION = 17, 8
 
 
 def to_onnx(graph: Graph, batch: int | None = None, frames: int | None = None) -> bytes:
     """Return the ONNX file of a float graph; batch and length stay open where they are None. Raises GraphError."""
-    if graph.dialect != "float":
-        raise GraphError(f"ONNX: expected a graph of the float dialect, got one of the {graph.dialect} dialect")
     from onnx import TensorProto, helper, numpy_helper
 
     (source,), results = graph.inputs, graph.outputs
@@ -33,7 +30,7 @@ def to_onnx(graph: Graph, batch: int | None = None, frames: int | None = None) -
 
     body = OnnxBody(graph, None if frames is None else count_frames(graph, frames))
     for node in graph.nodes:
-        EMITTERS[node.op](body, node)
+        OPS[node.op].to_onnx(body, node)
     # (a weight [C_out, C_in / groups, K] becomes one of height 1; the rest stays as it is)
     constants = {name: array[:, :, None] if array.ndim == 3 else array for name, array in graph.constants.items()}
     used = {name for node in body.nodes for name in node.input}

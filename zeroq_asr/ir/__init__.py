@@ -1,7 +1,5 @@
-"""The graph that everything else speaks: types, builder, verifier, printer."""
+"""Float graphs: their types and their text. What their operations are is in `zeroq_asr.ops`."""
 
-from zeroq_asr.ir.builder import GraphBuilder
-from zeroq_asr.ir.types import FLOAT, Array, Graph, Node, Value, read_only
-from zeroq_asr.ir.verify import verify
+from zeroq_asr.ir.types import Array, Graph, Node, Value, read_only
 
-__all__ = ["FLOAT", "Array", "Graph", "GraphBuilder", "Node", "Value", "read_only", "verify"]
+__all__ = ["Array", "Graph", "Node", "Value", "read_only"]

@@ -1,14 +1,8 @@
-"""Graphs as text: one line per node, stable, for people, golden tests and `inspect`."""
+"""Graphs as text: one line per node, stable, for people and golden tests."""
 
 from __future__ import annotations
 
-from int_kernels.int_type import IntType
-from zeroq_asr.ir.types import Graph, ValueType
-
-
-def type_name(type: ValueType) -> str:
-    """Return "float32", "int8", "uint8", ..."""
-    return type.name if isinstance(type, IntType) else type
+from zeroq_asr.ir.types import Graph
 
 
 def print_graph(graph: Graph) -> str:
@@ -18,15 +12,13 @@ def print_graph(graph: Graph) -> str:
     float graph (mel: float32[64]) -> (logits)
       conv = conv1d(mel, conv.weight[32,64,3]) stride=1 dilation=1 padding=1 groups=1 masked=1 : float32[32]
     """
-    inputs = ", ".join(
-        f"{name}: {type_name(graph.values[name].type)}[{graph.values[name].channels}]" for name in graph.inputs
-    )
-    lines = [f"{graph.dialect} graph ({inputs}) -> ({', '.join(graph.outputs)})"]
+    inputs = ", ".join(f"{name}: float32[{graph.values[name].channels}]" for name in graph.inputs)
+    lines = [f"float graph ({inputs}) -> ({', '.join(graph.outputs)})"]
     for node in graph.nodes:
         arguments = ", ".join(_argument(graph, name) for name in node.inputs)
         attrs = "".join(f" {name}={value}" for name, value in node.attrs.items())
-        value = graph.values[node.output]
-        lines.append(f"  {node.output} = {node.op}({arguments}){attrs} : {type_name(value.type)}[{value.channels}]")
+        channels = graph.values[node.output].channels
+        lines.append(f"  {node.output} = {node.op}({arguments}){attrs} : float32[{channels}]")
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,8 @@
-"""The graph: one vocabulary of nodes for the float model and for the integer program.
+"""The graph of a float model.
 
 A graph is immutable. Passes build new graphs; arrays in `constants` are read-only. Time is the last axis, a value has
-the shape [B, channels, T], and T is never part of the graph: a program runs at any length.
+the shape [B, channels, T], and T is never part of the graph: a model runs at any length. The integer program that a
+graph is lowered to is an `int_kernels.Program`.
 """
 
 from __future__ import annotations
@@ -9,19 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from int_kernels.int_type import IntType
-
-FLOAT: Literal["float32"] = "float32"
-
-Dialect = Literal["float", "integer"]
 Array = npt.NDArray[np.generic]
 Attribute = int | float | str | tuple[int, ...]
-ValueType = IntType | Literal["float32"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +24,6 @@ class Value:
 
     name: str
     channels: int
-    type: ValueType
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,6 @@ class Graph:
     An input name of a node is either a value (made by an earlier node, or a graph input) or a constant.
     """
 
-    dialect: Dialect
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
@@ -101,7 +93,6 @@ class Graph:
     ) -> Graph:
         """Return this graph with another body and with the facts in `establishes` added."""
         return Graph(
-            self.dialect,
             self.inputs,
             self.outputs,
             tuple(nodes),

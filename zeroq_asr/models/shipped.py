@@ -1,7 +1,7 @@
-"""Shipped models and shipped speech: names, and where their files lie. Light: imports neither torch nor NeMo.
+"""Names and paths of the shipped models and the shipped speech. Imports neither torch nor NeMo.
 
-They lie in `shipped/` of the repository and are not part of the wheel. How they were made is in `shipped/README.md`;
-the recipe is `python -m zeroq_recipes.voice_commands.train`.
+The files are in `shipped/` of the repository and not part of the wheel. `shipped/README.md` says how they were made;
+`python -m zeroq_recipes.voice_commands.train` is the recipe.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ _SETS = ("clean", "other")
 
 
 def shipped_models() -> tuple[str, ...]:
-    """The names that ``--model`` takes beside files and hub names."""
+    """Return the names of the shipped models, which ``--model`` accepts."""
     return _MODELS
 
 
 def shipped_sets() -> tuple[str, ...]:
-    """The names that ``--manifest`` takes beside files."""
+    """Return the names of the shipped test sets, which ``--manifest`` accepts."""
     return _SETS
 
 
 def model_path(name: str) -> Path:
-    """The .nemo file of a shipped model. Raises ConfigError (not a shipped name), FileError (outside a clone)."""
+    """Return the .nemo file of a shipped model. Raises ConfigError for another name, FileError outside a clone."""
     if name not in _MODELS:
-        raise ConfigError(f"model {name!r}: not a shipped model; expected one of {', '.join(_MODELS)}")
+        raise ConfigError(f"model: expected one of {', '.join(_MODELS)}, got {name!r}")
     return _existing(_DATA / f"{name}.nemo", name)
 
 
 def manifest_path(name: str) -> Path:
-    """The NeMo manifest of a shipped test set. Raises what `model_path` raises."""
+    """Return the NeMo manifest of a shipped test set. Raises what `model_path` raises."""
     if name not in _SETS:
-        raise ConfigError(f"test set {name!r}: not a shipped set; expected one of {', '.join(_SETS)}")
+        raise ConfigError(f"test set: expected one of {', '.join(_SETS)}, got {name!r}")
     return _existing(_DATA / name / "manifest.json", name)
 
 

@@ -27,7 +27,7 @@ from zeroq_asr.analyses.sensitivity import round_weights
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ir.verify import verify
+from zeroq_asr.ops.verify import verify
 from zeroq_asr.passes.rebuild import folded_constant, rebuild
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.weights import RoundedWeights
@@ -47,7 +47,7 @@ def correct_biases(
     """Return `graph` with other biases; a convolution without one gets one. All names of values stay.
 
     means: E[x], float64 [C] by name, of everything that a convolution reads (`measure_means`, `analytic_means`).
-    rounded: weights of convolutions, by the values they make, that are rounded already (`round_by_moments`).
+    rounded: weights of convolutions, by the values they make, that are rounded already (`round_with_gptq`).
     Raises GraphError (not finite).
     """
     layers = _layers(graph)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from zeroq_asr.analyses.roles import CONVOLUTIONS
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ir.verify import verify
+from zeroq_asr.ops.verify import verify
 from zeroq_asr.passes.rebuild import folded_constant, rebuild
 
 ESTABLISHES = "equalized"

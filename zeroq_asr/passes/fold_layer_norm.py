@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ir.verify import verify
+from zeroq_asr.ops.verify import verify
 from zeroq_asr.passes.rebuild import folded_constant, rebuild
 
 ESTABLISHES = "layer-norm-folded"

@@ -1,4 +1,4 @@
-"""Round the weights of every convolution by what they multiply (`quant.second_order`), on calibration data.
+"""Round the weights of every convolution by what they multiply (`quant.gptq`), on calibration data.
 
 Given:
     y = conv1d(x, w, b) of a prepared graph, and data
@@ -26,7 +26,7 @@ from zeroq_asr.analyses.roles import CONVOLUTIONS
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Graph, Node
-from zeroq_asr.quant.gptq import round_second_order
+from zeroq_asr.quant.gptq import gptq_round
 from zeroq_asr.quant.input_second_moments import Moments, Window
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.weights import FloatConv, RoundedWeights, weight_scales
@@ -40,7 +40,7 @@ Place = tuple[str, Window]
 """A value and how it is read: layers that share both share their moments."""
 
 
-def round_by_moments(
+def round_with_gptq(
     graph: Graph,
     qparams: Mapping[str, QuantParams],
     config: QuantizeConfig,
@@ -127,4 +127,4 @@ def _round(
         )
     conv = FloatConv.of(graph, node, qparams[node.inputs[0]].scale, config)
     weight, top = conv.weight.astype(np.float64), 2 ** (conv.bits - 1) - 1
-    return RoundedWeights(*round_second_order(weight, blocks, weight_scales(conv), top, conv.per_tensor))
+    return RoundedWeights(*gptq_round(weight, blocks, weight_scales(conv), top, per_tensor=conv.per_tensor))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ir.verify import verify
+from zeroq_asr.ops.verify import verify
 
 Fold = Callable[[Node, Node, dict[str, Array]], Node]
 """(convolution, the node behind it, constants to add to) -> the convolution that does both."""

@@ -34,7 +34,8 @@ def sigmoid(x: Reals) -> Reals:
 
 def gelu(x: Reals) -> Reals:
     """x Phi(x) with the normal distribution function Phi."""
-    return np.array([v * 0.5 * (1.0 + math.erf(v / math.sqrt(2.0))) for v in x])
+    made: Reals = x * 0.5 * (1.0 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2.0)))
+    return made
 
 
 REAL: Mapping[str, Callable[[Reals], Reals]] = {

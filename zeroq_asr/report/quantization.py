@@ -1,4 +1,4 @@
-"""What `quantize` tells about its result: a document for machines, a table for people."""
+"""The report of `quantize`: a JSON document and a text table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.cost import total_bops, total_macs
-from int_kernels.int_type import IntType
+from int_kernels import Conv1d, Conv2d
 from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
 from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs
 from zeroq_asr.analyses.integer_only import find_floats
@@ -24,23 +24,22 @@ Document = dict[str, Any]
 def describe_quantized(quantized: Quantized, path: Path, divergences: Mapping[str, float] | None = None) -> Document:
     """Return the summary of a quantization as a JSON document.
 
-    path: the file it was saved to. divergences: where bits were chosen for each layer, what rounding the weights does
-    to the posteriors on the calibration data, "summed" over single layers and all "together", in nats a frame.
+    path: the file of the model. divergences: if bits were chosen per layer, the divergence of the posteriors on the
+    calibration data that rounding the weights causes, in nats per frame: "summed" over single layers, and "together".
     """
     model = quantized.model
-    graph = model.graph
-    costs, bounds = count_costs(graph), bound_accumulators(graph)
+    program = model.program
+    costs, bounds = count_costs(program), bound_accumulators(program)
     layers = []
-    for node in graph.nodes:
-        row: Document = {"value": node.output, "op": node.op}
-        if node.output in costs:
-            cost, bound = costs[node.output], bounds[node.output]
-            row.update(weight=list(graph.constants[node.inputs[1]].shape), weight_bits=cost.weight_bits, macs=cost.macs)
+    for step in program.steps:
+        row: Document = {"value": step.y, "op": step.name}
+        if isinstance(step, Conv1d | Conv2d):
+            cost, bound = costs[step.y], bounds[step.y]
+            row.update(weight=list(step.weight.shape), weight_bits=cost.weight_bits, macs=cost.macs)
             row.update(accumulator_lo=bound.lo, accumulator_hi=bound.hi, accumulator_bits=bound.bits)
-        type = graph.values[node.output].type
-        row["type"] = type.name if isinstance(type, IntType) else type
-        if node.output in quantized.table.ranges:
-            measured, sqnr = quantized.table.ranges[node.output], quantized.sqnr[node.output]
+        row["type"] = program.spec(step.y).type.name
+        if step.y in quantized.table.ranges:
+            measured, sqnr = quantized.table.ranges[step.y], quantized.sqnr[step.y]
             row.update(lo=measured.lo, hi=measured.hi, sqnr_db=sqnr if math.isfinite(sqnr) else None)
         layers.append(row)
     parameters = sum(cost.weights + cost.out_channels for cost in costs.values())
@@ -60,19 +59,19 @@ def describe_quantized(quantized: Quantized, path: Path, divergences: Mapping[st
         "bops": total_bops(costs.values()),
         "float_bops": total_macs(costs.values()) * 32 * 32,
         "largest_accumulator_bits": max(bound.bits for bound in bounds.values()),
-        "float_tensors": len(find_floats(graph)),
+        "float_tensors": len(find_floats(program)),
         "layers": layers,
         **({"divergences": dict(divergences)} if divergences else {}),
     }
 
 
 def render_quantized(document: Document) -> str:
-    """Return the document as text for people."""
+    """Return the document as text."""
     heading = ("value", "op", "weight", "bits", "type", "range", "SQNR dB", "MACs (10 s)", "|acc| bits")
     rows = [heading, *(_row(layer) for layer in document["layers"])]
     summary = [
         f"calibration  {document['calibration']}",
-        f"bits         {document['bits']}{describe_widths(document['weights'])}",
+        f"bits         {document['bits']}{describe_weight_bits(document['weights'])}",
         f"size         {document['bytes']:,} bytes, float32 {document['float32_bytes']:,}: "
         f"{document['compression']:.2f} times smaller",
         f"cost         {document['macs'] / 1e9:.3f} GMAC, {document['bops'] / 1e12:.5f} TBOP for "
@@ -91,13 +90,13 @@ def _divergences(found: Mapping[str, float] | None) -> list[str]:
     if found is None:
         return []
     return [
-        f"rounding     the weights moves the posteriors by KL {found['together']:.3g} nats a frame on the calibration "
-        f"data; the sum over single layers, which was minimised, is {found['summed']:.3g}"
+        f"rounding     the weights changes the posteriors by KL {found['together']:.3g} nats per frame on the "
+        f"calibration data; the sum over single layers, which was minimised, is {found['summed']:.3g}"
     ]
 
 
-def describe_widths(weights: Mapping[str, int]) -> str:
-    """Return ": 4 bits 75.0 %, 8 bits 25.0 % of the weights", or nothing where all have the same bits."""
+def describe_weight_bits(weights: Mapping[str, int]) -> str:
+    """Return e.g. ": 4 bits 75.0 %, 8 bits 25.0 % of the weights"; empty if all weights have the same bits."""
     if len(weights) < 2:
         return ""
     total = sum(weights.values())

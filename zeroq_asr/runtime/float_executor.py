@@ -1,6 +1,6 @@
-"""The torch interpreter of the float dialect: float baseline, synthesis and calibration.
+"""Runs float graphs with torch: float baseline, synthesis and calibration.
 
-Differentiable with respect to its input. The operations are in `zeroq_asr.runtime.float_ops`.
+Differentiable with respect to its input. The operations are in `zeroq_asr.ops`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Graph
-from zeroq_asr.runtime.float_ops import OPERATIONS, Signal
+from zeroq_asr.ops.registry import OPS
+from zeroq_asr.ops.signals import Signal
 
 Edit = Callable[[str, Tensor], Tensor]
 
@@ -28,10 +29,6 @@ class FloatExecutor:
     """
 
     def __init__(self, graph: Graph, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
-        if graph.dialect != "float":
-            raise GraphError(
-                f"float executor: expected a graph of the float dialect, got one of the {graph.dialect} dialect"
-            )
         self.graph = graph
         self.device = torch.device(device)
         self._dtype = dtype
@@ -73,7 +70,7 @@ class FloatExecutor:
                 break
             operands = [live[operand] for operand in node.inputs if operand in live]
             constants = [self._constants[name] for name in node.inputs if name in self._constants]
-            signal = OPERATIONS[node.op](node, operands, constants)
+            signal = OPS[node.op].forward(node, operands, constants)
             signal = Signal(_edited(node.output, signal.data, edit), signal.lengths)
             live[node.output] = signal
             if node.output in wanted:

@@ -41,7 +41,7 @@ class IntegerExecutor:
         Where nothing else holds the program's weights, they are in memory once, in the kernels' order.
         """
         executor = cls.__new__(cls)
-        executor._take(NativeExecutable(program, spend=True), input_scale, threads)
+        executor._take(NativeExecutable(program, release_weights=True), input_scale, threads)
         return executor
 
     def _take(self, executable: Executable, input_scale: float, threads: int) -> None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from eval.types import Utterance
+from int_kernels import Program
 from zeroq_asr.analyses.cost import count_costs, count_products
 from zeroq_asr.frontend.spec import FrontendSpec
 from zeroq_asr.ir.types import Graph
@@ -60,18 +61,18 @@ def choose_utterances(utterances: Sequence[Utterance], percent: float, seed: int
     return [utterances[i] for i in sorted(by_length[place] for place in places)]
 
 
-def measure_work(graph: Graph, inputs: Sequence[Mel], audio_s: float) -> Work:
-    """Return what a run of `graph` over the inputs computes: convolutions and the products inside attention."""
+def measure_work(model: Graph | Program, inputs: Sequence[Mel], audio_s: float) -> Work:
+    """Return what a run of `model` over the inputs computes: convolutions and the products inside attention."""
     lengths = [mel.shape[2] for mel in inputs]
-    macs = {length: sum(step_macs(graph, length).values()) for length in set(lengths)}
+    macs = {length: sum(step_macs(model, length).values()) for length in set(lengths)}
     total = sum(mel.shape[0] * macs[length] for mel, length in zip(inputs, lengths, strict=True))
     return Work(sum(mel.shape[0] for mel in inputs), audio_s, total)
 
 
-def step_macs(graph: Graph, frames: int) -> dict[str, int]:
+def step_macs(model: Graph | Program, frames: int) -> dict[str, int]:
     """Return the multiply-accumulates behind each value that has any, for one utterance of `frames` frames."""
-    macs = {name: cost.macs for name, cost in count_costs(graph, frames).items()}
-    for name, cost in count_products(graph, frames).items():
+    macs = {name: cost.macs for name, cost in count_costs(model, frames).items()}
+    for name, cost in count_products(model, frames).items():
         value = name.rpartition(".")[0]
         macs[value] = macs.get(value, 0) + cost.macs
     return macs

@@ -6,13 +6,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zeroq_asr.ir.types import Graph, Node
+from int_kernels import Attention, Conv1d, Conv2d, Program, Step
 from zeroq_research.benchmark.inputs import step_macs
 
 Record = dict[str, Any]
 
 
-def profile_of(engine: str, graph: Graph, frames: int, notes: Sequence[tuple[list[tuple[str, int]], float]]) -> Record:
+def profile_of(
+    engine: str, program: Program, frames: int, notes: Sequence[tuple[list[tuple[str, int]], float]]
+) -> Record:
     """Return what the rounds of `open_profile` found: medians of each step, of each shape, and of the limit.
 
     JSON values: engine, frames, limit_gmac_per_s, steps and shapes. GOP/s are twice the GMAC/s: a multiplication and an
@@ -21,10 +23,10 @@ def profile_of(engine: str, graph: Graph, frames: int, notes: Sequence[tuple[lis
     limit = statistics.median(rate for _, rate in notes)
     names = [name for name, _ in notes[0][0]]
     times = [statistics.median(steps[i][1] for steps, _ in notes) for i in range(len(names))]
-    nodes = {node.output: node for node in graph.nodes}
-    macs = step_macs(graph, frames)
+    found = {step.y: step for step in program.steps}
+    macs = step_macs(program, frames)
     steps = [
-        {"name": name, "shape": describe(nodes[name], graph), **_speed(time, macs.get(name, 0), limit)}
+        {"name": name, "shape": describe(found[name], program), **_speed(time, macs.get(name, 0), limit)}
         for name, time in zip(names, times, strict=True)
     ]
     return {
@@ -61,21 +63,20 @@ def _speed(nanoseconds: float, macs: int, limit: float) -> Mapping[str, Any]:
     }
 
 
-def describe(node: Node, graph: Graph) -> str:
+def describe(step: Step, program: Program) -> str:
     """Return e.g. "depthwise 256>256 k33 int8" or "sum 256 uint8": equal for steps of equal work."""
-    y = graph.values[node.output]
-    if node.op not in ("conv1d", "accumulate", "conv2d"):
-        heads = f" {node.integer('heads')} heads" if "heads" in node.attrs else ""
-        return f"{node.op} {y.channels}{heads} {y.type}"
-    weight = graph.constants[node.inputs[1]].shape
-    groups, taps = node.integer("groups"), weight[2:]
+    y = program.spec(step.y)
+    if not isinstance(step, Conv1d | Conv2d):
+        heads = f" {step.heads} heads" if isinstance(step, Attention) else ""
+        return f"{step.name} {y.channels}{heads} {y.type}"
+    weight, taps = step.weight.shape, step.weight.shape[2:]
     kind = "conv2d" if len(taps) == 2 else "pointwise" if taps == (1,) else "dense"
-    if weight[1] == 1 and groups > 1:
+    if weight[1] == 1 and step.groups > 1:
         kind = "depthwise2d" if len(taps) == 2 else "depthwise"
     kernel = "" if taps == (1,) else " k" + "x".join(map(str, taps))
-    special = [
-        f" {name.replace('_', ' ')} {node.integer(name)}"
-        for name in ("stride", "stride_h", "stride_t", "dilation")
-        if name in node.attrs and node.integer(name) != 1
-    ]
-    return f"{kind} {weight[1] * groups}>{weight[0]}{kernel}{''.join(special)} {y.type}"
+    if isinstance(step, Conv1d):
+        geometry = {"stride": step.stride, "dilation": step.dilation}
+    else:
+        geometry = {"stride h": step.stride[0], "stride t": step.stride[1]}
+    special = [f" {name} {number}" for name, number in geometry.items() if number != 1]
+    return f"{kind} {weight[1] * step.groups}>{weight[0]}{kernel}{''.join(special)} {y.type}"

@@ -231,7 +231,7 @@ def _profile(plan: Plan, engine: Engine, on_round: Callable[[], None]) -> Row:
     contestant = Contestant(f"{engine.name}, layer by layer", open_profile, engine.arguments)
     (timing,) = race([contestant], plan.rounds, plan.core, on_round)
     frames = max(mel.shape[2] for mel in load_inputs(inputs))
-    return profile_of(engine.name, load_model(path).graph, frames, timing.notes)
+    return profile_of(engine.name, load_model(path).program, frames, timing.notes)
 
 
 def make_row(engine: Engine, timing: Timing, ours: Timing, threads: int, work: Work, limit: Timing | None) -> Row:

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.latency import Note, Opened
-from int_kernels import IntType, available_kernels
+from int_kernels import available_kernels
 from int_kernels.backends.native.executable import NativeExecutable
 from int_kernels.peak import measure_peak
 from zeroq_asr.artifact import IntegerModel, load_model
 from zeroq_asr.runtime.integer_executor import IntegerExecutor, quantize_input
-from zeroq_asr.runtime.memory import give_back_freed
+from zeroq_asr.runtime.memory import release_freed_memory
 from zeroq_research.engines import Mel, load_inputs, one_by_one
 
 StepTimes = list[tuple[str, int]]
@@ -40,7 +40,7 @@ def open_native(path: str, inputs: str, kernels: str, threads: int) -> Opened:
     program, input_scale = model.program, model.input_scale
     del model
     executor = IntegerExecutor.spending(program, input_scale, threads)
-    give_back_freed()
+    release_freed_memory()
     features = [list(mel) for mel in load_inputs(inputs)]
     executable = executor.executable
     assert isinstance(executable, NativeExecutable)
@@ -85,6 +85,5 @@ def open_limit(kernels: str, threads: int) -> Callable[[], Note]:
 
 
 def _codes(model: IntegerModel, mel: Mel) -> npt.NDArray[np.int8]:
-    type = model.graph.values[model.graph.inputs[0]].type
-    assert isinstance(type, IntType)
+    type = model.program.spec(model.program.input).type
     return quantize_input(mel, model.input_scale, type)

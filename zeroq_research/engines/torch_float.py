@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eval.latency import Note, forget_peak_memory
-from zeroq_asr.ir.ops import OPS
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.models.resolve import load_float_model
+from zeroq_asr.ops.registry import OPS
+from zeroq_asr.ops.signals import Signal
 from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.runtime.float_executor import FloatExecutor
-from zeroq_asr.runtime.float_ops import OPERATIONS, Signal
 from zeroq_research.engines import load_inputs, one_by_one
 
 Run = Callable[[], Note]
@@ -127,7 +127,8 @@ def _step(node: Node, values: Mapping[str, Tensor]) -> Tensor:
         for other in others:
             x = x + other
         return x
-    count = OPS["float", node.op].operands
+    op = OPS[node.op]
+    count = op.operands
     assert count is not None
     operands = [Signal(value.unsqueeze(2), None) for value in (x, *others[: count - 1])]
-    return OPERATIONS[node.op](node, operands, others[count - 1 :]).data.squeeze(2)
+    return op.forward(node, operands, others[count - 1 :]).data.squeeze(2)

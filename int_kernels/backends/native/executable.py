@@ -20,20 +20,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from int_kernels.backends.native.layout import OPS as OPS
 from int_kernels.backends.native.layout import Layout, ProgramStruct
 from int_kernels.backends.native.length_cache import (
     FRAMES_AT_ONCE,
     MAX_BYTES,
-    Known,
-    KnownStruct,
+    LengthCache,
+    LengthCacheStruct,
+    cache_bytes,
     find_length_steps,
-    known_bytes,
 )
 from int_kernels.errors import KernelError
+from int_kernels.ops import Conv1d, Conv2d
 from int_kernels.program import Program
-from int_kernels.released_weights import take_weight
-from int_kernels.steps import Conv1d, Conv2d
+from int_kernels.released_weights import release_weight
 from int_kernels.validation import require_threads
 
 FAILURES = {
@@ -103,7 +102,7 @@ def load_library(path: Path) -> ctypes.CDLL:
     library.zq_run_many.argtypes = [
         POINTER(ProgramStruct),
         POINTER(_Kernels),
-        POINTER(KnownStruct),
+        POINTER(LengthCacheStruct),
         POINTER(_Utterance),
         c_int32,
         c_int32,
@@ -111,7 +110,7 @@ def load_library(path: Path) -> ctypes.CDLL:
     library.zq_prepare.argtypes = [
         POINTER(ProgramStruct),
         POINTER(_Kernels),
-        POINTER(KnownStruct),
+        POINTER(LengthCacheStruct),
         c_int32,
         c_void_p,
         POINTER(c_void_p),
@@ -129,11 +128,11 @@ def load_library(path: Path) -> ctypes.CDLL:
 class NativeExecutable:
     """A program laid out for the C executor; it holds the arrays that C reads.
 
-    spend: the program is used up. The weights that the inner loops read in an order of their own go step by step, so
-    that they are in memory once and not twice; whoever compiles or runs the program again gets a KernelError.
+    release_weights: release the program's weights step by step as they are packed, so that they are in memory once. The
+    program cannot be compiled or run again then (KernelError).
     """
 
-    def __init__(self, program: Program, library: Path | None = None, spend: bool = False) -> None:
+    def __init__(self, program: Program, library: Path | None = None, release_weights: bool = False) -> None:
         path = library or library_path()
         if path is None:
             raise KernelError("backend 'native': it is not built; run `pip install -e .` with a C compiler at hand")
@@ -144,11 +143,11 @@ class NativeExecutable:
         faulty = c_int32()
         if self._library.zq_check(self._layout.program, faulty):
             raise KernelError(f"backend 'native', step {faulty.value}: {FAILURES[1]}")
-        self._packed = self._pack(spend)
+        self._packed = self._pack(release_weights)
         self._length_steps = find_length_steps(program)
-        self._known: Known | None = None
+        self._length_cache: LengthCache | None = None
 
-    def _pack(self, spend: bool) -> list[NDArray[np.uint8]]:
+    def _pack(self, release_weights: bool) -> list[NDArray[np.uint8]]:
         """The weights in the order of the inner loops in use, one array per step that wants one.
 
         All lie in one piece of memory, in the order of the steps: kernels fetch what comes next, and the system can
@@ -164,8 +163,8 @@ class NativeExecutable:
                 packed.append(memory[place : place + size])
                 self._library.zq_pack(layout, self._kernels, index, packed[-1].ctypes.data)
                 layout.steps[index].packed = packed[-1].ctypes.data
-                if spend and isinstance(step, Conv1d | Conv2d):
-                    take_weight(step)
+                if release_weights and isinstance(step, Conv1d | Conv2d):
+                    release_weight(step)
                     self._layout.drop_weight(index, step)
         return packed
 
@@ -201,8 +200,8 @@ class NativeExecutable:
             utterance.outputs = (c_void_p * len(outputs))(*(y.ctypes.data for y in outputs))
             utterance.frames = x.shape[1]
         layout = self._layout.program
-        known = self._know(max((x.shape[1] for x in checked), default=0))
-        struct = known.struct if known else None
+        cache = self._cache_for(max((x.shape[1] for x in checked), default=0))
+        struct = cache.struct if cache else None
         status = self._library.zq_run_many(layout, self._kernels, struct, utterances, len(checked), threads)
         if status:
             raise KernelError(f"backend 'native': {FAILURES[status]}")
@@ -215,42 +214,42 @@ class NativeExecutable:
         """
         x = self.program.check_input(x)
         times: list[tuple[str, str, int]] = []
-        known = self._know(x.shape[1])
-        state, scratch, _hold = self._prepare(x, known)
+        cache = self._cache_for(x.shape[1])
+        state, scratch, _hold = self._prepare(x, cache)
         for index, step in enumerate(self.program.steps):
             units, start = self._library.zq_units(self._kernels, state, index), clock()
             self._library.zq_run_units(self._kernels, state, index, 0, units, scratch)
-            times.append((step.y, type(step).__name__, clock() - start))
+            times.append((step.y, step.name, clock() - start))
         return times
 
-    def _prepare(self, x: NDArray[Any], known: Known | None) -> tuple[_State, int, object]:
+    def _prepare(self, x: NDArray[Any], cache: LengthCache | None) -> tuple[_State, int, object]:
         """An utterance laid out to be run step by step, the address of a worker's scratch, and what must stay alive."""
         frames, layout, state = x.shape[1], self._layout.program, _State()
         outputs = self._empty_outputs(frames)
         pointers = (c_void_p * len(outputs))(*(y.ctypes.data for y in outputs))
         arena = np.zeros(self.memory_bytes(frames), np.uint8)
         scratch = arena.ctypes.data + self._library.zq_values_bytes(layout, frames)
-        struct = known.struct if known else None
+        struct = cache.struct if cache else None
         status = self._library.zq_prepare(
             layout, self._kernels, struct, frames, x.ctypes.data, pointers, arena.ctypes.data, state
         )
         if status:
             raise KernelError(f"backend 'native': {FAILURES[status]}")
-        return state, scratch, (x, known, outputs, pointers, arena)
+        return state, scratch, (x, cache, outputs, pointers, arena)
 
-    def _know(self, frames: int) -> Known | None:
+    def _cache_for(self, frames: int) -> LengthCache | None:
         """What depends on the length alone, for at least `frames`; None where that is nothing, or too much."""
-        known = self._known
-        if not self._length_steps or frames == 0 or (known and known.frames >= frames):
-            return known
+        cache = self._length_cache
+        if not self._length_steps or frames == 0 or (cache and cache.frames >= frames):
+            return cache
         enough = min(-(-frames // FRAMES_AT_ONCE) * FRAMES_AT_ONCE, self.program.longest_input)
         for length in (enough, frames):
-            if known_bytes(self.program, self._length_steps, length) <= MAX_BYTES:
-                self._known = self._compute_known(length)
-                return self._known
+            if cache_bytes(self.program, self._length_steps, length) <= MAX_BYTES:
+                self._length_cache = self._compute_cache(length)
+                return self._length_cache
         return None
 
-    def _compute_known(self, frames: int) -> Known:
+    def _compute_cache(self, frames: int) -> LengthCache:
         spec = self.program.spec(self.program.input)
         state, scratch, _hold = self._prepare(np.zeros((spec.channels, frames), spec.type.storage), None)
         numbers = {value.name: index for index, value in enumerate(self.program.values)}
@@ -260,7 +259,7 @@ class NativeExecutable:
             units = self._library.zq_units(self._kernels, state, index)
             self._library.zq_run_units(self._kernels, state, index, 0, units, scratch)
             results[name] = self._copy(state, numbers[name], name)
-        return Known(self.program, results, frames)
+        return LengthCache(self.program, results, frames)
 
     def _copy(self, state: _State, number: int, name: str) -> NDArray[Any]:
         """A value [C, T] out of the arena."""

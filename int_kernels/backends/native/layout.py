@@ -8,36 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from int_kernels.dyadic import Dyadic
 from int_kernels.memory_plan import plan_slots
+from int_kernels.ops import Conv1d, Conv2d, Step
 from int_kernels.program import Program
-from int_kernels.steps import (
-    Activation,
-    Attention,
-    Conv1d,
-    Conv2d,
-    LayerNorm,
-    Lookup,
-    Mean,
-    Positions,
-    Step,
-    Sum,
-)
 
-OPS = {
-    "Conv1d": 0,
-    "Sum": 1,
-    "Argmax": 2,
-    "Conv2d": 3,
-    "Multiply": 4,
-    "Mean": 5,
-    "Lookup": 6,
-    "Activation": 7,
-    "LayerNorm": 8,
-    "Positions": 9,
-    "Attention": 10,
-}
-FUNCTIONS = {"sigmoid": 0, "tanh": 1, "swish": 2, "gelu": 3, "glu": 4}
 STORAGES = {"int8": 0, "uint8": 1, "int32": 2, "int16": 3}
 LENGTHS = {"frames": 0, "positions": 1, "once": 2}
 INPUT_PLACE, FIRST_OUTPUT_PLACE = -1, -2
@@ -131,64 +105,20 @@ class Layout:
         self.program.steps[index].weight = None
 
     def _step(self, step: Step, program: Program) -> StepStruct:
-        y = program.spec(step.y)
-        struct = StepStruct(op=OPS[type(step).__name__], y=self._index[y.name], inputs=len(step.inputs))
+        x, y = program.spec(step.inputs[0]), program.spec(step.y)
+        struct = StepStruct(op=step.code, y=self._index[y.name], inputs=len(step.inputs))
         struct.clip_lo, struct.clip_hi = getattr(step, "clip", None) or (y.type.lo, y.type.hi)
         struct.rows = struct.kernel_rows = struct.stride_rows = struct.dilation = struct.groups = 1
-        self._point(struct, x=np.array([self._index[x] for x in step.inputs], np.int32))
-        if isinstance(step, Conv1d | Conv2d):
-            self._convolution(struct, step)
-        elif isinstance(step, Sum):
-            self._point(struct, multiplier=step.multipliers, shift=step.shift)
-            if step.bias is not None:
-                self._point(struct, wide_bias=step.bias)
-        elif isinstance(step, Mean):
-            self._ratios(struct, (step.rescale,), y.channels)
-        elif isinstance(step, Lookup):
-            struct.offset = -program.spec(step.x).type.lo
-            self._point(struct, table=step.table)
-        elif isinstance(step, Activation):
-            struct.function, struct.offset = FUNCTIONS[step.kind], step.offset
-            struct.factor, struct.factor_shift = step.multiplier, step.shift
-            self._ratios(struct, step.rescales, y.channels)
-        elif isinstance(step, LayerNorm):
-            struct.epsilon = step.epsilon
-            self._point(struct, multiplier=step.multipliers, shift=step.shift, wide_bias=step.bias)
-        elif isinstance(step, Positions):
-            struct.blocks = step.coarse.shape[2]
-            self._point(struct, table=np.concatenate([step.fine.ravel(), step.coarse.ravel()]))
-        elif isinstance(step, Attention):
-            struct.groups, struct.factor_shift = step.heads, step.shift
-            self._point(struct, bias=np.concatenate([step.content, step.position]))
-            self._ratios(struct, (step.rescale,), y.channels)
+        self._point(struct, x=np.array([self._index[name] for name in step.inputs], np.int32))
+        for name, value in step.native_fields(x, y).items():
+            if isinstance(step, Conv1d | Conv2d) and name == "weight":
+                self._weights[step.y] = weight = np.asarray(value)  # refuses what another executable has released
+                struct.weight = weight.ctypes.data_as(POINTER(c_int8))
+            elif isinstance(value, np.ndarray):
+                self._point(struct, **{name: value})
+            else:
+                setattr(struct, name, value)
         return struct
-
-    def _convolution(self, struct: StepStruct, step: Conv1d | Conv2d) -> None:
-        struct.groups = step.groups
-        if isinstance(step, Conv1d):
-            struct.kernel, struct.stride, struct.dilation = step.kernel, step.stride, step.dilation
-            struct.padding = step.padding
-        else:
-            struct.rows, (struct.kernel_rows, struct.kernel) = step.height, step.kernel
-            struct.stride_rows, struct.stride = step.stride
-            struct.padding_rows, struct.padding = step.padding
-        self._weights[step.y] = weight = np.asarray(step.weight)  # refuses what another executable has used up
-        struct.weight = weight.ctypes.data_as(POINTER(c_int8))
-        self._point(struct, bias=step.bias)
-        if step.rescale is not None:
-            self._ratios(struct, (step.rescale,), len(step.bias))
-
-    def _ratios(self, struct: StepStruct, ratios: tuple[Dyadic, ...], channels: int) -> None:
-        """multiplier and shift [operands, channels]."""
-        if len(ratios) == 1 and ratios[0].channels == channels:
-            self._point(struct, multiplier=ratios[0].multiplier, shift=ratios[0].shift)
-            return
-        each = [ratio.per_channel(channels) for ratio in ratios]
-        self._point(
-            struct,
-            multiplier=np.concatenate([ratio.multiplier for ratio in each]),
-            shift=np.concatenate([ratio.shift for ratio in each]),
-        )
 
     def _point(self, struct: StepStruct, **arrays: NDArray[Any]) -> None:
         elements = dict(POINTERS)

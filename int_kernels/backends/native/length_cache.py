@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from int_kernels.program import Program
-from int_kernels.steps import Activation, Conv1d, LayerNorm, Lookup, Multiply, Positions, Step, Sum
 
 FRAMES_AT_ONCE = 256
 """Lengths are rounded up to a multiple of this, so that slowly growing ones do not compute everything each time."""
@@ -22,39 +21,31 @@ MAX_BYTES = 1 << 26
 """Values that together take more are computed for each utterance instead."""
 
 
-class KnownStruct(Structure):
+class LengthCacheStruct(Structure):
     """zq_known of zq.h."""
 
     _fields_ = [("data", POINTER(c_void_p)), ("pitch", POINTER(c_int32)), ("frames", c_int32)]
 
 
 def find_length_steps(program: Program) -> tuple[int, ...]:
-    """Indices of the steps whose result depends on the utterance's length alone, column by column, in their order."""
+    """Indices of the steps whose value depends on the utterance's length alone, frame by frame, in their order."""
     found: dict[str, int] = {}
     for index, step in enumerate(program.steps):
-        from_length = isinstance(step, Positions) or (
-            _is_columnwise(step) and all(name in found for name in step.inputs)
-        )
+        from_length = step.reads_length_only or (step.is_framewise and all(name in found for name in step.inputs))
         if from_length and step.y not in program.outputs:
             found[step.y] = index
     return tuple(found.values())
 
 
-def _is_columnwise(step: Step) -> bool:
-    if isinstance(step, Conv1d):
-        return step.kernel == 1 and step.stride == 1 and step.padding == 0
-    return isinstance(step, Activation | LayerNorm | Lookup | Multiply | Sum)
-
-
-def known_bytes(program: Program, steps: Sequence[int], frames: int) -> int:
+def cache_bytes(program: Program, steps: Sequence[int], frames: int) -> int:
     """Bytes of the results of `steps` for an utterance of `frames`."""
     names = [program.steps[index].y for index in steps]
     specs = [program.spec(name) for name in names]
     return sum(spec.channels * program.lengths[spec.name].of(frames) * spec.type.storage.itemsize for spec in specs)
 
 
-class Known:
-    """The results of some steps for utterances of up to `frames`, as C wants them."""
+class LengthCache:
+    """The results of some steps for utterances of up to `frames`, in the form that C reads."""
 
     def __init__(self, program: Program, results: dict[str, NDArray[np.generic]], frames: int) -> None:
         self.frames = frames
@@ -65,7 +56,7 @@ class Known:
             if spec.name in results:
                 self._data[index] = results[spec.name].ctypes.data
                 self._pitch[index] = results[spec.name].shape[1]
-        self.struct = KnownStruct(
+        self.struct = LengthCacheStruct(
             ctypes.cast(self._data, POINTER(c_void_p)), ctypes.cast(self._pitch, POINTER(c_int32)), frames
         )
 

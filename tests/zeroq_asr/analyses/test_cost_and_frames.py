@@ -10,8 +10,8 @@ from eval.cost import total_bops, total_macs
 from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
 from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs, count_products
 from zeroq_asr.errors import GraphError
-from zeroq_asr.ir import GraphBuilder
-from zeroq_asr.ir.frames import count_frames
+from zeroq_asr.ops import GraphBuilder
+from zeroq_asr.ops.frames import count_frames
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 

@@ -7,10 +7,12 @@ import pytest
 from support.toy import toy_graph
 from support.toy_conformer import toy_conformer
 
-from zeroq_asr.calibrate.analytic import REACH, Belief, analytic_means, analytic_ranges
+from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
-from zeroq_asr.ir import Graph, GraphBuilder
+from zeroq_asr.ir import Graph
+from zeroq_asr.ops import GraphBuilder
+from zeroq_asr.ops.moments import REACH, ChannelMoments
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.cross_layer_equalization import equalize
@@ -74,12 +76,12 @@ def test_moments_are_those_of_a_sample(op: str) -> None:
     operands = ("mel", "x") if op in ("glu", "multiply", "add") else ("mel",)
     graph = b.build((b.node(op, operands, "y", 3),))
     mean, var = np.array([-1.0, 0.2, 2.0]), np.array([0.3, 1.0, 2.0])
-    beliefs = {name: Belief.normal(mean, var) for name in ("mel", "x")}
+    moments = {name: ChannelMoments.normal(mean, var) for name in ("mel", "x")}
     draws = {name: mean[:, None] + np.sqrt(var)[:, None] * rng.normal(size=(3, 200_000)) for name in operands}
     executor = FloatExecutor(b_of(op))
     fed = np.concatenate([draws[name] for name in operands]).astype(np.float32)
     sample = executor.run(fed[None])["y"][0].numpy() if len(operands) == 1 else _pairwise(op, draws)
-    found = _step(graph, graph.nodes[-1], beliefs)
+    found = _step(graph, graph.nodes[-1], moments)
     np.testing.assert_allclose(found.mean, sample.mean(axis=1), atol=0.03)
     np.testing.assert_allclose(found.var, sample.var(axis=1), rtol=0.04, atol=0.01)
 

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from support.toy import toy_graph, toy_mel
 from support.toy_conformer import toy_conformer
-from support.toy_models import toy_integer_model
 
-from zeroq_asr.errors import GraphError
 from zeroq_asr.exporters import to_onnx
-from zeroq_asr.ir import GraphBuilder
+from zeroq_asr.ops import GraphBuilder
 from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.runtime.float_executor import FloatExecutor
@@ -78,8 +76,3 @@ def test_attention_models_at_any_length() -> None:
         expected = FloatExecutor(graph).run(mel)["logits"].numpy()
         assert found.shape == (*expected.shape[:2], 1, expected.shape[2])
         np.testing.assert_allclose(found[:, :, 0], expected, rtol=1e-4, atol=5e-5)
-
-
-def test_an_integer_program_is_refused() -> None:
-    with pytest.raises(GraphError, match="float dialect"):
-        to_onnx(toy_integer_model().graph)

@@ -16,7 +16,7 @@ from zeroq_asr.models.shipped import DEFAULT_MODEL, manifest_path, model_path, s
 from zeroq_recipes.voice_commands.corpus import test_texts as texts_of_set
 from zeroq_recipes.voice_commands.grammar import split_of
 from zeroq_recipes.voice_commands.measure import measure, open_model, read_set
-from zeroq_recipes.voice_commands.training_recipes import PLANS
+from zeroq_recipes.voice_commands.training_recipes import RECIPES
 
 MODELS = ("quartznet-voice-1m", "jasper-voice-1m", "conformer-voice-2m", "fastconformer-voice-2m")
 
@@ -31,7 +31,7 @@ def test_the_list_of_models_is_light() -> None:
 def test_four_models_are_shipped_each_with_its_recipe() -> None:
     assert shipped_models() == MODELS
     assert MODELS[0] == DEFAULT_MODEL
-    assert set(PLANS) == set(MODELS)
+    assert set(RECIPES) == set(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -42,7 +42,7 @@ def test_a_model_is_shipped_as_a_tar_with_the_members_of_a_nemo_file(name: str) 
         # NeMo puts a random number before the names of a tokenizer's files.
         names = {member.removeprefix("./").split("_", 1)[-1] for member in archive.getnames()} - {"", "."}
     pieces = {"tokenizer.model", "tokenizer.vocab", "vocab.txt"}
-    assert names == {"config.yaml", "weights.ckpt"} | (pieces if PLANS[name].pieces else set())
+    assert names == {"config.yaml", "weights.ckpt"} | (pieces if RECIPES[name].pieces else set())
 
 
 @pytest.mark.parametrize("function", [model_path, manifest_path])

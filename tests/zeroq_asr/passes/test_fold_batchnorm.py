@@ -8,8 +8,8 @@ import torch
 from support.toy import toy_graph, toy_mel
 
 from zeroq_asr.errors import GraphError
-from zeroq_asr.ir import GraphBuilder
 from zeroq_asr.ir.text import print_graph
+from zeroq_asr.ops import GraphBuilder
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.runtime.float_executor import FloatExecutor
 

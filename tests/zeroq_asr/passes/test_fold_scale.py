@@ -9,8 +9,9 @@ from support.toy import toy_mel
 from support.toy_networks import toy_conformer
 
 from zeroq_asr.errors import GraphError
-from zeroq_asr.ir import Graph, GraphBuilder
+from zeroq_asr.ir import Graph
 from zeroq_asr.ir.text import print_graph
+from zeroq_asr.ops import GraphBuilder
 from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.fold_scale import fold_scale
 from zeroq_asr.runtime.float_executor import FloatExecutor

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from support.steps import layer_integers, step_of
 from support.toy import toy_graph, toy_mel
 
-from int_kernels import IntType, compile_program
+from int_kernels import Conv1d, IntType, Program, Sum, compile_program
 from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
 from zeroq_asr.analyses.integer_only import find_floats
 from zeroq_asr.analyses.roles import find_code_values
@@ -16,8 +18,8 @@ from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import GraphError, QuantizationError
-from zeroq_asr.ir import Graph, GraphBuilder
-from zeroq_asr.ir.program import build_program
+from zeroq_asr.ir import Graph
+from zeroq_asr.ops import GraphBuilder
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
@@ -28,7 +30,7 @@ from zeroq_asr.runtime.float_executor import FloatExecutor
 MEL = toy_mel(7, 4, 120)
 
 
-def lower(config: QuantizeConfig, graph: Graph | None = None) -> tuple[Graph, Graph, dict[str, QuantParams]]:
+def lower(config: QuantizeConfig, graph: Graph | None = None) -> tuple[Graph, Program, dict[str, QuantParams]]:
     folded = fold_batchnorm(graph or toy_graph())
     table = calibrate(FloatExecutor(folded), [MEL], config, "test")
     qparams = assign_qparams(folded, table, config)
@@ -36,28 +38,26 @@ def lower(config: QuantizeConfig, graph: Graph | None = None) -> tuple[Graph, Gr
 
 
 def test_nothing_real_is_left() -> None:
-    folded, graph, _ = lower(QuantizeConfig())
-    assert find_floats(folded)
-    assert find_floats(graph) == ()
-    assert [node.op for node in graph.nodes].count("sum") == 1
-    assert graph.outputs == ("logits", "tokens")
+    folded, program, _ = lower(QuantizeConfig())
+    assert {array.dtype.kind for array in folded.constants.values()} == {"f"}
+    assert find_floats(program) == ()
+    assert [step.name for step in program.steps].count("sum") == 1
+    assert program.outputs == ("logits", "tokens")
 
 
 def test_relu_outputs_are_unsigned_unless_the_paper_is_followed() -> None:
-    _, graph, _ = lower(QuantizeConfig())
-    assert graph.values["b1.relu"].type == IntType(8, signed=False)
-    assert graph.values["c1.dw"].type == IntType(8, signed=True)
-    _, graph, _ = lower(QuantizeConfig(activations="symmetric"))
-    assert graph.values["b1.relu"].type == IntType(8, signed=True)
-    node = graph.producer("b1.relu")
-    assert node is not None
-    assert (node.attrs["lo"], node.attrs["hi"]) == (0, 127)
+    _, program, _ = lower(QuantizeConfig())
+    assert program.spec("b1.relu").type == IntType(8, signed=False)
+    assert program.spec("c1.dw").type == IntType(8, signed=True)
+    _, program, _ = lower(QuantizeConfig(activations="symmetric"))
+    assert program.spec("b1.relu").type == IntType(8, signed=True)
+    assert step_of(program, "b1.relu", Sum).clip == (0, 127)
 
 
 @pytest.mark.parametrize(("bits", "least"), [(8, 30.0), (6, 18.0), (4, 7.0)])
 def test_codes_are_close_to_the_float_model(bits: int, least: float) -> None:
-    folded, graph, qparams = lower(QuantizeConfig(bits=bits))
-    sqnr = measure_sqnr(FloatExecutor(folded), graph, qparams, MEL)
+    folded, program, qparams = lower(QuantizeConfig(bits=bits))
+    sqnr = measure_sqnr(FloatExecutor(folded), program, qparams, MEL)
     assert set(sqnr) == set(find_code_values(folded))
     assert min(sqnr.values()) > least
     assert sqnr["mel"] > 35  # a wrong scale of the input would show here whatever the weights
@@ -65,14 +65,13 @@ def test_codes_are_close_to_the_float_model(bits: int, least: float) -> None:
 
 def test_a_sum_rounds_once() -> None:
     """The codes after the residual sum equal exact rational arithmetic on the two int32 accumulators."""
-    folded, graph, qparams = lower(QuantizeConfig())
+    folded, lowered, qparams = lower(QuantizeConfig())
     names = ["b1.1.bn", "b1.res.bn", "b1.relu"]
-    program = build_program(graph, names)
+    program = replace(lowered, outputs=tuple(names))
     codes = qparams["mel"].quantize(MEL[0]).astype(np.int8)
     a, b, z = compile_program(program, backend="reference").run([codes])[0]
-    node = graph.producer("b1.relu")
-    assert node is not None
-    multipliers, shift = (graph.constants[name] for name in node.inputs[-2:])
+    step = step_of(program, "b1.relu", Sum)
+    multipliers, shift = step.multipliers, step.shift
     for c in range(z.shape[0]):
         for t in range(z.shape[1]):
             exact = Fraction(
@@ -81,18 +80,19 @@ def test_a_sum_rounds_once() -> None:
             rounded = (exact + Fraction(1, 2)).__floor__()
             assert z[c, t] == min(max(rounded, 0), 255)
     # and the multipliers are the scale ratios to nine digits
-    scale = {n: qparams[graph.producer(n).inputs[0]].scale for n in names[:2]}  # type: ignore[union-attr]
+    scale = {n: qparams[step_of(program, n, Conv1d).x].scale for n in names[:2]}
     weight = folded.constants["b1.res.bn.folded.weight"]
     ratio = scale["b1.res.bn"] * np.abs(weight).max(axis=(1, 2)) / 127 / qparams["b1.relu"].scale
     np.testing.assert_allclose(multipliers[1] / 2.0**shift, ratio, rtol=1e-6)
 
 
 def test_logits_share_one_grid_and_cannot_saturate() -> None:
-    folded, graph, _ = lower(QuantizeConfig())
-    bound = bound_accumulators(graph)["logits"]
-    multiplier, shift = (graph.constants[f"logits.{role}"].astype(float) for role in ("multiplier", "shift"))
+    folded, program, _ = lower(QuantizeConfig())
+    bound = bound_accumulators(program)["logits"]
+    rescale = step_of(program, "logits", Conv1d).rescale
+    assert rescale is not None
+    multiplier, shift = rescale.multiplier.astype(float), rescale.shift.astype(float)
     assert max(-bound.lo, bound.hi) * (multiplier / 2.0**shift).max() < 2**24
-    program = build_program(graph)
     executable = compile_program(program, backend="reference")
     real = FloatExecutor(folded).run(MEL)["logits"].numpy()
     scale = calibrate(FloatExecutor(folded), [MEL], QuantizeConfig(), "test").ranges["mel"]
@@ -121,7 +121,7 @@ def test_an_identity_branch_becomes_a_code() -> None:
 def test_per_tensor_weights_share_one_scale() -> None:
     _, channel, _ = lower(QuantizeConfig())
     _, tensor, _ = lower(QuantizeConfig(granularity="per-tensor"))
-    peaks = [np.abs(g.constants["c1.bn.weight"]).max(axis=(1, 2)) for g in (channel, tensor)]
+    peaks = [np.abs(layer_integers(p, "c1.bn")[0]).max(axis=(1, 2)) for p in (channel, tensor)]
     assert (peaks[0] == 127).all()
     assert peaks[1].max() == 127
     assert peaks[1].min() < 127

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from support.steps import layer_integers
 from support.toy import toy_mel
 from support.toy_networks import ToyBuilder, toy_citrinet, toy_conformer
 
-from int_kernels import IntType, compile_program
+from int_kernels import Conv1d, IntType, Program, compile_program
 from zeroq_asr.analyses.integer_only import find_floats
 from zeroq_asr.analyses.roles import find_code_values
 from zeroq_asr.analyses.sqnr import measure_sqnr
@@ -17,7 +19,6 @@ from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir import Graph
-from zeroq_asr.ir.program import build_program
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
@@ -26,7 +27,7 @@ from zeroq_asr.runtime.float_executor import FloatExecutor
 
 MEL = toy_mel(3, 4, 120)
 
-Lowered = tuple[Graph, Graph, dict[str, QuantParams]]
+Lowered = tuple[Graph, Program, dict[str, QuantParams]]
 
 
 def lower(graph: Graph, config: QuantizeConfig) -> Lowered:
@@ -42,8 +43,8 @@ def toy(name: str, config: QuantizeConfig) -> Lowered:
 
 
 def sqnr(lowered: Lowered) -> dict[str, float]:
-    prepared, graph, qparams = lowered
-    return measure_sqnr(FloatExecutor(prepared), graph, qparams, MEL[:2], backend="reference")
+    prepared, program, qparams = lowered
+    return measure_sqnr(FloatExecutor(prepared), program, qparams, MEL[:2], backend="reference")
 
 
 @pytest.mark.parametrize(
@@ -58,42 +59,42 @@ def sqnr(lowered: Lowered) -> dict[str, float]:
     ],
 )
 def test_every_stored_value_is_close_to_the_float_model(name: str, config: QuantizeConfig, least: float) -> None:
-    prepared, graph, qparams = toy(name, config)
-    assert find_floats(graph) == ()
-    found = sqnr((prepared, graph, qparams))
+    prepared, program, qparams = toy(name, config)
+    assert find_floats(program) == ()
+    found = sqnr((prepared, program, qparams))
     assert tuple(found) == find_code_values(prepared, config.nonlinear)
     assert min(found.values()) > least
 
 
 def test_operations_of_a_conformer() -> None:
-    ops = [node.op for node in toy("conformer", QuantizeConfig())[1].nodes]
+    steps = toy("conformer", QuantizeConfig())[1].steps
+    ops = [step.name for step in steps]
+    assert sum(isinstance(step, Conv1d) and step.rescale is None for step in steps) == 11  # bare accumulators
     counts = {op: ops.count(op) for op in dict.fromkeys(ops)}
     assert counts == {
         "conv2d": 1,
-        "accumulate": 11,
-        "sum": 5,  # the stream's start and its four additions
+        "conv1d": 15,  # eleven bare accumulators; k, v, positions, the head
+        "sum": 7,  # the residual's start and its four additions; both biases of the queries
         "positions": 1,
         "layer_norm": 5,
         "activation": 4,
-        "conv1d": 4,  # k, v, positions, the head
-        "rescale": 2,
         "attention": 1,
         "argmax": 1,
     }
-    ops = [node.op for node in toy("conformer", QuantizeConfig(nonlinear="lut"))[1].nodes]
+    ops = [step.name for step in toy("conformer", QuantizeConfig(nonlinear="lut"))[1].steps]
     assert (ops.count("activation"), ops.count("lookup"), ops.count("multiply")) == (0, 4, 1)
 
 
 def test_the_offset_of_a_swish_is_absorbed_exactly() -> None:
     """Reading q with the stored bias equals reading q - offset with the bias that rounding gave."""
-    _, graph, qparams = toy("conformer", QuantizeConfig())
+    _, program, qparams = toy("conformer", QuantizeConfig())
     code = qparams["0.ff1.swish"]
     assert code.type == IntType(8, signed=False)
     assert code.offset > 0
     _, plain, symmetric = toy("conformer", QuantizeConfig(activations="symmetric"))
     assert symmetric["0.ff1.swish"].offset == 0
-    weight, bias = (graph.constants[f"0.ff1.half.{role}"].astype(np.int64) for role in ("weight", "bias"))
-    np.testing.assert_array_equal(weight, plain.constants["0.ff1.half.weight"])
+    weight, bias = (array.astype(np.int64) for array in layer_integers(program, "0.ff1.half"))
+    np.testing.assert_array_equal(weight, layer_integers(plain, "0.ff1.half")[0])
     real = prepare(toy_conformer()).constants["0.ff1.half.folded.bias"]
     scale = code.scale * np.abs(prepare(toy_conformer()).constants["0.ff1.half.folded.weight"]).max(axis=(1, 2)) / 127
     unshifted = np.floor(real / scale + 0.5).astype(np.int64)
@@ -120,9 +121,9 @@ def test_channels_before_a_depthwise_convolution_have_their_own_scales() -> None
     assert found["symmetric"].min() < 10
 
 
-def _channel_sqnr(prepared: Graph, graph: Graph, qparams: dict[str, QuantParams], name: str) -> np.ndarray:
+def _channel_sqnr(prepared: Graph, program: Program, qparams: dict[str, QuantParams], name: str) -> np.ndarray:
     codes = qparams["mel"].quantize(MEL[0]).astype(np.int8)
-    (found,) = compile_program(build_program(graph, [name]), backend="reference").run([codes])[0]
+    (found,) = compile_program(replace(program, outputs=(name,)), backend="reference").run([codes])[0]
     real = FloatExecutor(prepared).run(MEL[:1], keep=[name], outputs=False)[name][0].numpy().astype(float)
     error = np.square(real - qparams[name].real(found)).sum(axis=1)
     result: np.ndarray = 10 * np.log10(np.square(real).sum(axis=1) / error)
@@ -148,5 +149,5 @@ def test_a_scale_that_was_not_folded_is_refused() -> None:
     graph = b.head(b.node("scale", "half", x, factor=0.5))
     graph = graph.with_nodes(graph.nodes, graph.values, graph.constants, establishes=("no-batch-norm",))
     table = calibrate(FloatExecutor(graph), [MEL], QuantizeConfig(), "test")
-    with pytest.raises(GraphError, match=r"'half'.*run prepare first"):
+    with pytest.raises(GraphError, match=r"'half'.*canonicalize the graph first"):
         lower_to_integer(graph, assign_qparams(graph, table, QuantizeConfig()), QuantizeConfig())

@@ -10,6 +10,7 @@ import pytest
 from support.toy import toy_mel
 from support.toy_models import toy_float_model
 
+from int_kernels import Conv1d, Conv2d
 from int_kernels.int_type import IntType
 from int_kernels.packing import packed_size
 from zeroq_asr.analyses.cost import count_costs
@@ -17,6 +18,7 @@ from zeroq_asr.artifact import IntegerModel, load_model, save_model, to_bytes
 from zeroq_asr.config import METHODS, QuantizeConfig
 from zeroq_asr.errors import ConfigError, QuantizationError
 from zeroq_asr.inspect import describe, render
+from zeroq_asr.pipelines.mixed_precision import convolutions_of, layer_of
 from zeroq_asr.pipelines.quantize import quantize_model
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.transcriber import bits_of
@@ -29,9 +31,12 @@ def made(config: QuantizeConfig) -> IntegerModel:
 
 
 def widths(model: IntegerModel) -> dict[str, int]:
-    """Bits by the layer's name, which its weight keeps."""
-    nodes = [node for node in model.graph.nodes if "bits" in node.attrs]
-    return {node.inputs[1].removesuffix(".weight"): node.integer("bits") for node in nodes}
+    """Bits by the layer's name."""
+    return {layer_of(step): step.weight_bits for step in convolutions_of(model.program)}
+
+
+def layers(model: IntegerModel) -> dict[str, Conv1d | Conv2d]:
+    return {layer_of(step): step for step in convolutions_of(model.program)}
 
 
 @pytest.mark.parametrize("methods", [(), METHODS])
@@ -40,16 +45,17 @@ def test_each_layer_gets_its_bits_and_no_other_weight_changes(methods: Sequence[
     mixed = made(QuantizeConfig(bits=6, methods=tuple(m for m in methods if m != "equalization"), layer_bits=MIXED))
     assert widths(mixed) == {**dict.fromkeys(widths(uniform), 6), **dict(MIXED)}
     for layer, bits in widths(mixed).items():
-        weight = mixed.graph.constants[f"{layer}.weight"]
+        weight = layers(mixed)[layer].weight
         assert np.abs(weight).max() <= 2 ** (bits - 1) - 1
-        same = np.array_equal(weight, uniform.graph.constants[f"{layer}.weight"])
+        same = np.array_equal(weight, layers(uniform)[layer].weight)
         assert same == (bits == 6), layer
 
 
 def test_a_layer_is_what_it_is_in_the_uniform_model_of_its_bits() -> None:
     mixed, three = made(QuantizeConfig(layer_bits=MIXED)), made(QuantizeConfig(bits=3))
-    for role in ("weight", "bias"):
-        assert np.array_equal(mixed.graph.constants[f"c1.bn.{role}"], three.graph.constants[f"c1.bn.{role}"])
+    one, two = layers(mixed)["c1.bn"], layers(three)["c1.bn"]
+    assert np.array_equal(one.weight, two.weight)
+    assert np.array_equal(one.bias, two.bias)
 
 
 def test_the_file_packs_every_layer_by_its_own_bits(tmp_path: Path) -> None:
@@ -58,7 +64,7 @@ def test_the_file_packs_every_layer_by_its_own_bits(tmp_path: Path) -> None:
     for name, model in (("uniform", uniform), ("mixed", mixed)):
         data = to_bytes(model)
         body[name] = len(data) - 8 - int.from_bytes(data[:8], "little")
-    sizes = {layer: mixed.graph.constants[f"{layer}.weight"].size for layer, _ in MIXED}
+    sizes = {layer: layers(mixed)[layer].weight.size for layer, _ in MIXED}
     saved = sum(sizes[layer] - packed_size(sizes[layer], IntType(bits, signed=True)) for layer, bits in MIXED)
     assert body["uniform"] - body["mixed"] == saved > 0
     path = tmp_path / "mixed.safetensors"
@@ -73,7 +79,7 @@ def test_the_file_packs_every_layer_by_its_own_bits(tmp_path: Path) -> None:
 
 def test_bit_operations_count_each_layer_by_its_own_bits() -> None:
     uniform, mixed = (
-        count_costs(made(config).graph) for config in (QuantizeConfig(), QuantizeConfig(layer_bits=MIXED))
+        count_costs(made(config).program) for config in (QuantizeConfig(), QuantizeConfig(layer_bits=MIXED))
     )
     for name, cost in mixed.items():
         assert cost.bops * 8 == uniform[name].bops * cost.weight_bits
@@ -95,7 +101,7 @@ def test_a_mixed_model_is_named_after_the_mean_of_its_bits(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("pairs", "word"),
-    [((("c1.bn", 9),), "2 to 8"), ((("c1.bn", 4), ("c1.bn", 5)), "twice"), ((("c1.bn", 1),), "got 1")],
+    [((("c1.bn", 9),), "2 to 8"), ((("c1.bn", 4), ("c1.bn", 5)), "duplicate"), ((("c1.bn", 1),), "got 1")],
 )
 def test_wrong_bits_are_refused(pairs: tuple[tuple[str, int], ...], word: str) -> None:
     with pytest.raises(ConfigError, match=word):

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zeroq_asr.runtime.float_ops import dilated_depthwise
+from zeroq_asr.ops.conv1d import dilated_depthwise
 
 
 @pytest.mark.parametrize("frames", [17, 18, 19, 40])

@@ -1,4 +1,4 @@
-"""The float dialect's attention operations: against NeMo's own encoder, in padded batches, and backwards."""
+"""Attention operations of float graphs: against NeMo's own encoder, in padded batches, and backwards."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from support.toy_conformer import N_MELS, toy_conformer
 
 from zeroq_asr.errors import GraphError
-from zeroq_asr.ir import Graph, GraphBuilder
+from zeroq_asr.ir import Graph
+from zeroq_asr.ops import GraphBuilder
+from zeroq_asr.ops.attention import shift_relative
+from zeroq_asr.ops.positions import relative_positions
 from zeroq_asr.runtime.float_executor import FloatExecutor
-from zeroq_asr.runtime.float_ops import relative_positions, shift_relative
 
 ENCODER = {
     "feat_in": N_MELS,

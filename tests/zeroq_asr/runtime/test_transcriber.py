@@ -56,7 +56,7 @@ def test_an_opened_file_holds_its_weights_once(tmp_path: Path, bits: int) -> Non
     assert all(np.array_equal(a, b) for a, b in zip(opened.source.tokens(FEATURES), kept.tokens(FEATURES), strict=True))
     assert opened.memory_bytes(2.0)["model"] <= kept.memory_bytes(1)["model"]
     assert opened.memory_bytes(2.0)["utterance"] == kept.memory_bytes(opened.frontend.frames(2 * RATE))["utterance"]
-    assert opened.source.executable.program.outputs == model.graph.outputs
+    assert opened.source.executable.program.outputs == model.program.outputs
     assert integer_transcriber(model, "toy", 1, "reference").memory_bytes(2.0) == {}
 
 
@@ -154,7 +154,7 @@ def test_a_quantized_file_transcribes_without_torch_or_nemo(tmp_path: Path) -> N
     save_noise(tmp_path, 1)
     code = (
         "import sys\n"
-        "from zeroq_asr.runtime.transcriber import open_transcriber\n"
+        "from zeroq_asr.models.open import open_transcriber\n"
         f"t = open_transcriber({str(tmp_path / 'm')!r}, 'reference').transcribe([{str(tmp_path / '0.wav')!r}])\n"
         "assert len(t) == 1\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'nemo', 'matplotlib', 'tensorboard'}))"

@@ -3,20 +3,21 @@ from __future__ import annotations
 import pytest
 from support.toy_models import toy_integer_model
 
+from int_kernels import Conv1d
 from zeroq_research.benchmark.inputs import step_macs
 from zeroq_research.benchmark.profile import describe, profile_of
 from zeroq_research.report.latency_table import profile_table
 
 
 def test_medians_of_steps_and_of_their_shapes() -> None:
-    graph, frames = toy_integer_model().graph, 80
-    names = [node.output for node in graph.nodes]
+    program, frames = toy_integer_model().program, 80
+    names = [step.y for step in program.steps]
     rounds = [
         ([(name, factor * (i + 1)) for i, name in enumerate(names)], limit)
         for factor, limit in ((100, 5.0), (300, 9.0), (200, 7.0))
     ]
-    profile = profile_of("zeroq-c", graph, frames, rounds)
-    macs = step_macs(graph, frames)
+    profile = profile_of("zeroq-c", program, frames, rounds)
+    macs = step_macs(program, frames)
     assert profile["limit_gmac_per_s"] == 7.0 and [step["name"] for step in profile["steps"]] == names
     for place, step in enumerate(profile["steps"]):
         assert step["ms"] == pytest.approx(200e-6 * (place + 1)) and step["macs"] == macs.get(step["name"], 0)
@@ -34,10 +35,11 @@ def test_medians_of_steps_and_of_their_shapes() -> None:
 
 
 def test_equal_work_has_equal_words() -> None:
-    graph = toy_integer_model().graph
-    words = [describe(node, graph) for node in graph.nodes]
+    program = toy_integer_model().program
+    words = [describe(step, program) for step in program.steps]
     kinds = {word.split()[0] for word in words}
     assert {"depthwise", "pointwise", "sum", "argmax"} <= kinds
-    depthwise = next(node for node in graph.nodes if describe(node, graph).startswith("depthwise"))
-    weight = graph.constants[depthwise.inputs[1]].shape
-    assert f"{weight[0]}>{weight[0]} k{weight[2]}" in describe(depthwise, graph)
+    depthwise = next(step for step in program.steps if describe(step, program).startswith("depthwise"))
+    assert isinstance(depthwise, Conv1d)
+    weight = depthwise.weight.shape
+    assert f"{weight[0]}>{weight[0]} k{weight[2]}" in describe(depthwise, program)

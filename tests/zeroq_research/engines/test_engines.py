@@ -99,7 +99,7 @@ def test_our_engine_runs_the_whole_program(table: str, tmp_path: Path, monkeypat
 def test_a_profile_times_every_step_beside_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZEROQ_KERNELS", "c")
     steps, limit = open_profile(str(save_toy(tmp_path / "m")), inputs_in(tmp_path, 6, (50, 90)), "c")().value
-    assert [name for name, _ in steps] == [node.output for node in toy_integer_model().graph.nodes]
+    assert [name for name, _ in steps] == [step.y for step in toy_integer_model().program.steps]
     assert all(spent > 0 for _, spent in steps) and limit > 0.01
 
 

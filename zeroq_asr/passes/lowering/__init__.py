@@ -1,1 +1,0 @@
-"""The parts of `lower_to_integer`, one file for each kind of operation."""
