@@ -28,14 +28,14 @@ def shipped_sets() -> tuple[str, ...]:
 
 
 def model_path(name: str) -> Path:
-    """The .nemo file of a shipped model. Raises ConfigError (not a shipped name), FileError (outside a clone)."""
+    """Return the .nemo file of a shipped model. Raises ConfigError for another name, FileError outside a clone."""
     if name not in _MODELS:
         raise ConfigError(f"model: expected one of {', '.join(_MODELS)}, got {name!r}")
     return _existing(_DATA / f"{name}.nemo", name)
 
 
 def manifest_path(name: str) -> Path:
-    """The NeMo manifest of a shipped test set. Raises what `model_path` raises."""
+    """Return the NeMo manifest of a shipped test set. Raises what `model_path` raises."""
     if name not in _SETS:
         raise ConfigError(f"test set: expected one of {', '.join(_SETS)}, got {name!r}")
     return _existing(_DATA / name / "manifest.json", name)
