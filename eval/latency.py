@@ -213,7 +213,3 @@ def reset_peak_memory() -> None:
     """Reset the peak memory (Linux only), so that the preparation of an engine does not count."""
     if Path("/proc/self/clear_refs").exists():
         Path("/proc/self/clear_refs").write_text("5")
-
-
-Contestant, race, forget_peak_memory = TimedEngine, time_engines, reset_peak_memory
-"""Former names."""

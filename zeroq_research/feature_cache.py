@@ -10,7 +10,7 @@ from zeroq_asr.pipelines.evaluate import TestSet, split_into_blocks
 
 if TYPE_CHECKING:
     from zeroq_asr.frontend.features import Features
-    from zeroq_asr.frontend.spec import FrontendSpec
+    from zeroq_asr.frontend.input_spec import InputSpec
     from zeroq_asr.runtime.transcriber import Transcriber
 
 _MAX_BYTES = 256 << 20
@@ -24,10 +24,10 @@ class FeatureCache:
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
         self._bytes_left = max_bytes
-        self._blocks: dict[tuple[int, int, FrontendSpec], tuple[TestSet, list[Features]]] = {}
+        self._blocks: dict[tuple[int, int, InputSpec], tuple[TestSet, list[Features]]] = {}
 
-    def block(self, test_set: TestSet, number: int, indices: Sequence[int], spec: FrontendSpec) -> list[Features]:
-        """Return the features, float32 [n_mels, T] each, of the utterances `indices`: block `number` of the set.
+    def block(self, test_set: TestSet, number: int, indices: Sequence[int], spec: InputSpec) -> list[Features]:
+        """Return the features, float32 [C, T] each, of the utterances `indices`: block `number` of the set.
 
         Raises FileError.
         """
@@ -54,7 +54,7 @@ class FeatureCache:
                 texts[i] = transcript.text
         return texts
 
-    def stream(self, test_set: TestSet, spec: FrontendSpec) -> Iterator[Features]:
-        """Yield the features, float32 [n_mels, T], of every utterance, shortest first. Raises FileError."""
+    def stream(self, test_set: TestSet, spec: InputSpec) -> Iterator[Features]:
+        """Yield the features, float32 [C, T], of every utterance, shortest first. Raises FileError."""
         for number, block in enumerate(split_into_blocks(test_set.utterances)):
             yield from self.block(test_set, number, block, spec)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.latency import Contestant as TimedEngine
-from eval.latency import Opened, Run
+from eval.latency import Opened, Run, TimedEngine
 from int_kernels import available_kernels
 from zeroq_asr.artifact import save_model
 from zeroq_asr.config import QuantizeConfig

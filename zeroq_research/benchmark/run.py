@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from eval.latency import Contestant as TimedEngine
-from eval.latency import LatencyError, Timing, ratio
-from eval.latency import race as time_engines
+from eval.latency import LatencyError, TimedEngine, Timing, ratio, time_engines
 from zeroq_asr.artifact import IntegerModel, load_model
 from zeroq_asr.config import LOW_MEMORY_FLOAT_MB, SEED
 from zeroq_asr.errors import ConfigError

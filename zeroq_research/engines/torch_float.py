@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eval.latency import Note, forget_peak_memory
+from eval.latency import Note, reset_peak_memory
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.models.resolve import load_float_model
 from zeroq_asr.ops.registry import OPS
@@ -46,7 +46,7 @@ def open_eager(reference: str, inputs: str, threads: int) -> Run:
 
     del graph
     gc.collect()
-    forget_peak_memory()
+    reset_peak_memory()
     return torch.inference_mode()(one_by_one(infer, mels))
 
 
@@ -58,7 +58,7 @@ def open_channels_last(reference: str, inputs: str, threads: int) -> Run:
     (result,) = graph.outputs
     del graph
     gc.collect()
-    forget_peak_memory()
+    reset_peak_memory()
     return torch.inference_mode()(one_by_one(lambda mel: executor.run(mel)[result], mels))
 
 

@@ -11,9 +11,7 @@ from support.toy_models import save_noise, save_toy, toy_float_model, toy_intege
 
 import zeroq_research.benchmark.run
 import zeroq_research.engines
-from eval.latency import Contestant as TimedEngine
-from eval.latency import LatencyError, Timing
-from eval.latency import race as time_engines
+from eval.latency import LatencyError, TimedEngine, Timing, time_engines
 from int_kernels import available_kernels
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import save_model
