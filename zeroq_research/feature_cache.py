@@ -27,7 +27,7 @@ class FeatureCache:
         self._blocks: dict[tuple[int, int, InputSpec], tuple[TestSet, list[Features]]] = {}
 
     def block(self, test_set: TestSet, number: int, indices: Sequence[int], spec: InputSpec) -> list[Features]:
-        """Return the features, float32 [n_mels, T] each, of the utterances `indices`: block `number` of the set.
+        """Return the features, float32 [C, T] each, of the utterances `indices`: block `number` of the set.
 
         Raises FileError.
         """
@@ -55,6 +55,6 @@ class FeatureCache:
         return texts
 
     def stream(self, test_set: TestSet, spec: InputSpec) -> Iterator[Features]:
-        """Yield the features, float32 [n_mels, T], of every utterance, shortest first. Raises FileError."""
+        """Yield the features, float32 [C, T], of every utterance, shortest first. Raises FileError."""
         for number, block in enumerate(split_into_blocks(test_set.utterances)):
             yield from self.block(test_set, number, block, spec)

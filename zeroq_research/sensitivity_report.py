@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from zeroq_asr.analyses.roles import CONVOLUTIONS
 from zeroq_asr.analyses.sensitivity import Answer, Layer, Sensitivity
 from zeroq_asr.analyses.value_errors import CodeError, measure_codes
@@ -21,6 +19,7 @@ from zeroq_research.feature_cache import FeatureCache
 from zeroq_research.report.page import ReportSection, page, plots
 from zeroq_research.report.plots import Axis, Point, Series, plot
 from zeroq_research.report.table import ReportTable
+from zeroq_research.report.template import Markup
 from zeroq_research.result_cache import Json
 
 if TYPE_CHECKING:

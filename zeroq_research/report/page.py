@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from zeroq_research.report.template import render
+from zeroq_research.report.template import Markup, render
 
 if TYPE_CHECKING:
     from zeroq_research.report.table import ReportTable

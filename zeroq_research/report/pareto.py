@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from zeroq_research.report.page import paragraph, plots
 from zeroq_research.report.plots import Axis, Point, Series, pareto_front, plot
 from zeroq_research.report.table import ReportTable, format_difference, format_rate
+from zeroq_research.report.template import Markup
 
 Row = Mapping[str, Any]
 _COSTS = (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from markupsafe import Markup
+from zeroq_research.report.template import Markup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from markupsafe import Markup
-
 from zeroq_asr.report.text_table import align
-from zeroq_research.report.template import render
+from zeroq_research.report.template import Markup, render
 
 
 def format_rate(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,9 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup  # comes with jinja2
+
+__all__ = ["Markup", "render"]
 
 
 def render(template: str, **values: object) -> Markup:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from markupsafe import Markup
-
 from zeroq_research.progress import OnStep
 from zeroq_research.report.page import ReportSection, details, paragraph, plots
 from zeroq_research.report.plots import Axis, Point, Series, pareto_front, plot
 from zeroq_research.report.table import ReportTable, format_difference, format_rate
+from zeroq_research.report.template import Markup
 from zeroq_research.reproduction.config import ReproductionConfig
 from zeroq_research.reproduction.paper_table import PAPER_ROWS, paper_table
 from zeroq_research.tables import NOTES, Row, TableRunner, main_table
