@@ -110,13 +110,14 @@ def _evaluate(manifest: Path, arguments: argparse.Namespace, peaks: list[float])
 def _analyze(manifest: Path, arguments: argparse.Namespace, config: QuantizeConfig, folder: Path) -> None:
     from zeroq_asr.models.resolve import load_float_model
     from zeroq_asr.pipelines.evaluate import read_test_set
-    from zeroq_research.experiments import BenchSettings, Program
-    from zeroq_research.result_cache import CellStore
-    from zeroq_research.sensitivity_report import analyze, spread
+    from zeroq_research.experiments import ExperimentConfig, ExperimentRunner, ExperimentSettings
+    from zeroq_research.result_cache import ResultCache
+    from zeroq_research.sensitivity_report import analyze, choose_probes
 
     model, speech = load_float_model(arguments.model or shipped.DEFAULT_MODEL), read_test_set(str(manifest))
-    settings = BenchSettings("fast", speech, arguments.threads, "cpu")
-    analyze(CellStore(folder), model, settings, Program(config, "real"), spread(speech), lambda _: None)
+    settings = ExperimentSettings("fast", speech, arguments.threads, "cpu")
+    runner = ExperimentRunner(ResultCache(folder), model, settings)
+    analyze(runner, ExperimentConfig(config, "real"), choose_probes(speech))
 
 
 def bench(arguments: argparse.Namespace) -> int:

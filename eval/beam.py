@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.capture_stdio import captured
+from eval.capture_stdio import capture_stdio
 from eval.ctc import WORD_START
 from eval.errors import DecodeError
 
@@ -23,11 +23,11 @@ WORD_SCORE = 0.0
 _THRESHOLD = 50.0
 _MAX_ARPA_BYTES = 8 << 30
 _PROGRESS = ("Loading the LM will be faster", "Reading ", "----5---10---")
-"""How lines begin that KenLM writes while it reads any file."""
+"""Prefixes of the progress lines that KenLM writes for every file."""
 
 
 def has_beam_search() -> bool:
-    """Whether flashlight-text is installed."""
+    """Return whether flashlight-text is installed."""
     try:
         return find_spec("flashlight.lib.text") is not None
     except ModuleNotFoundError:
@@ -35,18 +35,20 @@ def has_beam_search() -> bool:
 
 
 class BeamDecoder:
-    """argmax over word sequences W of log p_CTC(W) + LM_WEIGHT log10 p_LM(W) + WORD_SCORE |W|, by beam search.
+    """Beam search for argmax over word sequences W of log p_CTC(W) + LM_WEIGHT log10 p_LM(W) + WORD_SCORE |W|.
 
-    vocabulary: V pieces of text, the blank is id V. arpa: n-gram file; its unigrams are the words that can be written.
-    A word is spelled letter by letter with a closing space where the vocabulary is letters; else, its first piece
-    beginning with a space, by byte-pair merges in the order of the vocabulary (as SentencePiece's BPE does) and, where
-    that is another spelling, with the longest pieces that fit. Raises DecodeError: flashlight-text missing, file
-    unreadable, no word of the language model can be spelled.
+    vocabulary: V text pieces; the blank is id V. arpa: n-gram file; its unigrams are the possible words.
+    Spelling of a word: if all pieces are single characters, letter by letter with a space at the end. Otherwise the
+    first piece begins with a space, and the pieces come from byte-pair merges in the order of the vocabulary (as in
+    SentencePiece's BPE); if the longest matching pieces give another spelling, that one is allowed, too.
+    Raises DecodeError: flashlight-text missing, file unreadable, no word of the language model can be spelled.
     """
 
     def __init__(self, vocabulary: Sequence[str], arpa: Path, beam: int = BEAM, lm_weight: float = LM_WEIGHT) -> None:
         if not has_beam_search():
-            raise DecodeError("beam search: expected flashlight-text, it is not installed; pip install -e '.[lm]'")
+            raise DecodeError(
+                "beam search: expected flashlight-text, it is not installed; run `pip install 'zeroq-asr[lm]'`"
+            )
         from flashlight.lib.text import decoder as flashlight
         from flashlight.lib.text.decoder.kenlm import KenLM
         from flashlight.lib.text.dictionary import Dictionary
@@ -62,13 +64,13 @@ class BeamDecoder:
         for word in spelled:
             self._words.add_entry(word)
         try:
-            with captured(2) as said:  # how far it has come; it has no option against that
+            with capture_stdio(2) as lines:  # KenLM has no option to suppress its progress lines
                 model = KenLM(str(arpa), self._words)
         except RuntimeError as error:
             raise DecodeError(
                 f"{arpa}: not an n-gram model that KenLM reads (...{str(error).strip()[-200:]})"
             ) from error
-        for line in warnings_of(said):
+        for line in warnings_of(lines):
             logging.getLogger(__name__).warning("%s: KenLM: %s", arpa, line)
         blank = len(vocabulary)
         silence = blank if self._space is None else self._space
@@ -85,9 +87,9 @@ class BeamDecoder:
         self._decoder: Any = flashlight.LexiconDecoder(options, trie, model, silence, blank, -1, [], False)
 
     def decode(self, logits: npt.NDArray[np.floating[Any]]) -> str:
-        """The best text for logits or log-probabilities [V + 1, T]; empty where no word fits."""
+        """Return the best text for logits or log-probabilities [V + 1, T]; empty if there is no possible word."""
         frames = log_softmax(np.asarray(logits, dtype=np.float64)).T  # [T, V + 1]
-        if self._space is not None:  # closes the last word
+        if self._space is not None:  # a space ends the last word
             last = np.full((1, frames.shape[1]), -_THRESHOLD)
             last[0, self._space] = 0.0
             frames = np.concatenate([frames, last])
@@ -97,7 +99,7 @@ class BeamDecoder:
         return " ".join(words)
 
     def _spell(self, word: str) -> list[list[int]]:
-        """The ways to spell a word, as ids; empty where it cannot be spelled."""
+        """Return the spellings of a word as ids; empty if it cannot be spelled."""
         if self._space is not None:
             ids = [self._ids.get(letter, -1) for letter in word]
             return [] if -1 in ids else [[*ids, self._space]]
@@ -105,7 +107,10 @@ class BeamDecoder:
         return [ids for ids in ((merged,) if merged == longest else (merged, longest)) if ids]
 
     def _merge(self, text: str) -> list[int]:
-        """Letters, then again and again the neighbours that make the first piece of the vocabulary."""
+        """Return the ids after byte-pair merges: merge the neighbours that form the first piece of the vocabulary.
+
+        This is repeated until no two neighbours form a piece.
+        """
         parts = list(text)
         while True:
             pairs = [(self._ids[a + b], at) for at, (a, b) in enumerate(pairwise(parts)) if a + b in self._ids]
@@ -117,7 +122,7 @@ class BeamDecoder:
         return [] if -1 in ids else ids
 
     def _longest(self, text: str) -> list[int]:
-        """From left to right the longest piece that fits."""
+        """Return the ids of the longest matching pieces, from left to right."""
         ids = []
         while text:
             ends = [end for end in range(len(text), 0, -1) if text[:end] in self._ids]
@@ -129,27 +134,27 @@ class BeamDecoder:
 
 
 def warnings_of(lines: Iterable[str]) -> list[str]:
-    """What KenLM says of the file itself; how far it has come (a row of stars) is left out."""
-    told = (line.lstrip("*").strip() for line in lines)
-    return [line for line in told if line and not line.startswith(_PROGRESS)]
+    """Return KenLM's messages about the file, without its progress lines (a row of stars)."""
+    stripped = (line.lstrip("*").strip() for line in lines)
+    return [line for line in stripped if line and not line.startswith(_PROGRESS)]
 
 
 def log_softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """x - log sum exp x over the first axis, [V + 1, T]."""
+    """Return x - log sum exp x over the first axis of x [V + 1, T]."""
     shifted = logits - logits.max(axis=0)
     result: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=0))
     return result
 
 
 def read_words(arpa: Path) -> list[str]:
-    """The words of an ARPA file's unigrams, marks like <s> left out. Raises DecodeError."""
+    """Return the unigrams of an ARPA file without marks such as <s>. Raises DecodeError."""
     try:
         if arpa.stat().st_size > _MAX_ARPA_BYTES:
             raise DecodeError(f"{arpa}: expected at most {_MAX_ARPA_BYTES:,} bytes, got more")
         with arpa.open(encoding="utf-8") as stream:
             words = list(_unigrams(stream))
     except (OSError, UnicodeDecodeError) as error:
-        raise DecodeError(f"{arpa}: expected an n-gram model in ARPA format, cannot be read ({error})") from error
+        raise DecodeError(f"{arpa}: expected an n-gram model in ARPA format, could not read it ({error})") from error
     if not words:
         raise DecodeError(f"{arpa}: expected an n-gram model in ARPA format, found no unigrams")
     return words

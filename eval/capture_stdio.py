@@ -1,4 +1,4 @@
-"""What libraries in C and C++ say on a standard stream behind Python's back."""
+"""Capture what C and C++ libraries write to a standard stream."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from tempfile import TemporaryFile
 
 
 @contextmanager
-def captured(descriptor: int) -> Iterator[list[str]]:
-    """Inside, what this process writes to file descriptor 1 or 2 goes nowhere; afterwards the list holds its lines.
+def capture_stdio(descriptor: int) -> Iterator[list[str]]:
+    """Capture what this process writes to file descriptor 1 or 2; on exit the yielded list has its lines.
 
-    From C too, and from all threads: so around a single call only. The stream is put back whatever is raised inside.
+    Output of C code and of all threads is captured, so wrap a single call only. The descriptor is restored on exit,
+    also after an exception.
     """
     lines: list[str] = []
     _flush()
@@ -34,7 +35,7 @@ def captured(descriptor: int) -> Iterator[list[str]]:
 
 
 def _flush() -> None:
-    """Write out what Python's and C's buffers of the standard streams hold."""
+    """Flush the buffers of the standard streams, those of Python and those of C."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

@@ -1,4 +1,4 @@
-"""Systems on the same utterances: the difference that resampling them together leaves standing."""
+"""Differences between systems on the same utterances, with intervals of the paired bootstrap."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def compare(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """difference = WER(second) - WER(first), in points, with the 95 % interval of the paired bootstrap.
+    """Return WER(second) - WER(first) in points, with the 95 % interval of the paired bootstrap.
 
-    Every resample draws the same utterances for both systems, so what both find hard cancels out. Identical
-    systems give exactly 0 [0, 0] and 100 % decoded identically. Texts are normalised first. Raises ScoreError
-    for lists of different or zero length.
+    Every resample draws the same utterances for both systems, so utterances that are difficult for both cancel out.
+    Identical systems give exactly 0 [0, 0] and 100 % identical. Texts are normalised first. Raises ScoreError for
+    lists of different or zero length.
     """
     if len(first) != len(second):
         raise ScoreError(f"compare: expected as many texts from both systems, got {len(first)} and {len(second)}")
@@ -52,12 +52,12 @@ def compare_runs(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """difference = mean over runs of WER(run) - WER(first), in points, with the 95 % interval of a paired bootstrap.
+    """Return the mean over runs of WER(run) - WER(first) in points, with the 95 % interval of a paired bootstrap.
 
-    Every resample draws utterances, the same for all systems, and runs (seeds of one method), both with replacement:
-    the interval holds what other speech and what other seeds would change. One run: `compare`. `identical` is the mean
-    over the runs, `better` and `worse` count the utterances by the sum over the runs. Raises ScoreError for lists of
-    different or zero length.
+    The runs are the seeds of one method. Every resample draws utterances, the same for all systems, and runs, both
+    with replacement, so the interval covers the variation over speech and over seeds. For one run it is that of
+    `compare`. `identical` is the mean over the runs; `better` and `worse` count utterances by the sum over the runs.
+    Raises ScoreError for lists of different or zero length.
     """
     if not runs:
         raise ScoreError("compare_runs: expected at least one run, got none")
@@ -77,9 +77,9 @@ def compare_methods(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """difference = mean over runs of WER(second run) - WER(first run), in points: two methods with the same seeds.
+    """Return the mean over runs of WER(second run) - WER(first run) in points: two methods with the same seeds.
 
-    Otherwise as `compare_runs`: a resample draws utterances and runs, the same for both methods. Raises ScoreError for
+    Otherwise as `compare_runs`: a resample draws the same utterances and runs for both methods. Raises ScoreError for
     lists of different or zero length.
     """
     if not first or len(first) != len(second):
@@ -101,7 +101,7 @@ def _over_runs(
     seed: int,
     resamples: int,
 ) -> Comparison:
-    """more: errors of `second` beyond those of `first`, [runs, N]. lengths: words of the references, [N]."""
+    """more: errors of `second` minus errors of `first`, [runs, N]. lengths: words of the references, [N]."""
     runs = len(more)
     sums = resample_sums(np.concatenate([more, lengths[None]]).T, seed, resamples)
     drawn = np.random.default_rng([seed, runs]).integers(0, runs, (resamples, runs))

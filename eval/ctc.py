@@ -1,4 +1,4 @@
-"""Greedy CTC on integer token ids: no probability is needed, so none is computed."""
+"""Greedy CTC decoding of integer token ids; probabilities are not needed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy.typing as npt
 
 from eval.errors import DecodeError
 
-# SentencePiece marks the start of a word with this character; character vocabularies carry a plain space.
+# SentencePiece marks the start of a word with this character; character vocabularies have a space.
 WORD_START = "\u2581"
 
 
 def ctc_collapse(tokens: npt.NDArray[np.integer], blank: int) -> tuple[int, ...]:
-    """B(tokens): runs of equal ids become one id, then blanks are dropped. Graves et al. 2006, section 3.1.
+    """Return B(tokens): runs of equal ids become one id, then blanks are dropped (Graves et al. 2006, section 3.1).
 
-    tokens: integers [T], the best id of every frame. A blank between two equal ids keeps both. Empty input
-    gives the empty tuple. Raises DecodeError when `tokens` is not a vector of integers.
+    tokens: integers [T], the best id of every frame. Two equal ids with a blank between them are both kept. Empty input
+    gives an empty tuple. Raises DecodeError if `tokens` is not a vector of integers.
     """
     ids = np.asarray(tokens)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
@@ -30,7 +30,7 @@ def ctc_collapse(tokens: npt.NDArray[np.integer], blank: int) -> tuple[int, ...]
 
 
 def decode(tokens: npt.NDArray[np.integer], vocabulary: Sequence[str]) -> str:
-    """Text of the best id of every frame [T]; the blank is the id after the vocabulary's last, as in NeMo.
+    """Return the text of the best ids [T]; the blank is the id after the last of the vocabulary, as in NeMo.
 
     Raises DecodeError for an id outside 0..len(vocabulary).
     """

@@ -1,10 +1,10 @@
-"""The errors of this house: one family, so that a command line can catch them all."""
+"""The error types of this package. They share a base class, which command lines catch."""
 
 from __future__ import annotations
 
 
 class EvalError(Exception):
-    """Base of everything the evaluation house refuses. The message says where, what was expected, what was found."""
+    """Base of all errors of this package. The message says where it happened, what was expected and what was found."""
 
 
 class ManifestError(EvalError):
@@ -12,8 +12,8 @@ class ManifestError(EvalError):
 
 
 class ScoreError(EvalError):
-    """References and hypotheses that no error rate can be computed from."""
+    """No error rate can be computed from these references and hypotheses."""
 
 
 class DecodeError(EvalError):
-    """Token ids that do not belong to the vocabulary."""
+    """Token ids outside the vocabulary, or a decoder that cannot be built."""

@@ -1,7 +1,8 @@
-"""Latency of several engines, measured fairly.
+"""Measure and compare the latency of several engines.
 
-Each engine lives in a process of its own. One works at a time; they take turns, in an order that rotates from round to
-round. Each turn is one run that is not timed and one that is: caches and clocks are then the engine's own.
+Each engine has its own process. The engines run one at a time, in an order that rotates from round to round. In each
+round an engine makes one run that is not timed and one that is, so that caches and clock frequencies are those of the
+engine itself.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ Run = Callable[[], object]
 
 
 class LatencyError(EvalError):
-    """An engine that does not open or does not run."""
+    """An engine does not open or does not run."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """What a run may return: a plain `value` that comes back with its times; `result` stays in its process."""
+    """A possible return value of a run: `value`, which is sent back with the times, and `result`, which is not."""
 
     value: Any
     result: object = None
@@ -37,17 +38,17 @@ class Note:
 
 @dataclass(frozen=True)
 class Opened:
-    """What `open` may return in place of the run alone: plain facts about the engine beside it."""
+    """A possible return value of `open`: the function to time and plain facts about the engine."""
 
     run: Run
     facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Contestant:
+class TimedEngine:
     """An engine: `open(*arguments)` is called in its own process and returns the function that is timed.
 
-    `open` is a function of a module and `arguments` are plain values, so that they can be sent to the process.
+    `open` must be a function at module level and `arguments` plain values, so that they can be sent to the process.
     """
 
     name: str
@@ -57,9 +58,9 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timing:
-    """What one engine took: wall and CPU seconds of each round (all its threads), and the peak of its memory.
+    """The times of one engine: wall and CPU seconds of each round (all threads), and its peak memory in bytes.
 
-    notes: what its runs noted, one per round (None where a run noted nothing). facts: what its opening told.
+    notes: `Note.value` of each round, None where the run returned no Note. facts: `Opened.facts`.
     """
 
     name: str
@@ -76,24 +77,24 @@ class Timing:
 
     @property
     def min_ms(self) -> float:
-        """Least wall time in milliseconds."""
+        """Smallest wall time in milliseconds."""
         return 1e3 * min(self.wall_s)
 
     @property
     def cpu_ms(self) -> float:
-        """Median CPU time in milliseconds, all threads together: it suffers less from a busy machine."""
+        """Median CPU time in milliseconds, summed over threads; other load on the machine affects it less."""
         return 1e3 * statistics.median(self.cpu_s)
 
     @property
     def cpu_per_wall(self) -> float:
-        """Cores in use: about the number of threads when nobody else held them."""
+        """Cores in use: about the number of threads if the machine has no other load."""
         return sum(self.cpu_s) / sum(self.wall_s)
 
 
 def ratio(one: Timing, other: Timing) -> tuple[float, float, float]:
     """Return median and quartiles of one / other over the rounds: (median, low, high).
 
-    Paired by round, so that what slows down both for a while falls out.
+    The ratio is taken per round, so that a temporary slowdown of both cancels out.
     """
     ratios = [a / b for a, b in zip(one.wall_s, other.wall_s, strict=True)]
     if len(ratios) == 1:
@@ -102,65 +103,65 @@ def ratio(one: Timing, other: Timing) -> tuple[float, float, float]:
     return median, low, high
 
 
-def race(
-    contestants: Sequence[Contestant],
+def time_engines(
+    engines: Sequence[TimedEngine],
     rounds: int,
     core: int | None = None,
     on_round: Callable[[], None] | None = None,
 ) -> list[Timing]:
-    """Time every contestant `rounds` times; results in their order.
+    """Time every engine `rounds` times; return the results in the order of `engines`.
 
-    core: the only core that all processes may use. on_round hears of every finished round. Raises LatencyError.
+    core: the only core that all processes may use. on_round is called after every round. Raises LatencyError.
     """
     if rounds < 1:
-        raise LatencyError(f"race: expected at least 1 round, got {rounds}")
-    lanes: list[_Lane] = []
-    turns: list[list[tuple[float, float, Any]]] = [[] for _ in contestants]
+        raise LatencyError(f"time_engines: expected at least 1 round, got {rounds}")
+    processes: list[_EngineProcess] = []
+    results: list[list[tuple[float, float, Any]]] = [[] for _ in engines]
     try:
-        for contestant in contestants:  # opened one after the other: opening takes memory and both cores
-            lanes.append(_Lane(contestant, core))
+        for engine in engines:  # one after the other, because opening needs memory and all cores
+            processes.append(_EngineProcess(engine, core))
         for number in range(rounds):
-            for place in range(len(lanes)):
-                index = (number + place) % len(lanes)
-                turns[index].append(lanes[index].turn())
+            for position in range(len(processes)):
+                index = (number + position) % len(processes)
+                results[index].append(processes[index].measure())
             if on_round is not None:
                 on_round()
-        peaks = [lane.finish() for lane in lanes]
+        peaks = [process.finish() for process in processes]
     finally:
-        for lane in lanes:
-            lane.close()
-    return [_timing(lane, turn, peak) for lane, turn, peak in zip(lanes, turns, peaks, strict=True)]
+        for process in processes:
+            process.close()
+    return [_timing(process, result, peak) for process, result, peak in zip(processes, results, peaks, strict=True)]
 
 
-def _timing(lane: _Lane, turns: Sequence[tuple[float, float, Any]], peak: int) -> Timing:
-    walls, cpus, notes = zip(*turns, strict=True)
-    return Timing(lane.name, walls, cpus, peak, notes, lane.facts)
+def _timing(process: _EngineProcess, results: Sequence[tuple[float, float, Any]], peak: int) -> Timing:
+    walls, cpus, notes = zip(*results, strict=True)
+    return Timing(process.name, walls, cpus, peak, notes, process.facts)
 
 
-class _Lane:
-    """The near end of one engine's process."""
+class _EngineProcess:
+    """The parent's side of the process of one engine."""
 
-    def __init__(self, contestant: Contestant, core: int | None) -> None:
-        self.name = contestant.name
+    def __init__(self, engine: TimedEngine, core: int | None) -> None:
+        self.name = engine.name
         spawn = multiprocessing.get_context("spawn")
-        self._pipe, far_end = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(far_end, contestant, core), daemon=True)
+        self._pipe, child_end = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(child_end, engine, core), daemon=True)
         self._process.start()
-        far_end.close()
+        child_end.close()
         try:
             self.facts: Mapping[str, Any] = self._answer()
         except BaseException:
             self.close()
             raise
 
-    def turn(self) -> tuple[float, float, Any]:
-        """Return wall and CPU seconds of one timed run, and what it noted."""
+    def measure(self) -> tuple[float, float, Any]:
+        """Return wall and CPU seconds of one timed run, and its note."""
         self._pipe.send("run")
         wall, cpu, note = self._answer()
         return wall, cpu, note
 
     def finish(self) -> int:
-        """Return the peak of the process's memory in bytes."""
+        """Stop the engine; return the peak memory of its process in bytes."""
         self._pipe.send("stop")
         peak: int = self._answer()
         return peak
@@ -185,13 +186,13 @@ class _Lane:
         return answer
 
 
-def _serve(pipe: Connection, contestant: Contestant, core: int | None) -> None:
-    """The far end: open the engine, then run it when told to."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the near end decides
+def _serve(pipe: Connection, engine: TimedEngine, core: int | None) -> None:
+    """Run in the child process: open the engine, then run it on request."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
     try:
         if core is not None:
             os.sched_setaffinity(0, {core})
-        opened = contestant.open(*contestant.arguments)
+        opened = engine.open(*engine.arguments)
         run, facts = (opened.run, dict(opened.facts)) if isinstance(opened, Opened) else (opened, {})
         pipe.send((True, facts))
         while pipe.recv() == "run":
@@ -202,13 +203,13 @@ def _serve(pipe: Connection, contestant: Contestant, core: int | None) -> None:
             pipe.send((True, (*times, result.value if isinstance(result, Note) else None)))
             del result
         pipe.send((True, peak_memory_bytes()))
-    except EOFError:  # the near end is gone
+    except EOFError:  # the parent has ended
         pass
-    except Exception as error:  # whatever an engine may throw is told in one line
+    except Exception as error:  # an engine may raise anything; report it in one line
         pipe.send((False, f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"))
 
 
-def forget_peak_memory() -> None:
-    """Start the peak anew (Linux only): what an engine's preparations took is not the engine's."""
+def reset_peak_memory() -> None:
+    """Reset the peak memory (Linux only), so that the preparation of an engine does not count."""
     if Path("/proc/self/clear_refs").exists():
         Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""LibriSpeech as it is unpacked: SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt with one FLAC for each line."""
+"""Reader of unpacked LibriSpeech: SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt and one FLAC file per line."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ _MAX_TRANSCRIPT_BYTES = 16 << 20
 
 
 def find_splits(folder: str | Path) -> dict[str, Path]:
-    """The splits unpacked in `folder` or in its LibriSpeech/, by name, training sets left out.
+    """Return the splits in `folder` or `folder`/LibriSpeech by name, without training sets.
 
-    A folder that is itself a split, or holds only speakers, is one split named after it. Raises ManifestError.
+    A folder that is itself a split, or that has folders of speakers only, is one split with the name of the folder.
+    Raises ManifestError.
     """
     base = Path(folder)
     if not base.is_dir():
         raise ManifestError(f"{base}: expected the folder that LibriSpeech was unpacked in, found none")
-    for place in (base, base / "LibriSpeech"):
-        found = {name: place / name for name in SPLITS if (place / name).is_dir()}
+    for parent in (base, base / "LibriSpeech"):
+        found = {name: parent / name for name in SPLITS if (parent / name).is_dir()}
         if found:
             return found
     if next(base.glob("*/*/*.trans.txt"), None) is not None:
@@ -30,10 +31,10 @@ def find_splits(folder: str | Path) -> dict[str, Path]:
 
 
 def read_librispeech(split: str | Path, limit: int | None = None) -> list[Utterance]:
-    """The utterances of one split in the order of their names, texts in lower case; the first `limit` of them.
+    """Return the utterances of one split in the order of their names, with lower-case texts; at most `limit`.
 
-    A line of a transcript is "SPEAKER-CHAPTER-NUMBER TEXT"; its audio lies beside it as .flac (or .wav). Raises
-    ManifestError naming file and line.
+    A line of a transcript is "SPEAKER-CHAPTER-NUMBER TEXT"; its audio is in the same folder as .flac (or .wav).
+    Raises ManifestError, which names file and line.
     """
     base = Path(split)
     if limit is not None and limit < 1:
@@ -69,7 +70,7 @@ def _utterance(where: str, folder: Path, line: str) -> Utterance:
         audio = folder / f"{name}.{ending}"
         if audio.is_file():
             return Utterance(audio, _seconds(where, audio), text.strip().lower())
-    raise ManifestError(f"{where}: expected {name}.flac beside it, found none")
+    raise ManifestError(f"{where}: expected {name}.flac in the same folder, found none")
 
 
 def _seconds(where: str, audio: Path) -> float:
@@ -81,5 +82,5 @@ def _seconds(where: str, audio: Path) -> float:
     except (RuntimeError, OSError, ZeroDivisionError) as error:
         raise ManifestError(f"{where}: {audio} cannot be read as audio: {error}") from error
     if seconds <= 0:
-        raise ManifestError(f"{where}: {audio} holds no sound")
+        raise ManifestError(f"{where}: {audio}: expected audio, got a file without samples")
     return seconds

@@ -1,4 +1,4 @@
-"""The machine and the versions that a measurement belongs to."""
+"""Description of the machine and of package versions, to be stored with a measurement."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_i
 
 
 def describe_machine(packages: Iterable[str] = ()) -> dict[str, Any]:
-    """Return processor, instruction sets that matter here, cores this process may use, memory and versions.
+    """Return processor, relevant instruction sets, cores that this process may use, memory and versions.
 
-    Plain JSON values; what cannot be found out on this system is left out.
+    All values are JSON types. Facts that this system does not provide are omitted.
     """
     lines = _lines("/proc/cpuinfo")
     facts: dict[str, Any] = {
@@ -34,17 +34,17 @@ def describe_machine(packages: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load() -> float:
-    """Processes that ran or waited to run, averaged over the last minute."""
+    """Return the load average of the last minute: the number of processes that ran or waited to run."""
     return round(os.getloadavg()[0], 2)
 
 
 def _lines(path: str) -> dict[str, str]:
-    """Return `key: value` of a file of such lines, the first of each key; empty where there is no such file."""
+    """Return the `key: value` lines of a file, the first of each key; empty if there is no such file."""
     result: dict[str, str] = {}
     if Path(path).exists():
         for line in Path(path).read_text().splitlines():

@@ -1,4 +1,4 @@
-"""NeMo manifests: one JSON object per line, naming a piece of audio and its transcript."""
+"""Reader of NeMo manifests: one JSON object per line with a segment of an audio file and its transcript."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from eval.errors import ManifestError
 from eval.types import Utterance
 
-# Caps against files that would only exhaust the machine; LibriSpeech's 281,241 utterances stay far below.
+# Limits against files that would exhaust memory. LibriSpeech has 281,241 utterances.
 MAX_FILE_BYTES = 1 << 30
 MAX_LINE_BYTES = 1 << 20
 MAX_UTTERANCES = 2_000_000
@@ -19,12 +19,12 @@ MAX_DURATION_S = 24 * 3600.0
 
 
 def read_manifest(path: str | Path, limit: int | None = None, check_audio: bool = True) -> list[Utterance]:
-    """The utterances of a manifest, in its order; the first `limit` of them when given.
+    """Return the utterances of a manifest in its order, at most `limit`.
 
-    A line holds `audio_filepath` (absolute, or relative to the manifest's folder), `duration` (seconds, above
-    0), `text` (may be empty) and optionally `offset` (seconds, at least 0); other keys are ignored. Lines of
-    white space are skipped. Every line read is checked, and the audio file must exist (`check_audio`). Raises
-    ManifestError naming the file, the line, what was expected and what was found.
+    A line has `audio_filepath` (absolute, or relative to the folder of the manifest), `duration` (seconds, above 0),
+    `text` (may be empty) and optionally `offset` (seconds, at least 0); other keys are ignored. Lines of white space
+    are skipped. Every line that is read is checked; with `check_audio` the audio file must exist. Raises ManifestError,
+    which names the file and the line, what was expected and what was found.
     """
     path = Path(path)
     if limit is not None and limit < 1:
@@ -42,7 +42,7 @@ def read_manifest(path: str | Path, limit: int | None = None, check_audio: bool 
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(where, line) of each line that is not white space, decoded as UTF-8."""
+    """Yield (where, line) of each line that is not white space, decoded as UTF-8. Raises ManifestError."""
     try:
         if not path.is_file():
             found = "a folder" if path.is_dir() else "nothing there" if not path.exists() else "no regular file"
@@ -109,7 +109,7 @@ def _json_object(where: str, line: str) -> dict[str, object]:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     entry = dict(pairs)
     if len(entry) != len(pairs):
-        # Readers disagree on which of two equal keys counts, so neither does.
+        # JSON readers disagree on which of two equal keys counts, so both are refused.
         raise ValueError("a key occurs twice")
     return entry
 
@@ -151,5 +151,5 @@ def _kind(value: object) -> str:
 
 
 def _shown(text: str, most: int = 60) -> str:
-    """`text` quoted, shortened, on one line and without control characters."""
+    """Return `text` quoted, shortened, on one line and without control characters."""
     return ascii(text if len(text) <= most else text[:most] + "...")

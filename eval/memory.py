@@ -1,4 +1,4 @@
-"""Memory of this process. Imports nothing that would add to it."""
+"""Memory of this process. The module imports nothing large, which would increase it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 def peak_memory_bytes() -> int:
     """Return the largest resident memory of this process so far.
 
-    Linux: VmHWM, because ru_maxrss of a started process begins with that of the process that started it.
+    On Linux this is VmHWM, because ru_maxrss of a child process starts with the value of its parent.
     """
     status = Path("/proc/self/status")
     if status.exists():

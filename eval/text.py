@@ -1,19 +1,20 @@
-"""What two transcripts must share to count as equal: letters, digits, apostrophes and word boundaries."""
+"""Normalisation of transcripts: only letters, digits, apostrophes and word boundaries are compared."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# The typographic and the modifier apostrophe stand for the plain one in many corpora.
+# Many corpora have a typographic or a modifier apostrophe in place of the ASCII one.
 _APOSTROPHES = {"\u2019": "'", "\u02bc": "'", "\u2018": "'"}
 
 
 def normalise(text: str) -> str:
-    """lower case; every character but letters, marks, digits, apostrophes becomes a space; spaces collapse.
+    """Return `text` in lower case, with every character but letters, marks, digits and apostrophes made a space.
 
-    `Don\u2019t stop, well-known 3.5!` -> `don't stop well known 3 5`. Accents are kept, in NFC, so that
-    one written as one or as two code points compares equal. Words made of apostrophes alone vanish. The
-    function is idempotent. Numbers are not spelled out, nor abbreviations expanded: that is the corpus' affair.
+    Consecutive spaces become one, and words of apostrophes only are dropped:
+    `Don\u2019t stop, well-known 3.5!` -> `don't stop well known 3 5`. Accents are kept in NFC form, so that different
+    encodings of the same character compare equal. The function is idempotent. Numbers are not spelled out and
+    abbreviations are not expanded; a corpus must do that itself.
     """
     folded = unicodedata.normalize("NFC", text.lower())
     kept = "".join(_keep(_APOSTROPHES.get(character, character)) for character in folded)

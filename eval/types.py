@@ -1,4 +1,4 @@
-"""The nouns of evaluation: what is transcribed, how it was scored, what a report says. All frozen."""
+"""Data types of evaluation: utterances, edit counts, scores, comparisons and reports. All are frozen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Utterance:
 class EditCounts:
     """Substitutions, deletions, insertions and reference length of each utterance, int64 [N], read-only.
 
-    rate of the corpus = sum(S + D + I) / sum(reference length): counts are summed first, divided once.
+    The rate of a corpus is sum(S + D + I) / sum(reference length), not the mean of the rates of its utterances.
     """
 
     substitutions: IntArray
@@ -44,7 +44,7 @@ class EditCounts:
 
     @property
     def rate(self) -> float:
-        """100 * sum(S + D + I) / sum(reference length), percent of the corpus (may exceed 100)."""
+        """100 * sum(S + D + I) / sum(reference length), in percent; it may exceed 100."""
         return 100.0 * float(self.errors.sum()) / float(max(int(self.reference_length.sum()), 1))
 
 
@@ -52,8 +52,8 @@ class EditCounts:
 class Scores:
     """Error rates of one system on one set, in percent, each with its 95 % bootstrap interval.
 
-    `words`, `characters`: length of the references. S, D and I are word counts summed over the corpus.
-    `exact`: percent of utterances without any error.
+    `words`, `characters`: length of the references. `substitutions`, `deletions`, `insertions`: of words, summed over
+    the corpus. `exact`: percent of utterances without an error. `resamples`: of the bootstrap.
     """
 
     utterances: int
@@ -74,10 +74,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Second system minus first system on the same utterances, in points of WER, with a 95 % paired interval.
+    """WER of a second system minus that of a first one on the same utterances, in points, with a paired 95 % interval.
 
-    `difference` > 0: the second system is worse. `identical`: percent of utterances that both decode to the
-    same text. `better`, `worse`: utterances on which the second system has fewer or more word errors.
+    `difference` > 0: the second system is worse. `identical`: percent of utterances that both systems decode to the
+    same text. `better`, `worse`: numbers of utterances on which the second system has fewer or more word errors.
     """
 
     difference: float
@@ -96,9 +96,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class EvalReport:
-    """One row of an evaluation: a model on a set. `comparison` is None for the model compared against.
+    """One row of an evaluation: a model on a set. `comparison` is None for the model that others are compared with.
 
-    `bits` names the arithmetic ("float32", "W6A8"), `size_bytes` is the size of the model's file.
+    `bits`: "float32" or e.g. "W6A8". `size_bytes`: size of the model file. `seconds`: time the model computed.
     """
 
     model: str
@@ -111,7 +111,7 @@ class EvalReport:
     comparison: Comparison | None = None
 
     def to_json(self) -> dict[str, str | int | float | bool | None]:
-        """One flat dictionary; rates and differences in percent and points, unrounded."""
+        """Return a flat dictionary: rates in percent, differences in points, unrounded."""
         row: dict[str, str | int | float | bool | None] = {
             "model": self.model,
             "manifest": self.manifest,

@@ -1,4 +1,4 @@
-"""Word and character error rates of a corpus, by jiwer, with bootstrap intervals over utterances."""
+"""Word and character error rates of a corpus by jiwer, with bootstrap intervals over utterances."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from eval.types import EditCounts, IntArray, Scores
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-# Bounds the memory of a resampling step: this many int64 indices are drawn at a time.
 _INDICES_AT_A_TIME = 1 << 21
+"""Number of int64 indices drawn at a time, which bounds the memory of a resampling step."""
 
 
 def edit_counts(references: Sequence[str], hypotheses: Sequence[str], unit: str = "words") -> EditCounts:
-    """Edit counts of each utterance by jiwer's alignment, `unit` "words" or "characters" (a space is one).
+    """Return the edit counts of each utterance by jiwer's alignment.
 
-    The texts are taken as they are (see `eval.text.normalise`). An empty hypothesis deletes its whole
-    reference; an empty reference makes every word of the hypothesis an insertion. Raises ScoreError when the
-    two lists differ in length or are empty.
+    unit: "words" or "characters" (a space is a character). The texts are not normalised (see `eval.text.normalise`).
+    For an empty hypothesis every word of the reference is a deletion; for an empty reference every word of the
+    hypothesis is an insertion. Raises ScoreError if the lists differ in length or are empty, or for another unit.
     """
     _check_pairs(references, hypotheses)
     output: jiwer.WordOutput | jiwer.CharacterOutput
@@ -48,10 +48,10 @@ def edit_counts(references: Sequence[str], hypotheses: Sequence[str], unit: str 
 
 
 def score(references: Sequence[str], hypotheses: Sequence[str], seed: int = 0, resamples: int = RESAMPLES) -> Scores:
-    """WER = sum(S + D + I) / sum(N) over the corpus, CER likewise, in percent, with 95 % intervals.
+    """Return WER = sum(S + D + I) / sum(N) over the corpus, and CER, in percent, with 95 % bootstrap intervals.
 
-    Both sides are normalised first (`eval.text.normalise`). The same seed gives the same interval to the last
-    digit. Raises ScoreError for lists of different or zero length, or when no reference has a word.
+    References and hypotheses are normalised first (`eval.text.normalise`). The same seed gives exactly the same
+    interval. Raises ScoreError for lists of different or zero length, or if no reference has a word.
     """
     references, hypotheses = [normalise(t) for t in references], [normalise(t) for t in hypotheses]
     words = edit_counts(references, hypotheses, "words")
@@ -79,11 +79,11 @@ def score(references: Sequence[str], hypotheses: Sequence[str], seed: int = 0, r
 
 
 def resample_sums(columns: npt.NDArray[np.int64], seed: int, resamples: int) -> IntArray:
-    """sum over a resample of each column: int64 [N, K] -> int64 [resamples, K].
+    """Return the sum of each column over each resample: int64 [N, K] -> int64 [resamples, K].
 
-    A resample draws N utterances with replacement; all columns see the same draw, which is what pairs two
-    systems. Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
-    evaluation".
+    A resample draws N utterances with replacement. All columns share the draw, so that systems are compared in pairs.
+    Raises ScoreError for fewer than 1000 resamples.
+    Source: Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance evaluation".
     """
     if resamples < 1000:
         raise ScoreError(f"bootstrap: expected at least 1000 resamples for a 95 % interval, got {resamples}")
@@ -98,13 +98,13 @@ def resample_sums(columns: npt.NDArray[np.int64], seed: int, resamples: int) -> 
 
 
 def bootstrap_rates(counts: EditCounts, seed: int, resamples: int = RESAMPLES) -> npt.NDArray[np.float64]:
-    """Rate of each resample of the utterances, percent, float64 [resamples]."""
+    """Return the rate of each resample of the utterances in percent, float64 [resamples]."""
     sums = resample_sums(np.stack([counts.errors, counts.reference_length], axis=1), seed, resamples)
     return 100.0 * sums[:, 0] / np.maximum(sums[:, 1], 1)
 
 
 def interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The 2.5 % and the 97.5 % quantile of the resampled values (percentile bootstrap)."""
+    """Return the 2.5 % and the 97.5 % quantile of the resampled values (percentile bootstrap)."""
     tail = (1.0 - CONFIDENCE) / 2.0
     low, high = np.quantile(values, [tail, 1.0 - tail])
     return float(low), float(high)

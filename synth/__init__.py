@@ -1,19 +1,20 @@
-"""Synthetic log-mel spectrograms from what a network's BatchNorms remember of its training data.
+"""Synthetic log-mel spectrograms from the running statistics of the BatchNorm layers of a network.
 
-This surface is light (numpy and safetensors). The parts that need torch are `synth.optimize` and `synth.losses`.
+Importing this package needs numpy and safetensors only; `synth.optimize` and `synth.losses` need torch.
+Source: Kim et al. 2021, "Q-ASR: Integer-only zero-shot quantization for efficient speech recognition".
 """
 
 from synth.errors import SynthError
 from synth.settings import INITS, LOSSES, SCHEDULES, SynthesisSettings
 from synth.start import random_baseline
 from synth.store import SyntheticData, from_bytes, to_bytes
-from synth.types import BatchNormTap, SpectrogramSpec, StepRecord, SyntheticBatch
+from synth.types import BatchNormStatistics, SpectrogramSpec, StepRecord, SyntheticBatch
 
 __all__ = [
     "INITS",
     "LOSSES",
     "SCHEDULES",
-    "BatchNormTap",
+    "BatchNormStatistics",
     "SpectrogramSpec",
     "StepRecord",
     "SynthError",

@@ -1,4 +1,4 @@
-"""Where torch computes."""
+"""The torch device and the number of CPU threads of a synthesis."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from synth.errors import SynthError
 
 
 def use_device(device: str, threads: int) -> None:
-    """Set the number of torch's CPU threads, and raise SynthError unless torch can compute on `device`.
+    """Set the number of CPU threads of torch; raise SynthError unless torch can compute on `device`.
 
-    The number is set, not left to the machine, because the last bits of a sum depend on it.
+    The number is fixed because the order of additions, and with it the last bits of a sum, depends on it.
     """
     torch.set_num_threads(threads)
     try:

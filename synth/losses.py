@@ -1,8 +1,9 @@
-"""Distance between what a BatchNorm remembers and what the synthetic data does there, as pure functions.
+"""Distances between the running statistics of a BatchNorm and the statistics of synthetic data, as pure functions.
 
-Every loss takes the batch statistics m, v (mean and variance over batch and time) and the remembered m_hat, v_hat,
-all float tensors [C], and gives one number per channel, >= 0, zero exactly where both agree. With e the BatchNorm's own
-eps, s^2 = v + e and s_hat^2 = v_hat + e: a channel that is dead in both costs nothing and no logarithm meets zero.
+Every loss takes the batch statistics m, v (mean and variance over batch and time) and the running statistics m_hat,
+v_hat, all float tensors [C], and returns one number >= 0 per channel, which is 0 exactly where both agree. With e the
+eps of the BatchNorm, s^2 = v + e and s_hat^2 = v_hat + e. So a channel that is dead in both has loss 0, and no
+logarithm of 0 is taken.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class _Statistics(torch.autograd.Function):
 
 
 def _mean_and_biased_variance(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Statistics of x [B, C, T] over B and T, without copying x."""
+    """Return mean and biased variance [C] of x [B, C, T] over B and T, without a copy of x."""
     if x.device.type == "cpu" and x.dtype == torch.float32:
-        # The kernel BatchNorm itself uses in training: 40 times faster than var_mean on channels-last data.
+        # BatchNorm uses this kernel in training; it is 40 times faster than var_mean on channels-last data.
         mean, biased = torch.batch_norm_update_stats(x.unsqueeze(2), None, None, 0.0)
         return mean, biased
     biased, mean = torch.var_mean(x, dim=(0, 2), correction=0)
@@ -50,9 +51,9 @@ def _mean_and_biased_variance(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and unbiased variance of x [B, C, T] over batch and time: two tensors [C], differentiable once.
+    """Return mean and unbiased variance of x [B, C, T] over batch and time: two tensors [C], differentiable once.
 
-    Unbiased as the running variance of a BatchNorm is (torch.nn.BatchNorm1d).
+    The running variance of torch.nn.BatchNorm1d is unbiased, too.
     """
     mean, var = _Statistics.apply(x)  # type: ignore[no-untyped-call]
     return mean, var
@@ -61,7 +62,8 @@ def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 def kl(mean: Tensor, var: Tensor, mean_hat: Tensor, var_hat: Tensor, eps: float) -> Tensor:
     """KL(N_hat || N) = log(s / s_hat) - 1/2 (1 - (s_hat^2 + (m_hat - m)^2) / s^2).   Kim et al. 2021, equation 2.
 
-    One-sided: a mean that is off by d is cheapest at s^2 = s_hat^2 + d^2, so what cannot be matched is spread out.
+    Asymmetric: for a mean that is wrong by d the minimum is at s^2 = s_hat^2 + d^2, so a mean that cannot be matched
+    inflates the variance.
     """
     s2, s2_hat = var + eps, var_hat + eps
     return 0.5 * torch.log(s2 / s2_hat) - 0.5 * (1.0 - (s2_hat + (mean_hat - mean).square()) / s2)
@@ -80,7 +82,7 @@ def symmetric_kl(mean: Tensor, var: Tensor, mean_hat: Tensor, var_hat: Tensor, e
 def w2(mean: Tensor, var: Tensor, mean_hat: Tensor, var_hat: Tensor, eps: float) -> Tensor:
     """((m_hat - m)^2 + (s_hat - s)^2) / s_hat^2: the squared 2-Wasserstein distance of two Gaussians, in s_hat^2.
 
-    (Dowson and Landau 1982, one dimension.) Bounded gradients: the gentlest of the three far from the optimum.
+    (Dowson and Landau 1982, in one dimension.) Far from the optimum its gradients are the smallest of the three.
     """
     s2_hat = var_hat + eps
     s, s_hat = torch.sqrt(var + eps), torch.sqrt(s2_hat)
@@ -91,19 +93,19 @@ CHANNEL_LOSSES: dict[str, ChannelLoss] = {"kl": kl, "symmetric-kl": symmetric_kl
 
 
 def channel_loss(name: str) -> ChannelLoss:
-    """The loss called `name`; raises SynthError for any other name."""
+    """Return the loss called `name`. Raises SynthError for an unknown name."""
     if name not in CHANNEL_LOSSES:
         raise SynthError(f"loss: expected one of {', '.join(CHANNEL_LOSSES)}, got {name!r}; change --loss")
     return CHANNEL_LOSSES[name]
 
 
 def roughness(mel: Tensor) -> Tensor:
-    """mean |x_{t+1} - x_t| over a batch [B, n_mels, T]: the anisotropic total variation along time, one number."""
+    """Return mean |x_{t+1} - x_t| over a batch [B, n_mels, T], the anisotropic total variation along time: a scalar."""
     return (mel[:, :, 1:] - mel[:, :, :-1]).abs().mean()
 
 
 def likeness(x: Tensor) -> Tensor:
-    """Mean squared cosine between different frames of an utterance, x [B, C, T]: one number in 0..1, 1 if all agree."""
+    """Return the mean squared cosine between different frames of an utterance, x [B, C, T]: a scalar in [0, 1]."""
     unit = torch.nn.functional.normalize(x, dim=1)
     frames = x.shape[2]
     squares = torch.bmm(unit.transpose(1, 2), unit).square().sum() - x.shape[0] * frames

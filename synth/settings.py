@@ -1,4 +1,4 @@
-"""How synthetic data is made: every choice that changes a byte of the result, and nothing else."""
+"""The settings of a synthesis: exactly those that affect the bytes of the result."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ SCHEDULES = ("constant", "cosine")
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """Settings of one run.
+    """Settings of one run. Raises SynthError for a value outside its range.
 
-    spec: shape of a batch.  batches: how many.  seed: the batch k depends on (seed, k) alone.
-    loss: one of LOSSES.  init: one of INITS.
-    lrs, iterations: batch k takes iterations[k % n] and lrs[(k // n) % len(lrs)], n = len(iterations): all pairs.
-    betas: Adam's.  schedule: `constant`, or `cosine` from lr to lr / 100.
+    spec: shape of a batch. batches: number of batches. seed: batch k depends on (seed, k) only.
+    loss: one of LOSSES. init: one of INITS.
+    lrs, iterations: batch k uses iterations[k % n] and lrs[(k // n) % len(lrs)], n = len(iterations), so that all
+    pairs occur.
+    betas: of Adam. schedule: one of SCHEDULES; "cosine" goes from lr to lr / 100.
     normalize: hold each mel bin of each utterance at mean 0 and standard deviation 1 over time, as a front end with
-    per-feature normalisation does with real speech; the gradient passes through it.
+    per-feature normalisation does with speech. The gradient passes through the normalisation.
     early_stop: end a batch when the best loss fell by less than this fraction in the last `patience` steps; 0: never.
-    lengths: batch k is lengths[k % n] frames long; empty: spec.frames, all of them.
-    smoothness: weight of mean |x_{t+1} - x_t|, added to the loss.
-    diversity: weight of the likeness of frames at the values that the caller names (attention's results), added too.
+    lengths: batch k has lengths[k % n] frames; empty: every batch has spec.frames.
+    smoothness: weight of mean |x_{t+1} - x_t| in the loss.
+    diversity: weight in the loss of the similarity of frames (`synth.losses.likeness`) at values that the caller
+    names, which are the outputs of attention.
     """
 
     spec: SpectrogramSpec
@@ -66,29 +68,29 @@ class SynthesisSettings:
         _require(1 <= self.patience <= 1_000_000, "patience", "1 to 1000000", self.patience)
 
     def batch_lr(self, batch: int) -> float:
-        """The learning rate that batch number `batch` starts with."""
+        """Return the first learning rate of batch number `batch`."""
         return self.lrs[(batch // len(self.iterations)) % len(self.lrs)]
 
     def batch_iterations(self, batch: int) -> int:
-        """The number of steps that batch number `batch` may take."""
+        """Return the largest number of steps of batch number `batch`."""
         return self.iterations[batch % len(self.iterations)]
 
     def batch_spec(self, batch: int) -> SpectrogramSpec:
-        """The shape of batch number `batch`."""
+        """Return the shape of batch number `batch`."""
         return replace(self.spec, frames=self.lengths[batch % len(self.lengths)]) if self.lengths else self.spec
 
     @property
     def total_iterations(self) -> int:
-        """Steps of all batches together, without an early stop."""
+        """Number of steps of all batches together if none stops early."""
         return sum(self.batch_iterations(batch) for batch in range(self.batches))
 
     def to_json(self) -> dict[str, Any]:
-        """A mapping of JSON types with which `from_json` makes equal settings."""
+        """Return the settings as JSON types; `from_json` restores equal settings."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SynthesisSettings:
-        """The settings that `to_json` wrote; raises SynthError on anything else (nothing is guessed or dropped)."""
+        """Return the settings that `to_json` wrote. Raises SynthError for missing, unknown or invalid fields."""
         names = {item.name for item in fields(cls)}
         if not isinstance(data, Mapping) or set(data) != names:
             raise SynthError(f"synthesis settings: expected exactly the fields {', '.join(sorted(names))}, got others")
@@ -102,7 +104,7 @@ def _require(holds: bool, name: str, expected: str, got: object) -> None:
 
 
 def _typed(name: str, value: Any) -> Any:
-    """Give one JSON value the type of its field, or refuse it."""
+    """Convert one JSON value to the type of its field. Raises SynthError."""
     if name == "spec":
         sizes = {item.name for item in fields(SpectrogramSpec)}
         if not isinstance(value, Mapping) or set(value) != sizes:
@@ -126,7 +128,7 @@ def _typed(name: str, value: Any) -> Any:
 
 def _number(name: str, value: Any, whole: bool) -> int | float:
     sane = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-    # (a JSON integer can be longer than any float)
+    # A JSON integer may be too large for a float.
     if not sane or abs(value) >= 2**63 or not math.isfinite(value):
         raise SynthError(f"synthesis settings: expected {name} {'whole' if whole else 'finite'}, got {value!r}")
     return int(value) if whole else float(value)

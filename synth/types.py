@@ -1,6 +1,6 @@
-"""The nouns of synthesis: what is matched, what is made, what one step tells.
+"""Data types of synthesis: BatchNorm statistics, shapes, step records and finished batches.
 
-All classes are frozen and their arrays are read-only. Axis order [B, n_mels, T] throughout.
+All classes are frozen and their arrays are read-only. The axis order is [B, n_mels, T] throughout.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ Float64 = npt.NDArray[np.float64]
 
 
 def read_only(array: npt.ArrayLike, dtype: type[Any]) -> npt.NDArray[Any]:
-    """Return a C-contiguous copy of `array` in `dtype` that nobody can write to."""
+    """Return a read-only, C-contiguous copy of `array` in `dtype`."""
     result = np.array(array, dtype=dtype, order="C")
     result.flags.writeable = False
     return result
 
 
 @dataclass(frozen=True, eq=False)
-class BatchNormTap:
-    """What one BatchNorm remembers of the real data that reached its input.
+class BatchNormStatistics:
+    """The running statistics of one BatchNorm: mean and variance of its input over the training data.
 
-    name: the value that feeds the BatchNorm, a key of what `forward` returns.
-    mean, var: running statistics, float32 [C]; var >= 0.  eps > 0: this BatchNorm's own.
+    name: the value that the BatchNorm reads, a key of what `forward` returns. mean, var: float32 [C], var >= 0.
+    eps > 0: the eps of this BatchNorm. Raises SynthError: shapes differ, not finite, negative variance, eps <= 0.
     """
 
     name: str
@@ -56,13 +56,13 @@ class BatchNormTap:
 
     @property
     def channels(self) -> int:
-        """C."""
+        """Number of channels C."""
         return int(self.mean.size)
 
 
 @dataclass(frozen=True)
 class SpectrogramSpec:
-    """The shape of one batch of log-mel spectrograms, float32 [batch_size, n_mels, frames]."""
+    """The shape of one batch of log-mel spectrograms, float32 [batch_size, n_mels, frames]. Raises SynthError."""
 
     batch_size: int
     n_mels: int
@@ -82,25 +82,25 @@ class SpectrogramSpec:
 
 @dataclass(frozen=True, eq=False)
 class StepRecord:
-    """What one step of the optimisation saw, before it moved.
+    """The state of the optimisation at one step, before its update.
 
-    batch: which batch (from 0).  step: 0 is the start, `steps` (the last) the result; both are evaluated.
-    total: what is minimised, the taps' losses and the priors' together.  tap_losses: float64 [taps], in the order of
-    the taps.  lr: of the move that follows, or 0.
-    example: float32 [n_mels, T], the first spectrogram of the batch as the model saw it.
+    batch: number of the batch, from 0. step: 0 is the start; `steps`, the last, is the result. total: the minimised
+    loss, which is the sum of the BatchNorm losses and the priors. batchnorm_losses: float64 [BatchNorms], in execution
+    order. lr: learning rate of the update that follows, 0 if there is none. example: float32 [n_mels, T], the first
+    spectrogram of the batch as the model reads it. last: whether this is the result of the batch.
     """
 
     batch: int
     step: int
     steps: int
     total: float
-    tap_losses: Float64
+    batchnorm_losses: Float64
     lr: float
     example: Float32
     last: bool
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tap_losses", read_only(self.tap_losses, np.float64))
+        object.__setattr__(self, "batchnorm_losses", read_only(self.batchnorm_losses, np.float64))
         object.__setattr__(self, "example", read_only(self.example, np.float32))
 
 
@@ -108,23 +108,26 @@ class StepRecord:
 class SyntheticBatch:
     """One finished batch.
 
-    mel: float32 [B, n_mels, T].  losses: float64 [steps + 1], the total before each step and of the result.
-    tap_losses_start, tap_losses_end: float64 [taps].
+    mel: float32 [B, n_mels, T]. losses: float64 [steps + 1], the total before each step and that of the result.
+    batchnorm_losses_start, batchnorm_losses_end: float64 [BatchNorms]. Raises SynthError for other shapes.
     """
 
     mel: Float32
     losses: Float64
-    tap_losses_start: Float64
-    tap_losses_end: Float64
+    batchnorm_losses_start: Float64
+    batchnorm_losses_end: Float64
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mel", read_only(self.mel, np.float32))
-        for name in ("losses", "tap_losses_start", "tap_losses_end"):
+        for name in ("losses", "batchnorm_losses_start", "batchnorm_losses_end"):
             object.__setattr__(self, name, read_only(getattr(self, name), np.float64))
         if self.mel.ndim != 3 or self.losses.ndim != 1 or self.losses.size == 0:
             raise SynthError(
                 f"synthetic batch: expected mel [B, n_mels, T] and at least one loss, got {self.mel.shape} and "
                 f"{self.losses.shape}"
             )
-        if self.tap_losses_start.shape != self.tap_losses_end.shape or self.tap_losses_start.ndim != 1:
-            raise SynthError("synthetic batch: expected the losses of the same taps at the start and at the end")
+        start, end = self.batchnorm_losses_start.shape, self.batchnorm_losses_end.shape
+        if start != end or len(start) != 1:
+            raise SynthError(
+                f"synthetic batch: expected one loss per BatchNorm at the start and at the end, got {start} and {end}"
+            )

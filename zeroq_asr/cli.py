@@ -1,4 +1,4 @@
-"""What all command lines share: one doorman, one vocabulary of flags, one kind of progress."""
+"""What all command lines share: exit codes and one-line errors, the flags with one meaning, progress, the verbs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 
 from zeroq_asr.config import METHODS, NONLINEAR, RANGE_METHODS, QuantizeConfig, parse_methods
-from zeroq_asr.errors import ConfigError, ZeroqError
+from zeroq_asr.errors import ConfigError, ZeroqError, extras_named
 
-PRODUCT_VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify", "ranges", "demo")
+PRODUCT_VERBS = ("generate", "quantize", "evaluate", "transcribe", "inspect", "verify", "export", "ranges", "demo")
 RESEARCH_VERBS = ("table", "reproduce", "analyze", "ablate", "benchmark")
 VERBS: dict[str, str] = {
     **{verb: f"zeroq_asr.{verb}" for verb in PRODUCT_VERBS},
     **{verb: f"zeroq_research.cli.{verb}" for verb in RESEARCH_VERBS},
 }
-"""Verb -> the module whose `main` runs it. The product never imports the research bench; it knows these names only."""
+"""Verb -> the module whose `main` runs it. The product holds the names of the research bench, it never imports it."""
 
 _FLAGS: dict[str, dict[str, object]] = {
     "model": {
@@ -49,10 +50,10 @@ _FLAGS: dict[str, dict[str, object]] = {
     "device": {"metavar": "NAME", "help": "torch device of the float model: cpu, cuda"},
     "ranges": {
         "choices": RANGE_METHODS,
-        "help": "how clipping ranges are read off the calibration data: extremes, a percentile of |x|, least squared "
-        "error, least divergence of the histogram as TensorRT does it",
+        "help": "how clipping ranges follow from the calibration data: extremes, a percentile of |x|, least squared "
+        "error, least divergence of the histogram as in TensorRT",
     },
-    "percentile": {"type": float, "metavar": "P", "help": "of |x|, for --ranges percentile"},
+    "percentile": {"type": float, "metavar": "P", "help": "of |x|, for --observer percentile"},
     "nonlinear": {
         "choices": NONLINEAR,
         "help": "swish, GLU, ...: second-order polynomials on exact accumulators, or exact tables of rounded codes",
@@ -61,9 +62,16 @@ _FLAGS: dict[str, dict[str, object]] = {
         "nargs": "+",
         "choices": ("none", *METHODS),
         "metavar": "METHOD",
-        "help": f"against the errors of weights, together: none, or some of {', '.join(METHODS)}",
+        "help": f"methods that reduce the error of the weights: none, or some of {', '.join(METHODS)}",
     },
 }
+
+_FLAG_NAMES: dict[str, tuple[str, ...]] = {
+    "float_model": ("--model",),
+    "ranges": ("--observer", "--ranges"),
+    "methods": ("--weight-methods", "--methods"),
+}
+"""Spellings of a flag where they are not `--NAME`; the last one is the former spelling and names the attribute."""
 
 
 def add_common_flags(parser: argparse.ArgumentParser, *names: str, several: bool = False, **defaults: object) -> None:
@@ -85,11 +93,12 @@ def add_common_flags(parser: argparse.ArgumentParser, *names: str, several: bool
             if default is not None and options.get("action") in (None, "append"):
                 shown = " ".join(default) if isinstance(default, tuple) else default
                 options["help"] = f"{options['help']} (default: {shown})"
-        parser.add_argument(f"--{name.removeprefix('float_')}", **options)  # type: ignore[arg-type]
+        flags = _FLAG_NAMES.get(name, (f"--{name}",))
+        parser.add_argument(*flags, dest=flags[-1].removeprefix("--"), **options)  # type: ignore[arg-type]
 
 
 def add_quantize_flags(parser: argparse.ArgumentParser, several: bool = False) -> None:
-    """Add --ranges, --percentile and --methods; `several`: repeatable."""
+    """Add --observer, --percentile and --weight-methods; `several`: repeatable."""
     usual = QuantizeConfig()
     chosen = {"ranges": usual.range_method, "percentile": usual.percentile, "methods": usual.methods}
     add_common_flags(parser, *chosen, several=several, **chosen)
@@ -119,8 +128,8 @@ def check_percentile(ranges: Sequence[str], percentiles: Sequence[float]) -> Non
     asked = [percentile for percentile in percentiles if percentile != QuantizeConfig.percentile]
     if asked and "percentile" not in ranges:
         raise ConfigError(
-            f"--percentile: goes with --ranges percentile, got {asked[0]:g} with --ranges {' '.join(ranges)}; "
-            "leave one of them away"
+            f"--percentile: expected --observer percentile, got {asked[0]:g} with --observer {' '.join(ranges)}; "
+            "remove one of the two options"
         )
 
 
@@ -137,18 +146,19 @@ def run(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         _check_numbers(arguments)
-        return function(arguments) or 0
+        with extras_named():
+            return function(arguments) or 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output went away (`... | head`): nobody is left to be told
+    except BrokenPipeError:  # the reader of our output closed it (`... | head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         print(f"error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         return 2
     except Exception as error:
-        if isinstance(error, ZeroqError) or _is_ground_house_error(error):
+        if isinstance(error, ZeroqError) or _is_base_package_error(error):
             print(f"error: {error}", file=sys.stderr)
             return 2
         raise
@@ -162,8 +172,8 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"--{name}: expected {least} to {most}, got {value}")
 
 
-def _is_ground_house_error(error: Exception) -> bool:
-    """Tell whether `error` is the base error of a ground house, without importing a house that did not raise it."""
+def _is_base_package_error(error: Exception) -> bool:
+    """Tell whether a base package raised `error`, without importing one that did not."""
     bases = {("int_kernels.errors", "KernelError"), ("synth.errors", "SynthError"), ("eval.errors", "EvalError")}
     return any((base.__module__, base.__name__) in bases for base in type(error).__mro__)
 
@@ -173,10 +183,10 @@ class Progress:
 
     def __init__(self, total: int, description: str, quiet: bool) -> None:
         self._total, self._description, self._done = total, description, 0
-        self._started = self._spoken = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._bar = None
         self._quiet = quiet
-        if not quiet and sys.stderr.isatty():
+        if not quiet and sys.stderr.isatty() and find_spec("tqdm") is not None:  # tqdm comes with the extra `quantize`
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, desc=description, file=sys.stderr, dynamic_ncols=True)
@@ -189,8 +199,8 @@ class Progress:
             self._bar.update()
         elif not self._quiet:
             now = time.monotonic()
-            if now - self._spoken >= 5 or self._done == self._total:
-                self._spoken = now
+            if now - self._printed >= 5 or self._done == self._total:
+                self._printed = now
                 left = (now - self._started) / self._done * (self._total - self._done)
                 print(
                     f"{self._description}: {self._done}/{self._total}, {left:.0f} s left {note}".rstrip(),

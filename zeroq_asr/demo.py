@@ -6,16 +6,19 @@ Each command is shown before it runs.
 from __future__ import annotations
 
 import argparse
-import importlib
 import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 
-from zeroq_asr.cli import run
+from zeroq_asr.cli import run, run_verb
 from zeroq_asr.config import OUTPUT_DIR
 from zeroq_asr.models.shipped import DEFAULT_MODEL, manifest_path
 
 VERIFIED_UTTERANCES = 20
+ALONE = ("transcribe",)
+"""Verbs that run in a process of their own: this one prints the memory of its process, which here would be torch's."""
 
 
 def commands() -> list[list[str]]:
@@ -33,6 +36,11 @@ def commands() -> list[list[str]]:
     ]
 
 
+def run_alone(verb: str, flags: Sequence[str]) -> int:
+    """Run a verb in a process of its own and return its exit code."""
+    return subprocess.run([sys.executable, "-m", f"zeroq_asr.{verb}", *flags], check=False).returncode
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m zeroq_asr.demo", description=__doc__)
@@ -43,10 +51,10 @@ def _main(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     for verb, *flags in commands():
         print(f"\n$ python -m zeroq_asr.{verb} {shlex.join(flags)}", flush=True)
-        code: int = importlib.import_module(f"zeroq_asr.{verb}").main(flags)
+        code = run_alone(verb, flags) if verb in ALONE else run_verb(verb, flags)
         if code != 0:
             return code
-    print(f"\nDone in {time.monotonic() - started:.0f} s. What lies where:")
+    print(f"\nDone in {time.monotonic() - started:.0f} s. The results:")
     print(f"  integer programs     {OUTPUT_DIR}/*.safetensors")
     print(f"  synthetic speech     {OUTPUT_DIR / 'synthetic'}")
     print(f"  picture of it        {OUTPUT_DIR / 'synthetic-mels.png'}")

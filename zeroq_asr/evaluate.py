@@ -1,4 +1,4 @@
-"""`python -m zeroq_asr.evaluate`: error rates of float and quantized models side by side, with intervals."""
+"""`python -m zeroq_asr.evaluate`: error rates of float and quantized models with confidence intervals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADINGS = ("model", "bits", "backend", "WER %", "[95 %]", "CER %", "vs first, 
 
 
 def table(reports: Sequence[EvalReport]) -> str:
-    """Return the reports as text: one heading per set, one line per model, and what the marks mean."""
+    """Return the reports as text: one heading per set, one line per model, and the meaning of the marks."""
     from zeroq_asr.report.text_table import align
 
     rows: dict[str, list[tuple[str, ...]]] = {
@@ -81,16 +81,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--model",
         action="append",
         metavar="MODEL",
-        help="a .nemo file, a quantized file, a shipped model's or a hub name; repeatable, the first is compared with "
-        "(default: the shipped float model)",
+        help="a .nemo file, a quantized file, or the name of a shipped or hub model; repeatable, all are compared with "
+        "the first (default: the shipped float model)",
     )
     add_common_flags(parser, "manifest")
     parser.add_argument(
         "--backend",
         action="append",
         choices=("native", "reference", "float"),
-        help="how quantized files compute: compiled kernels, the numpy reference (same bytes, slow), or a float "
-        "simulation of the same scales; repeatable (default: native); a float model always computes in float",
+        help="how quantized files are computed: compiled kernels, the numpy reference (same bytes, slow), or a float "
+        "simulation of the same scales; repeatable (default: native); float models are always computed in float",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N utterances of each set")
     add_common_flags(parser, "threads", "seed", "json", "quiet", threads=THREADS, seed=SEED)
@@ -120,7 +120,7 @@ def _main(arguments: argparse.Namespace) -> int:
         if backend == (arguments.backend or ["native"])[0] or find_model_kind(name) == "quantized"
     ]
     blocks = sum(len(split_into_blocks(test_set.utterances)) for test_set in sets)
-    with progress(blocks, "evaluate, half minutes of speech", arguments.quiet) as bar:
+    with progress(blocks, "evaluate, blocks of 30 s", arguments.quiet) as bar:
         reports = evaluate(models, sets, arguments.seed, bar.advance)
     print(table(reports), end="", flush=True)
     if arguments.json:

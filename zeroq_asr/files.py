@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing is ever half there."""
+"""Reading files with limits, and writing them atomically."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from zeroq_asr.errors import FileError
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write `data` to `path`: a reader sees the old file or the whole new one, never a part.
+    """Write `data` to `path` so that a reader sees either the old file or the complete new one.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and the name is swapped. Missing
-    parent folders are made. What is not a regular file (/dev/stdout, a pipe) is written to as it is. Raises FileError
-    (folder not writable, disk full, `path` is a folder); the old file survives.
+    The bytes are written to a temporary file in the same folder and flushed to disk; then the file is renamed. Missing
+    parent folders are created. What is not a regular file (/dev/stdout, a pipe) is written to directly. Raises
+    FileError (folder not writable, disk full, `path` is a folder); the old file survives.
     """
-    import tempfile  # and with it archives and random numbers: not for those who only read
+    import tempfile  # slow to import; processes that only read do not need it
 
     target = Path(path)
     temporary: str | None = None
@@ -32,7 +32,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        # mkstemp makes private files; a result should be as readable as any other file of this user
+        # mkstemp makes private files; a result should have the usual permissions of this user.
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
@@ -46,9 +46,9 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def check_writable(*paths: str | Path | None) -> None:
-    """Raise FileError where `write_atomically` could not write, before the work whose result goes there.
+    """Raise FileError for a path that `write_atomically` could not write, before the work that makes the result.
 
-    None stands for a file that nobody asked for. Nothing is made or changed.
+    None is ignored: it stands for a file that was not requested. Nothing is created or changed.
     """
     for target in (Path(path) for path in paths if path is not None):
         if target.is_dir():
@@ -63,7 +63,7 @@ def check_writable(*paths: str | Path | None) -> None:
 
 
 def _is_folder(target: Path) -> FileError:
-    return FileError(f"{target}: expected the name of a file to write, found a folder; give a file name in it")
+    return FileError(f"{target}: expected the name of a file to write, got a folder; give a file name in it")
 
 
 def _unwritable(target: Path, reason: str) -> FileError:
@@ -73,7 +73,7 @@ def _unwritable(target: Path, reason: str) -> FileError:
 
 
 def read_file(path: str | Path, max_bytes: int) -> bytes:
-    """Return the content of the regular file `path`, refusing more than `max_bytes` before reading it.
+    """Return the content of the regular file `path`; a file of more than `max_bytes` is refused before it is read.
 
     Raises FileError: missing, a folder or device, unreadable, too large.
     """
@@ -82,19 +82,18 @@ def read_file(path: str | Path, max_bytes: int) -> bytes:
         with open(source, "rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise FileError(f"{source}: expected a regular file, found something else; give the path of a file")
+                raise FileError(f"{source}: expected a regular file, got something else; give the path of a file")
             if status.st_size > max_bytes:
                 raise FileError(
-                    f"{source}: expected at most {max_bytes:,} bytes, the file has {status.st_size:,}; is this the "
-                    "right file?"
+                    f"{source}: expected at most {max_bytes:,} bytes, got {status.st_size:,}; is this the right file?"
                 )
             data = stream.read(max_bytes + 1)
     except FileNotFoundError as error:
         raise FileError(f"{source}: no such file; check the path") from error
     except IsADirectoryError as error:
-        raise FileError(f"{source}: expected a file, found a folder; give the path of a file") from error
+        raise FileError(f"{source}: expected a file, got a folder; give the path of a file") from error
     except OSError as error:
         raise FileError(f"{source}: could not be read ({error.strerror or error})") from error
     if len(data) > max_bytes:
-        raise FileError(f"{source}: grew beyond {max_bytes:,} bytes while being read; is something still writing it?")
+        raise FileError(f"{source}: grew beyond {max_bytes:,} bytes while it was read; is a process still writing it?")
     return data

@@ -1,4 +1,4 @@
-"""python -m zeroq_asr.generate: synthetic calibration data from a checkpoint alone."""
+"""`python -m zeroq_asr.generate`: make synthetic calibration data from a checkpoint alone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zeroq_asr import config as defaults
+from zeroq_asr.callable_module import make_callable
 from zeroq_asr.cli import add_common_flags, progress, run
 from zeroq_asr.config import GenerateConfig
 from zeroq_asr.errors import FileError
@@ -27,13 +28,15 @@ LOSSES = ("kl", "symmetric-kl", "w2")
 INITS = ("uniform", "gaussian", "smooth", "speech")
 SCHEDULES = ("constant", "cosine")
 
+make_callable(__name__)  # `zeroq_asr.generate(...)` is the function of the Python API
+
 
 def build_parser() -> argparse.ArgumentParser:
-    """The words of this command line; every default is in zeroq_asr.config."""
+    """Return the parser of this verb; every default is in zeroq_asr.config."""
     parser = argparse.ArgumentParser(
         prog="python -m zeroq_asr.generate",
-        description="Make synthetic log-mel spectrograms that give each BatchNorm of the model the statistics which it "
-        "remembers of the training data. No data is needed.",
+        description="Make synthetic log-mel spectrograms whose statistics match the running statistics of each "
+        "BatchNorm of the model. No data is needed.",
     )
     add_common_flags(
         parser,
@@ -53,11 +56,17 @@ def build_parser() -> argparse.ArgumentParser:
         "--preset",
         choices=defaults.PRESETS,
         default=defaults.PRESET,
-        help="fast: as good in a tenth of the time; paper: the published values (default: %(default)s)",
+        help="fast: equal quality in a tenth of the time; paper: the published values (default: %(default)s)",
     )
+    _add_preset_flags(parser)
+    _add_output_flags(parser)
+    return parser
+
+
+def _add_preset_flags(parser: argparse.ArgumentParser) -> None:
     change = parser.add_argument_group("changes to the preset")
-    change.add_argument("--loss", choices=LOSSES, help="distance between remembered and synthetic statistics")
-    change.add_argument("--init", choices=INITS, help="the noise it starts from")
+    change.add_argument("--loss", choices=LOSSES, help="distance between running and synthetic statistics")
+    change.add_argument("--init", choices=INITS, help="initial noise")
     change.add_argument("--batches", type=int, metavar="N", help="number of batches")
     change.add_argument("--batch-size", type=int, metavar="N", help="spectrograms in a batch")
     change.add_argument(
@@ -65,49 +74,53 @@ def build_parser() -> argparse.ArgumentParser:
         type=int,
         nargs="+",
         metavar="N",
-        help="length of a spectrogram; several: batch after batch, in turn",
+        help="frames of a spectrogram; several: for consecutive batches",
     )
-    change.add_argument("--iterations", type=int, nargs="+", metavar="N", help="steps of a batch; several: in turn")
-    change.add_argument("--lr", type=float, nargs="+", metavar="X", help="learning rate; several: in turn")
-    change.add_argument("--schedule", choices=SCHEDULES, help="course of the learning rate within a batch")
+    change.add_argument(
+        "--iterations", type=int, nargs="+", metavar="N", help="steps of a batch; several: for consecutive batches"
+    )
+    change.add_argument("--lr", type=float, nargs="+", metavar="X", help="learning rate; several: all combinations")
+    change.add_argument("--schedule", choices=SCHEDULES, help="schedule of the learning rate within a batch")
     change.add_argument(
         "--normalize",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="hold every mel bin at mean 0 and deviation 1, as the front end does with speech",
+        help="hold every mel bin at mean 0 and deviation 1, as the front end does for speech",
     )
     change.add_argument(
         "--early-stop",
         type=float,
         metavar="X",
-        help="end a batch when its loss fell by less than this fraction in 25 steps; 0: never",
+        help="end a batch when its best loss fell by less than this fraction in 25 steps; 0: never",
     )
     change.add_argument("--smoothness", type=float, metavar="X", help="weight of mean |x[t + 1] - x[t]|; 0: off")
     change.add_argument(
-        "--diversity", type=float, metavar="X", help="weight of the likeness of frames behind attention; 0: off"
+        "--diversity", type=float, metavar="X", help="weight of the similarity of frames behind attention; 0: off"
     )
-    show = parser.add_argument_group("what is shown")
+
+
+def _add_output_flags(parser: argparse.ArgumentParser) -> None:
+    show = parser.add_argument_group("logs and pictures")
     show.add_argument("--logdir", metavar="FOLDER", help="TensorBoard logs (default: a folder in zeroq-out)")
     show.add_argument("--no-logs", action="store_true", help="write no TensorBoard logs")
     show.add_argument(
         "--reference",
         metavar="FILE",
-        help="real speech beside the synthetic: a manifest, a shipped set (clean, other) or an audio file",
+        help="real speech for comparison: a manifest, a shipped set (clean, other) or an audio file",
     )
     show.add_argument("--picture", metavar="FILE", help="save start, result and reference as a PNG")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run the command line; return its exit code."""
     return run(_generate, build_parser(), argv)
 
 
 def _generate(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     for name in (arguments.json, arguments.picture):
-        if name is not None and Path(name).is_dir():  # found out now, not after the work
-            raise FileError(f"{name}: expected the name of a file to write, found a folder; give a file name in it")
+        if name is not None and Path(name).is_dir():  # report it before the work
+            raise FileError(f"{name}: expected the name of a file to write, got a folder; give a file name in it")
     from zeroq_asr.models import shipped
     from zeroq_asr.models.resolve import load_float_model
     from zeroq_asr.pipelines.generate import default_data_path
@@ -119,7 +132,7 @@ def _generate(arguments: argparse.Namespace) -> int:
     try:
         result = _run(arguments, config, model, output, logdir)
     except KeyboardInterrupt:
-        print("finished batches are kept; the same command with --resume goes on behind them", file=sys.stderr)
+        print("finished batches are kept; run the same command with --resume to continue", file=sys.stderr)
         raise
     summary = _summary(result, config, model, time.monotonic() - started, logdir)
     if arguments.json:
@@ -129,7 +142,7 @@ def _generate(arguments: argparse.Namespace) -> int:
 
 
 def config_of(arguments: argparse.Namespace) -> GenerateConfig:
-    """The preset with the given flags changed. Raises ConfigError."""
+    """Return the preset with the changes of the given flags. Raises ConfigError."""
     changes: dict[str, Any] = {"seed": arguments.seed}
     plain = ("loss", "init", "batches", "batch_size", "schedule", "normalize", "early_stop", "smoothness", "diversity")
     for name in plain:
@@ -147,10 +160,10 @@ def config_of(arguments: argparse.Namespace) -> GenerateConfig:
 def _run(
     arguments: argparse.Namespace, config: GenerateConfig, model: FloatModel, output: Path, logdir: Path | None
 ) -> Generated:
-    """Synthesise with progress, logs and the picture that were asked for."""
+    """Run the synthesis with the requested progress, logs and picture."""
     from contextlib import ExitStack
 
-    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
     from zeroq_asr.pipelines.generate import generate, synthesis_settings
     from zeroq_asr.pipelines.synthesis_view import reference_panel, synthesis_picture, text_decoder
 
@@ -160,29 +173,21 @@ def _run(
     hop_ms = model.frontend.hop_ms
     with ExitStack() as stack:
         bar = stack.enter_context(progress(settings.total_iterations + settings.batches, "generate", arguments.quiet))
-        listeners: list[Any] = [
-            lambda record: bar.advance(f"batch {record.batch + 1}/{settings.batches} loss {record.total:.4g}")
-        ]
+        log: Callable[[StepRecord], None] | None = None
         if logdir is not None:
             from zeroq_asr.report.tensorboard import TensorBoardLog
 
-            names = [tap.name for tap in find_batchnorm_taps(model.graph)]
-            log = TensorBoardLog(logdir, names, hop_ms, read_text, reference, keep=arguments.resume)
-            listeners.append(stack.enter_context(log))
+            names = [norm.name for norm in find_batchnorm_statistics(model.graph)]
+            tensorboard = TensorBoardLog(logdir, names, hop_ms, read_text, reference, keep=arguments.resume)
+            log = stack.enter_context(tensorboard)
 
-        def tell(record: StepRecord) -> None:
-            for listener in listeners:
-                listener(record)
+        def on_record(record: StepRecord) -> None:
+            bar.advance(f"batch {record.batch + 1}/{settings.batches} loss {record.total:.4g}")
+            if log is not None:
+                log(record)
 
-        result = generate(
-            model,
-            config,
-            output,
-            resume=arguments.resume,
-            device=arguments.device,
-            threads=arguments.threads,
-            on_record=tell,
-        )
+        options = {name: getattr(arguments, name) for name in ("resume", "device", "threads")}
+        result = generate(model, config, output, on_record=on_record, **options)
     if arguments.picture:
         picture = synthesis_picture(result.data, read_text, reference, hop_ms)
         write_atomically(arguments.picture, picture)
@@ -192,16 +197,16 @@ def _run(
 def _summary(
     result: Generated, config: GenerateConfig, model: FloatModel, seconds: float, logdir: Path | None
 ) -> dict[str, Any]:
-    """What is printed and written as JSON."""
+    """Return the summary that is printed and written as JSON."""
     data = result.data
     starts = [float(batch.losses[0]) for batch in data.batches]
     ends = [float(batch.losses[-1]) for batch in data.batches]
-    taps = {
+    batchnorms = {
         name: {
-            "start": sum(float(batch.tap_losses_start[k]) for batch in data.batches) / len(data.batches),
-            "end": sum(float(batch.tap_losses_end[k]) for batch in data.batches) / len(data.batches),
+            "start": sum(float(batch.batchnorm_losses_start[k]) for batch in data.batches) / len(data.batches),
+            "end": sum(float(batch.batchnorm_losses_end[k]) for batch in data.batches) / len(data.batches),
         }
-        for k, name in enumerate(data.taps)
+        for k, name in enumerate(data.batchnorms)
     }
     return {
         "model": model.name,
@@ -212,14 +217,14 @@ def _summary(
         "seconds": round(seconds, 3),
         "loss_start": starts,
         "loss_end": ends,
-        "batchnorms": taps,
+        "batchnorms": batchnorms,
         "output": str(result.path),
         "logdir": None if logdir is None else str(logdir),
     }
 
 
 def _text(summary: dict[str, Any]) -> str:
-    """The summary for a person."""
+    """Return the summary as text."""
     settings, count = summary["settings"], len(summary["loss_end"])
     begin, end = sum(summary["loss_start"]) / count, sum(summary["loss_end"]) / count
     worst = max(summary["batchnorms"].items(), key=lambda item: float(item[1]["end"]))

@@ -1,4 +1,4 @@
-"""`python -m zeroq_asr.quantize --bits 6`: a float model becomes an integer program, without data."""
+"""`python -m zeroq_asr.quantize --bits 6`: convert a float model to an integer-only program, without data."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zeroq_asr.callable_module import make_callable
 from zeroq_asr.cli import Progress, add_common_flags, add_quantize_flags, chosen_config, progress, run
 from zeroq_asr.config import (
     ANALYTIC,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from zeroq_asr.pipelines.generate import OnRecord
     from zeroq_asr.pipelines.quantize import Quantized
 
+make_callable(__name__)  # `zeroq_asr.quantize(...)` is the function of the Python API
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of this verb."""
@@ -41,17 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bits", type=int, default=defaults.bits, metavar="N", help="weight bits, 2 to 8 (default: %(default)s)"
     )
-    parser.add_argument(
-        "--budget-mb",
-        type=float,
-        metavar="MB",
-        help="bits for each layer (at most --bits), of least divergence on the calibration data: a file of at most "
-        "this size, in 10^6 bytes",
-    )
-    parser.add_argument(
-        "--budget-gbop", type=float, metavar="N", help="likewise: at most this many 10^9 bit operations for 10 s"
-    )
-    parser.add_argument("--mean-bits", type=float, metavar="N", help="likewise: at most this mean over the weights")
+    _add_budget_flags(parser)
     parser.add_argument(
         "--act-bits",
         type=int,
@@ -63,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--calibration",
         default="synthetic",
         metavar="WHAT",
-        help="synthetic, random (noise, the paper's lower bound), analytic (no data: ranges and means that follow from "
+        help="synthetic, random (noise, the baseline of the paper), analytic (no data: ranges and means follow from "
         "the parameters of BatchNorms and LayerNorms), or a manifest of real speech: FILE, clean, other "
         "(default: synthetic)",
     )
@@ -71,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--preset",
         choices=sorted(PRESETS),
         default=PRESET,
-        help="how synthetic data is made if it has to be (default: %(default)s)",
+        help="settings of the synthetic data (default: %(default)s)",
     )
     parser.add_argument(
         "--per-tensor", action="store_true", help="one weight scale per tensor instead of one per output channel"
@@ -80,13 +73,27 @@ def build_parser() -> argparse.ArgumentParser:
         "--activations",
         choices=("auto", "symmetric"),
         default=defaults.activations,
-        help="codes that fit the value: unsigned behind a ReLU, shifted behind a swish, per channel before a depthwise "
-        "convolution; or all signed as in the paper (default: %(default)s)",
+        help="auto: unsigned behind a ReLU, unsigned with an offset behind a swish, one scale per channel before a "
+        "depthwise convolution; symmetric: all signed as in the paper (default: %(default)s)",
     )
     add_common_flags(parser, "nonlinear", nonlinear=defaults.nonlinear)
     add_quantize_flags(parser)
     add_common_flags(parser, "seed", "device", "output", "json", "quiet", seed=SEED, device=DEVICE)
     return parser
+
+
+def _add_budget_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--budget-mb",
+        type=float,
+        metavar="MB",
+        help="choose bits for each layer (at most --bits) with the least divergence on the calibration data, for a "
+        "file of at most this size in 10^6 bytes",
+    )
+    parser.add_argument(
+        "--budget-gbop", type=float, metavar="N", help="the same, for at most this many 10^9 bit operations for 10 s"
+    )
+    parser.add_argument("--mean-bits", type=float, metavar="N", help="the same, for at most this mean over the weights")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,17 +141,17 @@ def _main(arguments: argparse.Namespace) -> int:
 
 
 def _budget(arguments: argparse.Namespace) -> Budget | None:
-    asked = (arguments.budget_mb, arguments.budget_gbop, arguments.mean_bits)
-    return None if asked == (None, None, None) else Budget(*asked)
+    limits = (arguments.budget_mb, arguments.budget_gbop, arguments.mean_bits)
+    return None if limits == (None, None, None) else Budget(*limits)
 
 
 def _check_budget(model: FloatModel, config: QuantizeConfig, budget: Budget, arguments: argparse.Namespace) -> None:
-    """Raise ConfigError for a budget out of reach before minutes of synthesis."""
-    from zeroq_asr.pipelines.calibration import foreseen_provenance
+    """Raise ConfigError for a budget out of reach, before minutes of synthesis."""
+    from zeroq_asr.pipelines.calibration import expected_provenance
     from zeroq_asr.pipelines.mixed_precision import check_budget_early
 
     data = Path(arguments.data) if arguments.data else None
-    provenance = foreseen_provenance(
+    provenance = expected_provenance(
         model, arguments.calibration, data=data, preset=arguments.preset, seed=arguments.seed
     )
     check_budget_early(model, arguments.calibration, config, budget, provenance)
@@ -157,7 +164,7 @@ def _quantized(
     budget: Budget | None,
     arguments: argparse.Namespace,
 ) -> tuple[Quantized, Mapping[str, float]]:
-    """The integer model; with a budget also what rounding its weights costs: summed over single layers, together."""
+    """Return the integer model; with a budget also the divergences of its weights, summed over layers and together."""
     from zeroq_asr.pipelines.mixed_precision import count_steps, quantize_within
     from zeroq_asr.pipelines.quantize import quantize_model
 
@@ -170,7 +177,7 @@ def _quantized(
 
 
 def chosen_data(model: FloatModel, arguments: argparse.Namespace, on_record: OnRecord) -> CalibrationData:
-    """What --calibration, --data, --preset, --seed and --device ask for. Raises what `calibration_data` raises."""
+    """Return the data that the flags --calibration, --data, ... select. Raises what `calibration_data` raises."""
     from zeroq_asr.pipelines.calibration import calibration_data
 
     return calibration_data(
@@ -186,7 +193,7 @@ def chosen_data(model: FloatModel, arguments: argparse.Namespace, on_record: OnR
 
 @contextmanager
 def synthesis_progress(model: FloatModel, preset: str, seed: int, quiet: bool) -> Iterator[OnRecord]:
-    """Show how far synthesis is, if there is any: the bar appears with the first step."""
+    """Show the progress of a synthesis; the bar appears with the first step, so not at all without a synthesis."""
     from zeroq_asr.pipelines.generate import synthesis_settings
 
     settings = synthesis_settings(replace(GenerateConfig.of_preset(preset), seed=seed), model)
@@ -204,9 +211,9 @@ def synthesis_progress(model: FloatModel, preset: str, seed: int, quiet: bool) -
 
 
 def default_name(model: FloatModel, config: QuantizeConfig, source: str, bits: str = "") -> str:
-    """Return the file name of the result: the model, the bits, and what is not the default: ranges, methods, data.
+    """Return the file name of the result: model, bits, and ranges, methods and data if not the default.
 
-    bits: of weights, where they are not `config.bits`.
+    bits: weight bits as text if they are not `config.bits`.
     """
     data = [] if source == "synthetic" else [Path(source).stem]
     ranges = () if source == ANALYTIC else (part.replace(" ", "-") for part in config.unusual_ranges)

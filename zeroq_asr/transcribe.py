@@ -1,4 +1,4 @@
-"""`python -m zeroq_asr.transcribe FILE...`: what is said in audio files of any rate and number of channels."""
+"""`python -m zeroq_asr.transcribe FILE...`: transcribe audio files of any rate and number of channels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m zeroq_asr.transcribe",
         description=__doc__,
-        epilog="Prints one line per file: its name, a tab, the text. A file that cannot be read is reported on the "
-        "error output, the others are still transcribed, and the exit code is 2. Without --model: what a plain "
-        "`quantize` wrote if it is there, else the shipped float model; the error output says which.",
+        epilog="Prints one line per file: its name, a tab, the text. A file that cannot be read is reported on "
+        "standard error, the others are still transcribed, and the exit code is 2. Without --model: the result of "
+        "`quantize` with default options if it exists, else the shipped float model; standard error says which.",
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="audio that libsndfile reads: wav, flac, ogg, mp3, ..."
@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--backend",
         choices=("native", "reference", "float"),
         default="native",
-        help="how a quantized file computes (default: native)",
+        help="how a quantized file is computed (default: native)",
     )
     add_common_flags(parser, "threads", "json", "quiet", threads=THREADS)
     return parser
@@ -44,9 +44,9 @@ def _main(arguments: argparse.Namespace) -> int:
     from eval.memory import peak_memory_bytes
     from zeroq_asr.files import write_atomically
     from zeroq_asr.models.open import open_transcriber
-    from zeroq_asr.runtime.memory import keep_large_arrays_apart
+    from zeroq_asr.runtime.memory import map_large_arrays_separately
 
-    keep_large_arrays_apart()
+    map_large_arrays_separately()
     model = open_transcriber(arguments.model or find_default_model(), arguments.backend, arguments.threads)
     if not arguments.quiet:
         print(f"model: {model.name} ({model.bits}, {model.backend})", file=sys.stderr)
@@ -74,14 +74,14 @@ def _main(arguments: argparse.Namespace) -> int:
 
 
 def describe_memory(memory: Mapping[str, int]) -> str:
-    """Return what was in use on one line: the process, and what its backend counts of it, in MB of 10^6 bytes."""
+    """Return the memory of the process, and the parts that the backend counts, as a line in MB of 10^6 bytes."""
     parts = {"model": "weights and tables", "utterance": "the longest file while it ran"}
     counted = [f"{memory[key] / 1e6:.1f} MB {text}" for key, text in parts.items() if key in memory]
     return f"memory: {memory['peak'] / 1e6:.1f} MB at most" + (f", of it {', '.join(counted)}" if counted else "")
 
 
 def find_default_model() -> str:
-    """Return the file that a plain `quantize` writes when it is there, else the name of the shipped float model."""
+    """Return the default output file of `quantize` if it exists, else the name of the shipped float model."""
     from zeroq_asr.models.shipped import DEFAULT_MODEL
 
     bits = QuantizeConfig()

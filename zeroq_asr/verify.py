@@ -1,7 +1,7 @@
-"""`python -m zeroq_asr.verify MODEL`: prove again, on this machine, what a quantized file promises.
+"""`python -m zeroq_asr.verify MODEL`: check on this machine the properties that a quantized file guarantees.
 
-No float tensor in the graph; no accumulator that could leave int32; the compiled kernels and the numpy reference agree
-to the byte on speech, with any number of threads, one utterance at a time or many.
+It has no float tensor. No accumulator can overflow int32. On speech the compiled kernels and the numpy reference give
+the same bytes, for any number of threads and for single utterances as well as for batches.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Logits = npt.NDArray[np.int32]
 Runner = Callable[[Sequence[Features]], list[Logits]]
 
 INT32_MAX = 2**31 - 1
-# Utterances that are run together as a batch.
 _BATCH = 8
+"""Utterances of a batch."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How the logits of one way of running compare with the reference's, one utterance at a time."""
+    """The comparison of the logits of one way of running with those of the reference, one utterance at a time."""
 
     way: str
     utterances: int
@@ -44,7 +44,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found. `sha256` is over the reference's logits, int32 little-endian, utterance after utterance."""
+    """The result. sha256: of the logits of the reference, int32 little-endian, utterance after utterance."""
 
     float_tensors: tuple[str, ...]
     largest_accumulator: int
@@ -54,15 +54,15 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether all guaranteed properties hold."""
         differing = sum(agreement.bytes_differing for agreement in self.agreements)
         return not self.float_tensors and not self.overflowing and differing == 0
 
 
 def verify(model: IntegerModel, features: Iterable[Features], threads: int = THREADS) -> Proof:
-    """Check the graph and run every utterance, float32 [n_mels, T], in all ways; nothing is changed.
+    """Check the program, and run every utterance, float32 [C, T], in all ways.
 
-    Raises ConfigError without utterances, KernelError where the compiled kernels are not built.
+    Raises ConfigError without utterances, KernelError if the compiled kernels are not built.
     """
     from zeroq_asr.analyses.accumulator_bounds import bound_accumulators
     from zeroq_asr.analyses.integer_only import find_floats
@@ -91,7 +91,7 @@ def verify(model: IntegerModel, features: Iterable[Features], threads: int = THR
 def compare_ways(
     reference: Runner, ways: dict[str, Runner], features: Iterable[Features]
 ) -> tuple[tuple[Agreement, ...], str]:
-    """Return how every way agrees with the reference, byte by byte, and the sha256 of the reference's logits."""
+    """Return the byte-wise comparison of every way with the reference, and the SHA-256 of the reference logits."""
     digest = hashlib.sha256()
     compared, differing = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0)
     utterances = 0
@@ -110,7 +110,7 @@ def compare_ways(
 
 
 def count_differing_bytes(wanted: Logits, found: Logits) -> int:
-    """Return how many bytes differ; all of the larger array when shape or dtype do."""
+    """Return the number of bytes that differ; if shape or dtype differ, all bytes of the larger array."""
     if wanted.shape != found.shape or wanted.dtype != found.dtype:
         return max(wanted.nbytes, found.nbytes)
     a, b = (np.frombuffer(np.ascontiguousarray(array).tobytes(), dtype=np.uint8) for array in (wanted, found))
@@ -129,7 +129,7 @@ def _batches(features: Iterable[Features]) -> Iterable[list[Features]]:
 
 
 def render(name: str, proof: Proof) -> str:
-    """Return the proof as text, the verdict last."""
+    """Return the proof as text, with the verdict at the end."""
     lines = [
         f"float tensors    {len(proof.float_tensors)}" + "".join(f" {name}" for name in proof.float_tensors[:5]),
         f"accumulators     the largest can reach {proof.largest_accumulator:,} of {INT32_MAX:,}; "
@@ -142,11 +142,8 @@ def render(name: str, proof: Proof) -> str:
             f"compared with the reference, {agreement.bytes_differing:,} differ"
         )
     lines.append(f"logits sha256    {proof.sha256}")
-    lines.append(f"{name}: {'every promise holds' if proof.holds else 'A PROMISE IS BROKEN'}")
+    lines.append(f"{name}: {'all guaranteed properties hold' if proof.holds else 'A GUARANTEED PROPERTY IS BROKEN'}")
     return "\n".join(lines) + "\n"
-
-
-# ---- the command line ---------------------------------------------------------------------------------------------
 
 
 def build_parser() -> argparse.ArgumentParser:

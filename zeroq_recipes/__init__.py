@@ -1,1 +1,1 @@
-"""How the shipped models are trained. Imports NeMo; not part of the wheel."""
+"""Training recipes of the shipped models. They import NeMo and are not part of the wheel."""

@@ -1,4 +1,4 @@
-"""What each part of the calibration earns: one part changed at a time, and what that does to ranges and error rates."""
+"""An ablation of the calibration: one part is changed at a time; ranges and error rates are compared."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from zeroq_asr.pipelines.calibration import random_batches
 from zeroq_asr.pipelines.evaluate import TestSet
 from zeroq_asr.pipelines.quantize import Batch, Quantized, quantize_model
 from zeroq_asr.quant.ranges import RangeTable
-from zeroq_research.feature_cache import FeatureShelf
-from zeroq_research.report.table import Sheet
+from zeroq_research.feature_cache import FeatureCache
+from zeroq_research.progress import OnStep
+from zeroq_research.report.table import ReportTable
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
 
-OnStep = Callable[[str], None]
 Row = dict[str, Any]
 
 _PROBES = 24
-"""Utterances on which the divergence is measured, spread over the test set."""
-_FAR = 0.5
-"""A clipping bound is called tighter or looser from a factor of sqrt(2) on."""
+"""Utterances on which the divergence is measured, evenly spread over the test set."""
+_FAR_LOG2 = 0.5
+"""|log2| of a ratio of ranges from which it counts as tighter or looser: a factor of sqrt(2)."""
 
 
 @dataclass(frozen=True)
 class Variant:
     """One way to calibrate.
 
-    data: "synthetic" with `changes` to the preset's settings, "random", "real", or "analytic": from parameters alone.
-    ranges: changes to the configurations.
+    data: "synthetic", "random", "real", or "analytic" (ranges from the parameters alone). changes: to the synthesis
+    settings of the preset, by field of `GenerateConfig`. ranges: to the configurations, by field of `QuantizeConfig`.
     """
 
     name: str
@@ -59,8 +59,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class AblationPlan:
-    """What is compared: `variants` of `generate`, each with every seed and every configuration of `configs`, which
-    differ in the bits of weights only."""
+    """What is compared: each of `variants` of the settings `generate`, with every seed and every configuration.
+
+    configs: may differ in the bits of weights only. threads: of the integer and of the float model.
+    """
 
     generate: GenerateConfig
     variants: tuple[Variant, ...]
@@ -70,8 +72,11 @@ class AblationPlan:
 
 
 def standard_variants(config: GenerateConfig, usual: QuantizeConfig | None = None) -> tuple[Variant, ...]:
-    """Both ends (real speech, random noise), the settings themselves, and these with one part changed each: of
-    synthesis, or the way that `usual` (default: the default) reads ranges off the data."""
+    """Return the variants that `ablate` compares.
+
+    These are real speech and random noise as the two extremes, the preset itself, and the preset with one change each:
+    to the synthesis `config`, or to the way in which `usual` (default: `QuantizeConfig()`) measures ranges.
+    """
     frames, size = config.frames, config.batch_size
     parts: dict[str, dict[str, Any]] = {
         "no optimisation": {"iterations": (0,)},
@@ -88,10 +93,9 @@ def standard_variants(config: GenerateConfig, usual: QuantizeConfig | None = Non
         "+ diversity of frames behind attention 1": {"diversity": 1.0},
         f"+ lengths {frames // 2}, {frames}, {2 * frames}": {
             "lengths": (frames // 2, frames, 2 * frames),
-            "batch_size": max(1, size - size // 4),
+            "batch_size": max(1, size - size // 4),  # about as many frames in all
         },
     }
-    # (lengths of several kinds have about as many frames in all)
     changed = [Variant(name, "synthetic", changes) for name, changes in parts.items()]
     return (
         Variant("real speech", "real"),
@@ -104,46 +108,49 @@ def standard_variants(config: GenerateConfig, usual: QuantizeConfig | None = Non
 
 
 def _range_variants(usual: QuantizeConfig) -> Iterator[Variant]:
-    for way in RANGE_METHODS:
-        for percentile in ABLATION_PERCENTILES if way == "percentile" else (usual.percentile,):
-            ranges = {"range_method": way, "percentile": percentile}
+    for method in RANGE_METHODS:
+        for percentile in ABLATION_PERCENTILES if method == "percentile" else (usual.percentile,):
+            ranges = {"range_method": method, "percentile": percentile}
             if replace(usual, **ranges) != usual:  # type: ignore[arg-type]
-                yield Variant(f"ranges: {way}" + (f" {percentile:g}" if way == "percentile" else ""), ranges=ranges)
+                suffix = f" {percentile:g}" if method == "percentile" else ""
+                yield Variant(f"ranges: {method}{suffix}", ranges=ranges)
 
 
 class Ablation:
-    """Measures the variants of a plan on one float model. real: the speech that ranges are compared with.
+    """Measures the variants of a plan on one float model.
 
-    Features are kept as far as `FeatureShelf` does.
+    real: the speech that ranges are compared with. test_set: what error rates are measured on. The constructor runs the
+    float model on the test set. Raises FileError.
     """
 
     def __init__(self, model: FloatModel, plan: AblationPlan, real: TestSet, test_set: TestSet) -> None:
         self._model, self._plan, self._real, self._set = model, plan, real, test_set
-        self._shelf = FeatureShelf()
+        self._features = FeatureCache()
         self._references = [utterance.text for utterance in test_set.utterances]
-        self._float = self._shelf.transcribe(float_transcriber(model, "float", 0, plan.threads), test_set)
-        every = self._shelf.stream(test_set, model.frontend)
-        self._probe = list(islice(every, 0, None, max(1, len(self._references) // _PROBES)))[:_PROBES]
-        self._speech: tuple[Mapping[str, Any], RangeTable] | None = None  # of the last way to read ranges
-        self._made: dict[GenerateConfig, tuple[list[Batch], float]] = {}  # synthetic data of the preset itself
+        self._float = self._features.transcribe(float_transcriber(model, "float", 0, plan.threads), test_set)
+        mels = self._features.stream(test_set, model.frontend)
+        self._probes = list(islice(mels, 0, None, max(1, len(self._references) // _PROBES)))[:_PROBES]
+        self._speech: tuple[Mapping[str, Any], RangeTable] | None = None  # of the last way to measure ranges
+        self._preset_data: dict[GenerateConfig, tuple[list[Batch], float]] = {}  # of the unchanged preset, by seed
 
     @property
     def float_wer(self) -> float:
-        """Word error rate of the float model, in percent."""
+        """Return the word error rate of the float model in percent."""
         return score(self._references, self._float, SEED).wer
 
     def count_steps(self) -> int:
-        """How often `run` will tell of a step."""
+        """Return how often `run` will call `on_step`."""
         return sum(len(self._seeds(variant)) for variant in self._plan.variants)
 
     def run(self, on_step: OnStep) -> list[Row]:
-        """One row for each variant. Raises what synthesis and `quantize_model` raise.
+        """Return one row for each variant, means over the seeds. Raises what synthesis and `quantize_model` raise.
 
-        loss: sum over the BatchNorms at the end; range_error: mean |log2(alpha / alpha on real speech)| over the stored
-        values, alpha the largest magnitude that is kept; tighter, looser: values with that beyond 1/2; divergence: what
-        rounding the stored values costs (`measure_divergence`), on a few utterances of the test set; for each
-        configuration, e.g. "W8A8", difference: WER minus the float model's in points, and same: texts like its in
-        percent. Means over the seeds.
+        loss: final loss of synthesis, summed over the BatchNorms; None without synthesis. range_error: mean over the
+        stored values of |log2(alpha / alpha on real speech)|, alpha the largest magnitude that is not clipped. tighter,
+        looser: stored values for which log2 of this ratio is below -1/2 or above 1/2. divergence: of the posteriors
+        where only the stored values are rounded (`measure_divergence`), on a few utterances of the test set, in nats
+        per frame. For each configuration, e.g. "W8A8": "W8A8 difference", its WER minus the float model's in points,
+        and "W8A8 same", the percentage of texts equal to the float model's.
         """
         rows = []
         for variant in self._plan.variants:
@@ -160,13 +167,13 @@ class Ablation:
     def _measure(self, variant: Variant, seed: int) -> Row:
         from zeroq_asr.runtime.float_executor import FloatExecutor
 
-        made, loss = self._quantize(variant, seed)
-        divergence = measure_divergence(FloatExecutor(made[0].graph), made[0].qparams, self._probe)
-        far = _compare_ranges(made[0].table, self._real_ranges(variant))
-        row: Row = {"loss": loss, **far, "divergence": divergence}
-        for config, quantized in zip(self._plan.configs, made, strict=True):
+        models, loss = self._quantize(variant, seed)
+        divergence = measure_divergence(FloatExecutor(models[0].graph), models[0].qparams, self._probes)
+        distances = _compare_ranges(models[0].table, self._real_ranges(variant))
+        row: Row = {"loss": loss, **distances, "divergence": divergence}
+        for config, quantized in zip(self._plan.configs, models, strict=True):
             transcriber = integer_transcriber(quantized.model, "integer", 0, threads=self._plan.threads)
-            texts = self._shelf.transcribe(transcriber, self._set)
+            texts = self._features.transcribe(transcriber, self._set)
             pair = compare(self._references, self._float, texts, SEED)
             bits = f"W{config.bits}A{config.act_bits}"
             row[f"{bits} difference"] = score(self._references, texts, SEED).wer - self.float_wer
@@ -174,34 +181,35 @@ class Ablation:
         return row
 
     def _quantize(self, variant: Variant, seed: int) -> tuple[list[Quantized], float | None]:
-        """One integer model for each configuration, as `quantize` makes it, and the loss of synthesis if there was."""
+        """Return an integer model for each configuration, as `quantize` makes it, and the loss of synthesis or None."""
         batches, loss = self._data(variant, seed)
-        made: list[Quantized] = []
-        for usual in self._plan.configs:  # (they differ in the bits of weights only: one set of ranges does for all)
-            config, ranges = replace(usual, **variant.ranges), made[0].table if made else None
-            made.append(quantize_model(self._model, batches(), variant.data, config, ranges=ranges))
-        return made, loss
+        models: list[Quantized] = []
+        for usual in self._plan.configs:  # they differ in the bits of weights only, so all share the ranges
+            config, ranges = replace(usual, **variant.ranges), models[0].table if models else None
+            models.append(quantize_model(self._model, batches(), variant.data, config, ranges=ranges))
+        return models, loss
 
     def _data(self, variant: Variant, seed: int) -> tuple[Callable[[], Iterable[Batch]], float | None]:
         if variant.data == ANALYTIC:
             return tuple, None
         if variant.data == "real":
-            return lambda: (mel[None] for mel in self._shelf.stream(self._real, self._model.frontend)), None
+            return lambda: (mel[None] for mel in self._features.stream(self._real, self._model.frontend)), None
         if variant.data == "random":
             return lambda: random_batches(self._model.frontend.n_mels, seed), None
-        made, loss = self._synthetic(replace(self._plan.generate, **variant.changes, seed=seed), not variant.changes)
+        config = replace(self._plan.generate, **variant.changes, seed=seed)
+        made, loss = self._synthetic(config, keep=not variant.changes)
         return lambda: made, loss
 
     def _synthetic(self, config: GenerateConfig, keep: bool) -> tuple[list[Batch], float]:
-        if config in self._made:
-            return self._made[config]
+        if config in self._preset_data:
+            return self._preset_data[config]
         made = make_batches(self._model, config)
         if keep:
-            self._made[config] = made
+            self._preset_data[config] = made
         return made
 
     def _real_ranges(self, variant: Variant) -> RangeTable:
-        """The ranges of real speech, read off as `variant` does."""
+        """Return the ranges of real speech, measured in the way of `variant`."""
         if self._speech is None or self._speech[0] != variant.ranges:
             config = replace(self._plan.configs[0], **variant.ranges)
             batches, _ = self._data(Variant("", "real"), 0)
@@ -210,17 +218,20 @@ class Ablation:
 
 
 def make_batches(model: FloatModel, config: GenerateConfig) -> tuple[list[Batch], float]:
-    """The batches that `config` gives and their mean final loss over the BatchNorms (priors left out)."""
+    """Return the batches, float32 [B, n_mels, T] each, that `config` gives, and their mean final loss.
+
+    The loss is the sum over the BatchNorms, without the priors. Raises what synthesis raises.
+    """
     from synth.optimize import run
     from zeroq_asr.pipelines.generate import batch_maker, synthesis_settings
 
     make = batch_maker(model, synthesis_settings(config, model), "cpu", GENERATE_THREADS)
     batches = [run(make(number)) for number in range(config.batches)]
-    return [batch.mel for batch in batches], statistics.fmean(float(b.tap_losses_end.sum()) for b in batches)
+    return [batch.mel for batch in batches], statistics.fmean(float(b.batchnorm_losses_end.sum()) for b in batches)
 
 
-def ablation_sheet(rows: Sequence[Row], model: str, float_wer: float, configs: Sequence[QuantizeConfig]) -> Sheet:
-    """The rows as a table."""
+def ablation_table(rows: Sequence[Row], model: str, float_wer: float, configs: Sequence[QuantizeConfig]) -> ReportTable:
+    """Return the rows of `Ablation.run` as a table; float_wer: in percent."""
     bits = [f"W{config.bits}A{config.act_bits}" for config in configs]
     headings = ["calibration data", "seeds", "loss", "range error", "tighter", "looser", "KL"]
     headings += [f"{name} {column}" for name in bits for column in ("WER", "same text %")]
@@ -241,24 +252,25 @@ def ablation_sheet(rows: Sequence[Row], model: str, float_wer: float, configs: S
         f"WER: points above the float model's {float_wer:.2f} %.",
         "Range error: mean |log2| of the ratio to the range on real speech, over "
         f"{rows[0]['values']:.0f} stored values; tighter, looser: by more than a factor of sqrt(2).",
-        "KL: what rounding the stored values moves the float model's posteriors, in thousandths of a nat per frame.",
+        "KL: divergence of the float model's posteriors that rounding the stored values causes, in thousandths of a "
+        "nat per frame.",
     )
-    return Sheet(
-        f"{model}: what each part earns", tuple(headings), tuple(cells), tuple(rows), frozenset({0}), notes=notes
+    return ReportTable(
+        f"{model}: effect of each part", tuple(headings), tuple(cells), tuple(rows), frozenset({0}), notes=notes
     )
 
 
 def _compare_ranges(table: RangeTable, real: RangeTable) -> Row:
-    far = np.array([_bound(table, name) - _bound(real, name) for name in real.ranges])
+    distances = np.array([_log2_bound(table, name) - _log2_bound(real, name) for name in real.ranges])
     return {
-        "range_error": float(np.abs(far).mean()),
-        "tighter": int((far < -_FAR).sum()),
-        "looser": int((far > _FAR).sum()),
-        "values": int(far.size),
+        "range_error": float(np.abs(distances).mean()),
+        "tighter": int((distances < -_FAR_LOG2).sum()),
+        "looser": int((distances > _FAR_LOG2).sum()),
+        "values": int(distances.size),
     }
 
 
-def _bound(table: RangeTable, name: str) -> float:
+def _log2_bound(table: RangeTable, name: str) -> float:
     found = table.ranges[name]
     return float(np.log2(max(abs(found.lo), abs(found.hi), 1e-30)))
 

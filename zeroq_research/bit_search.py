@@ -1,113 +1,113 @@
-"""Bits for the layers of one program, as cells: what every width costs, what fits into a budget, what it diverges."""
+"""Bit allocation for the layers of one model, with cached results.
+
+Cached are the divergence that each bit width of a single layer causes, the best allocation within a budget, and the
+divergence of that allocation.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zeroq_asr.config import WIDTH_PROBES, Budget
+from zeroq_asr.pipelines.evaluate import TestSet
 from zeroq_asr.pipelines.mixed_precision import Probe, WidthTable, choose, count_steps, widths_up_to
-from zeroq_research.experiments import Bench, BenchSettings, OnStep, Program
-from zeroq_research.result_cache import CellStore, Json, code_digest
+from zeroq_research.experiments import ExperimentConfig, ExperimentRunner
+from zeroq_research.result_cache import Json, source_digest
 
-if TYPE_CHECKING:
-    from zeroq_asr.adapters import FloatModel
-    from zeroq_asr.pipelines.evaluate import TestSet
-
-_CODE = ("zeroq_asr/pipelines/mixed_precision.py",)
-"""What decides over the bits of layers besides the arithmetic of the other cells."""
+_SOURCES = ("zeroq_asr/pipelines/mixed_precision.py",)
+"""The sources that decide the bits of layers, besides `result_cache.ARITHMETIC`."""
 
 
-class Chooser:
-    """Chooses among the widths up to `program`'s bits; the model is quantized only where a cell is missing.
+class BitAllocationSearch:
+    """Searches bit allocations with at most the bits of `experiment`; quantizes the model only for missing results.
 
-    test_set: any; no choice depends on it.
+    test_set: any; no allocation depends on it.
     """
 
-    def __init__(
-        self,
-        store: CellStore,
-        model: FloatModel,
-        bench: Bench,
-        settings: BenchSettings,
-        program: Program,
-        test_set: TestSet,
-    ) -> None:
-        assert program.config is not None
-        self._store, self._model, self._bench, self._settings = store, model, bench, settings
-        self._program, self._config = program, program.config
+    def __init__(self, runner: ExperimentRunner, experiment: ExperimentConfig, test_set: TestSet) -> None:
+        assert experiment.config is not None
+        self._runner, self._cache = runner, runner.cache
+        self._experiment, self._config = experiment, experiment.config
         self._inputs: Json = {
-            **{name: value for name, value in bench.inputs(program, test_set).items() if name != "set"},
+            **{name: value for name, value in runner.inputs(experiment, test_set).items() if name != "set"},
             "widths": widths_up_to(self._config.bits),
             "probes": WIDTH_PROBES,
-            "choice": code_digest(_CODE),
+            "choice": source_digest(_SOURCES),
             "scipy": version("scipy"),
         }
-        self._made: Probe | None = None
-        self._table: WidthTable | None = None
+        self._probe: Probe | None = None
+        self._costs: WidthTable | None = None
 
     def count_steps(self) -> int:
-        """How many steps `table` will tell of."""
-        there = self._store.believes(self._store.path("widths", self._inputs))
-        return 0 if there else count_steps(self._model, self._config)
+        """Return how often `layer_costs` will call the runner's `on_step`, without the steps of synthesis."""
+        is_cached = self._cache.is_valid(self._cache.path("widths", self._inputs))
+        return 0 if is_cached else count_steps(self._runner.model, self._config)
 
-    def table(self, on_step: OnStep) -> WidthTable:
-        """What every width costs every layer; `on_step` hears of each. Raises ZeroqError."""
-        if self._table is None:
-            self._table = _from_json(
-                self._store.get("widths", self._inputs, lambda: _to_json(self._probe(on_step).measure(on_step)))
+    def layer_costs(self) -> WidthTable:
+        """Return the divergence and the cost of every layer at every bit width. Raises ZeroqError."""
+        if self._costs is None:
+            measured = self._cache.get(
+                "widths", self._inputs, lambda: _to_json(self._open().measure(self._runner.on_step))
             )
-        return self._table
+            self._costs = _from_json(measured)
+        return self._costs
 
-    def choose(self, budget: Budget, on_step: OnStep) -> dict[str, int]:
-        """The bits of every layer, in order, within `budget`. Raises ConfigError where none fit."""
+    def choose(self, budget: Budget) -> dict[str, int]:
+        """Return the bits of every layer, in order of execution, within `budget`. Raises ConfigError if none fit."""
 
         def compute() -> Json:
-            return {"bits": choose(self._probe(on_step).base.model, self.table(on_step), budget)}
+            return {"bits": choose(self._open().base.model, self.layer_costs(), budget)}
 
-        bits: dict[str, int] = self._store.get("bits", self._asked(budget), compute)["bits"]
-        return {layer: bits[layer] for layer in self.table(on_step).layers}  # (a cell sorts its names)
+        bits: dict[str, int] = self._cache.get("bits", self._budget_inputs(budget), compute)["bits"]
+        return {layer: bits[layer] for layer in self.layer_costs().layers}  # a cached file sorts its keys
 
     def find(self, budget: Budget) -> dict[str, int] | None:
-        """What `choose` found earlier, if it did."""
-        found = self._store.find("bits", self._asked(budget))
-        return None if found is None or self.count_steps() else self.choose(budget, lambda _: None)
+        """Return the cached result of `choose`, or None if there is none."""
+        found = self._cache.find("bits", self._budget_inputs(budget))
+        return None if found is None or self.count_steps() else self.choose(budget)
 
-    def describe(self, bits: Mapping[str, int], on_step: OnStep) -> dict[str, float]:
-        """mean_bits over the weights; divergence on the calibration data: summed over the layers, all together."""
-        table = self.table(on_step)
-        inputs = {**self._inputs, "bits": dict(bits)}
-        cell = self._store.get("together", inputs, lambda: {"kl": self._probe(on_step).divergence(bits)})
-        widths = np.array([bits[layer] for layer in table.layers])
-        mean = float((widths * table.weights).sum() / table.weights.sum())
-        return {"mean_bits": mean, "summed": table.loss(bits), "together": cell["kl"]}
+    def describe(self, bits: Mapping[str, int]) -> dict[str, float]:
+        """Return facts about an allocation.
+
+        mean_bits: mean over the weights. Divergence of the posteriors on the calibration data in nats per frame:
+        `summed` over single rounded layers, and with all layers rounded `together`.
+        """
+        costs = self.layer_costs()
+        measured = self._cache.get(
+            "together", {**self._inputs, "bits": dict(bits)}, lambda: {"kl": self._open().divergence(bits)}
+        )
+        allocation = np.array([bits[layer] for layer in costs.layers])
+        mean = float((allocation * costs.weights).sum() / costs.weights.sum())
+        return {"mean_bits": mean, "summed": costs.loss(bits), "together": measured["kl"]}
 
     def close(self) -> None:
-        """Let go of the model, if it was quantized."""
-        self._made = None
+        """Release the quantized model, if there is one."""
+        self._probe = None
 
-    def _asked(self, budget: Budget) -> Json:
+    def _budget_inputs(self, budget: Budget) -> Json:
         return {**self._inputs, "budget": vars(budget)}
 
-    def _probe(self, on_step: OnStep) -> Probe:
+    def _open(self) -> Probe:
         from synth.device import use_device
 
-        if self._made is None:
-            batches, provenance = self._bench.calibration_data(self._program, on_step)
-            use_device(self._settings.device, self._settings.threads)  # synthesis may have set other numbers
-            given = (self._model, batches, self._program.calibration, self._config, provenance, self._settings.device)
-            self._made = Probe(*given)
-        return self._made
+        if self._probe is None:
+            runner, experiment = self._runner, self._experiment
+            batches, provenance = runner.calibration_data(experiment)
+            device = runner.settings.device
+            use_device(device, runner.settings.threads)  # synthesis may have set other numbers
+            self._probe = Probe(runner.model, batches, experiment.calibration, self._config, provenance, device)
+        return self._probe
 
 
-def _to_json(table: WidthTable) -> Json:
-    arrays: Json = {name: getattr(table, name).tolist() for name in ("losses", "weights", "macs", "act_bits")}
-    return {"layers": list(table.layers), "widths": list(table.widths), **arrays}
+def _to_json(costs: WidthTable) -> Json:
+    arrays: Json = {name: getattr(costs, name).tolist() for name in ("losses", "weights", "macs", "act_bits")}
+    return {"layers": list(costs.layers), "widths": list(costs.widths), **arrays}
 
 
-def _from_json(cell: Json) -> WidthTable:
-    whole = {name: np.array(cell[name], dtype=np.int64) for name in ("weights", "macs", "act_bits")}
-    return WidthTable(tuple(cell["layers"]), tuple(cell["widths"]), np.array(cell["losses"], dtype=np.float64), **whole)
+def _from_json(measured: Json) -> WidthTable:
+    integers = {name: np.array(measured[name], dtype=np.int64) for name in ("weights", "macs", "act_bits")}
+    losses = np.array(measured["losses"], dtype=np.float64)
+    return WidthTable(tuple(measured["layers"]), tuple(measured["widths"]), losses, **integers)

@@ -1,8 +1,9 @@
-"""Units of work that survive a killed run: each result is one JSON file named after the SHA-256 of what it depends on.
+"""Experiment results that survive a killed run, one JSON file each.
 
-A cell that is there is not computed again. It is written whole or not at all, and holds nothing that differs between
-two runs with the same inputs (no time, no path, no machine), so that an interrupted run, started again, ends with the
-same bytes. Several processes may share one folder.
+A file is named after the SHA-256 of everything its result depends on, and an existing result is not computed again. A
+file is written completely or not at all. It holds nothing that differs between two runs with the same inputs (no time,
+no path, no machine), so an interrupted run that is started again ends with the same bytes. Several processes may share
+one folder.
 """
 
 from __future__ import annotations
@@ -33,54 +34,64 @@ ARITHMETIC = (
     "eval/text.py",
     "eval/wer.py",
     "zeroq_asr/analyses",
-    "zeroq_asr/artifact.py",
+    "zeroq_asr/artifact",
     "zeroq_asr/bit_allocation",
     "zeroq_asr/calibrate",
     "zeroq_asr/frontend",
     "zeroq_asr/ir",
+    "zeroq_asr/ops",
     "zeroq_asr/passes",
     "zeroq_asr/pipelines/quantize.py",
     "zeroq_asr/quant",
     "zeroq_asr/runtime",
     "zeroq_research/experiments.py",
 )
-"""What decides which text a program writes and how it is scored."""
-SYNTHESIS = ("synth", "zeroq_asr/ir", "zeroq_asr/runtime/float_executor.py", "zeroq_asr/pipelines/generate.py")
-"""What decides which synthetic data a model gives."""
+"""The sources that decide which text a model writes and how it is scored."""
+SYNTHESIS = (
+    "synth",
+    "zeroq_asr/ir",
+    "zeroq_asr/ops",
+    "zeroq_asr/runtime/float_executor.py",
+    "zeroq_asr/pipelines/generate.py",
+)
+"""The sources that decide which synthetic data a model gives."""
 
 
 @dataclass(frozen=True, eq=False)
-class CellStore:
-    """Cells in `folder`. fresh: what lies there from earlier runs is not believed; what this run made is."""
+class ResultCache:
+    """The results in `folder`. fresh: ignore results of earlier runs; those of this run are used."""
 
     folder: Path
     fresh: bool = False
-    _made: set[Path] = field(default_factory=set, repr=False)
+    _written: set[Path] = field(default_factory=set, repr=False)
 
-    def path(self, kind: str, inputs: Mapping[str, Any], ending: str = "json") -> Path:
-        """Where the result of this kind of work on these inputs lies."""
-        return self.folder / f"{kind}-{key_of(kind, inputs)}.{ending}"
+    def path(self, kind: str, inputs: Mapping[str, Any], suffix: str = "json") -> Path:
+        """Return where the result of this kind of work on these inputs is stored, whether or not it exists."""
+        return self.folder / f"{kind}-{cache_key(kind, inputs)}.{suffix}"
 
     def find(self, kind: str, inputs: Mapping[str, Any]) -> Json | None:
-        """The finished result, or None: not there, not believed, or damaged."""
+        """Return the stored result, or None if it is missing, ignored (`fresh`) or damaged."""
         path = self.path(kind, inputs)
-        if not self.believes(path):
+        if not self.is_valid(path):
             return None
         try:
             document = json.loads(read_file(path, _MAX_BYTES))
-            if document["kind"] == kind and document["inputs"] == json.loads(_text(inputs)):
+            if document["kind"] == kind and document["inputs"] == json.loads(_canonical_json(inputs)):
                 result = document["result"]
                 return result if isinstance(result, dict) else None
         except (FileError, ValueError, KeyError, TypeError, RecursionError) as error:
-            _LOG.warning("%s: a damaged cell (%s); it is computed again", path, error)
+            _LOG.warning("%s: expected a cached result, got a damaged file (%s); computing it again", path, error)
         return None
 
-    def believes(self, path: Path) -> bool:
-        """Whether `path` is there and may be used."""
-        return path.exists() and (not self.fresh or path in self._made)
+    def is_valid(self, path: Path) -> bool:
+        """Return whether the file exists and may be used."""
+        return path.exists() and (not self.fresh or path in self._written)
 
     def get(self, kind: str, inputs: Mapping[str, Any], compute: Callable[[], Mapping[str, Any]]) -> Json:
-        """The finished result, else what `compute` returns, written down first. Raises FileError and what it raises."""
+        """Return the stored result, or call `compute`, store what it returns and return that.
+
+        Raises FileError, and what `compute` raises.
+        """
         found = self.find(kind, inputs)
         if found is not None:
             return found
@@ -88,28 +99,31 @@ class CellStore:
         path = self.path(kind, inputs)
         data = json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         write_atomically(path, data.encode())
-        self.made(path)
-        result: Json = json.loads(data)["result"]  # what a later run will read, tuples and all
+        self.mark_written(path)
+        result: Json = json.loads(data)["result"]  # exactly what a later run reads, e.g. lists for tuples
         return result
 
-    def made(self, path: Path) -> None:
-        """Remember that this run made `path`."""
-        self._made.add(path)
+    def mark_written(self, path: Path) -> None:
+        """Record that this run wrote the file, so that it is valid with `fresh` too."""
+        self._written.add(path)
 
 
-def key_of(kind: str, inputs: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of the kind of work and of all its inputs, plain JSON values."""
-    return hashlib.sha256(f"{kind}\n{_text(inputs)}".encode()).hexdigest()
+def cache_key(kind: str, inputs: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) of the kind of work and of all its inputs, plain JSON values.
+
+    The order of keys does not matter. Raises ValueError for numbers that are not finite.
+    """
+    return hashlib.sha256(f"{kind}\n{_canonical_json(inputs)}".encode()).hexdigest()
 
 
-def _text(inputs: Mapping[str, Any]) -> str:
+def _canonical_json(inputs: Mapping[str, Any]) -> str:
     return json.dumps(inputs, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def data_digest(utterances: Iterable[Utterance]) -> str:
-    """SHA-256 (hex) of what is said and heard: texts, segments and audio bytes, in order; where files lie is not in it.
+    """Return the SHA-256 (hex) of the content of a test set: texts, segments and audio bytes, in order.
 
-    Raises FileError.
+    The location of the files does not enter. Raises OSError where an audio file cannot be read.
     """
     digest = hashlib.sha256()
     for utterance in utterances:
@@ -119,32 +133,37 @@ def data_digest(utterances: Iterable[Utterance]) -> str:
 
 
 @cache
-def _file_digest(path: Path, changed: int) -> str:
+def _file_digest(path: Path, modified_ns: int) -> str:
+    """modified_ns is part of the cache key only: a file that changes is read again."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @cache
-def code_digest(rooms: tuple[str, ...]) -> str:
-    """SHA-256 (hex) of the code in `rooms` (folders and files of this repository), comments and docstrings left out.
+def source_digest(sources: tuple[str, ...]) -> str:
+    """Return the SHA-256 (hex) of the code in `sources`, folders and files of this repository.
 
-    An edit of the arithmetic makes other keys, so that no table mixes results of two versions.
+    Comments and docstrings do not enter. A change of the arithmetic gives other keys, so that no table mixes results of
+    two versions. Raises FileError where a source does not exist: its changes would go unnoticed.
     """
     digest = hashlib.sha256()
-    for path in sorted({found for room in rooms for found in _sources(_ROOT / room)}):
+    for path in sorted({found for source in sources for found in _files_of(_ROOT / source)}):
         digest.update(str(path.relative_to(_ROOT)).encode())
         code = path.read_bytes()
-        digest.update(_without_words(code).encode() if path.suffix == ".py" else code)
+        digest.update(_without_docstrings(code).encode() if path.suffix == ".py" else code)
     return digest.hexdigest()
 
 
-def _sources(room: Path) -> list[Path]:
-    if room.is_file():
-        return [room]
-    return [path for ending in ("py", "c", "h") for path in room.rglob(f"*.{ending}")]
+def _files_of(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise FileError(f"{source}: expected a source file or folder, found none")
+    return [path for suffix in ("py", "c", "h") for path in source.rglob(f"*.{suffix}")]
 
 
-def _without_words(code: bytes) -> str:
+def _without_docstrings(code: bytes) -> str:
+    """The syntax tree without constants that stand alone; comments are not part of it anyway."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -154,7 +173,7 @@ def _without_words(code: bytes) -> str:
 
 @cache
 def library_versions() -> Mapping[str, str | None]:
-    """The versions of the libraries whose sums and alignments enter a result."""
+    """Return the versions of the libraries whose results enter a score; None for one that is not installed."""
     return {name: _version(name) for name in ("numpy", "torch", "jiwer")}
 
 

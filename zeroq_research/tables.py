@@ -1,132 +1,141 @@
-"""The main table: float models against their integer programs, calibrated in several ways, over several seeds."""
+"""The main table: float models against their integer forms, calibrated in several ways, over several seeds."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from eval.compare import compare_runs
 from zeroq_asr.config import ANALYTIC, DETERMINISTIC, SEED, QuantizeConfig
 from zeroq_asr.pipelines.evaluate import TestSet
-from zeroq_research.experiments import Bench, BenchSettings, Program
-from zeroq_research.feature_cache import FeatureShelf
-from zeroq_research.report.table import Sheet, difference_cell, rate_cell
-from zeroq_research.result_cache import CellStore, Json
+from zeroq_research.experiments import ExperimentConfig, ExperimentRunner, ExperimentSettings
+from zeroq_research.feature_cache import FeatureCache
+from zeroq_research.progress import OnStep, ignore_step
+from zeroq_research.report.table import ReportTable, format_difference, format_rate
+from zeroq_research.result_cache import Json, ResultCache
 
 Row = dict[str, Any]
-OnStep = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the table compares. configs: all settings but the bits of weights, which `bits` gives."""
+class TableSpec:
+    """What the table compares.
+
+    models: references that `load_float_model` resolves. bits: of the weights. configs: all other settings.
+    """
 
     models: tuple[str, ...]
     bits: tuple[int, ...]
     configs: tuple[QuantizeConfig, ...]
     calibrations: tuple[str, ...]
     seeds: tuple[int, ...]
-    settings: BenchSettings
+    settings: ExperimentSettings
 
     @property
     def config(self) -> QuantizeConfig:
-        """The first of them, for what shows one only."""
+        """Return the first configuration, for results that show a single one."""
         return self.configs[0]
 
     @property
-    def programs(self) -> list[Program]:
-        """Every program of one model, each once, the float model first."""
-        made = [
-            Program(_relevant(replace(config, bits=bits), calibration), calibration, seed)
+    def experiments(self) -> list[ExperimentConfig]:
+        """Return every experiment of one model, each once, the float model first."""
+        quantized = [
+            ExperimentConfig(_relevant(replace(config, bits=bits), calibration), calibration, seed)
             for config in self.configs
             for calibration in self.calibrations
             for seed in (self.seeds[:1] if calibration in DETERMINISTIC else self.seeds)
             for bits in self.bits
         ]
-        return list(dict.fromkeys([Program(), *made]))
+        return list(dict.fromkeys([ExperimentConfig(), *quantized]))
 
 
 def _relevant(config: QuantizeConfig, calibration: str) -> QuantizeConfig:
-    """`config` without what this calibration does not look at: nothing is read off data where there is none."""
+    """Reset what this calibration does not use: analytic calibration has no data to measure ranges on."""
     if calibration != ANALYTIC:
         return config
     return replace(config, range_method=QuantizeConfig.range_method, percentile=QuantizeConfig.percentile)
 
 
-class Table:
-    """Fills the rows of `plan`, cell by cell; what `store` holds already is not computed again."""
+class TableRunner:
+    """Computes the rows of a table; results that `cache` holds are not computed again.
 
-    def __init__(self, plan: Plan, sets: Sequence[TestSet], store: CellStore) -> None:
-        self._plan, self._sets, self._store = plan, tuple(sets), store
-        self._shelf = FeatureShelf()
+    on_step: called after every finished step, see `ExperimentRunner`.
+    """
+
+    def __init__(
+        self, spec: TableSpec, sets: Sequence[TestSet], cache: ResultCache, on_step: OnStep = ignore_step
+    ) -> None:
+        self._spec, self._sets, self._cache, self._on_step = spec, tuple(sets), cache, on_step
 
     def count_steps(self) -> int:
-        """How many steps are still to be done. Raises ZeroqError (a model that cannot be loaded)."""
-        return sum(bench.count_steps(self._plan.programs, self._sets) for _, bench in self._benches())
+        """Return how often `run` will call `on_step`. Raises ZeroqError for a model that cannot be loaded."""
+        return sum(runner.count_steps(self._spec.experiments, self._sets) for runner in self._runners())
 
-    def fill(self, on_step: OnStep) -> list[Row]:
-        """One row per model, set, bits and calibration; `on_step` hears of every finished step. Raises ZeroqError."""
+    def run(self) -> list[Row]:
+        """Return one row per model, set, bits and calibration. Raises ZeroqError, EvalError."""
         rows: list[Row] = []
-        for name, bench in self._benches():
-            cells = {(p, s.name): bench.score(p, s, on_step) for p in self._plan.programs for s in self._sets}
-            rows += [row for s in self._sets for row in self._rows(name, s.name, cells)]
+        for runner in self._runners():
+            results = {(e, s.name): runner.score(e, s) for e in self._spec.experiments for s in self._sets}
+            rows += [row for s in self._sets for row in self._rows(runner.model.name, s.name, results)]
         return rows
 
-    def _benches(self) -> Iterator[tuple[str, Bench]]:
-        """One model in memory at a time."""
+    def _runners(self) -> Iterator[ExperimentRunner]:
+        """Yield a runner per model; one model is in memory at a time."""
         from zeroq_asr.models.resolve import load_float_model
 
-        for reference in self._plan.models:
+        features = FeatureCache()
+        for reference in self._spec.models:
             model = load_float_model(reference)
-            yield model.name, Bench(self._store, model, self._plan.settings, self._shelf)
+            yield ExperimentRunner(self._cache, model, self._spec.settings, features, self._on_step)
 
-    def _rows(self, model: str, manifest: str, cells: Mapping[tuple[Program, str], Json]) -> list[Row]:
+    def _rows(self, model: str, manifest: str, results: Mapping[tuple[ExperimentConfig, str], Json]) -> list[Row]:
         groups: dict[tuple[str, str], list[Json]] = {}
-        for program in sorted(self._plan.programs, key=_weight_bits, reverse=True):  # (else in the plan's order)
-            groups.setdefault((program.bits, program.calibration), []).append(cells[program, manifest])
-        baseline = cells[Program(), manifest]
+        for experiment in sorted(self._spec.experiments, key=_weight_bits, reverse=True):  # a stable sort
+            groups.setdefault((experiment.bits, experiment.calibration), []).append(results[experiment, manifest])
+        baseline = results[ExperimentConfig(), manifest]
         return [
             {
                 "model": model,
                 "manifest": manifest,
                 "bits": bits,
                 "calibration": calibration,
-                **_facts(members, baseline),
+                **_columns(runs, baseline),
             }
-            for (bits, calibration), members in groups.items()
+            for (bits, calibration), runs in groups.items()
         ]
 
 
-def _weight_bits(program: Program) -> int:
-    return 32 if program.config is None else program.config.bits
+def _weight_bits(experiment: ExperimentConfig) -> int:
+    return 32 if experiment.config is None else experiment.config.bits
 
 
-def _facts(members: Sequence[Json], baseline: Json) -> Row:
-    rates = [cell["wer"] for cell in members]
-    return compare_cells(
-        members,
+def _columns(runs: Sequence[Json], baseline: Json) -> Row:
+    rates = [run["wer"] for run in runs]
+    return compare_results(
+        runs,
         baseline,
-        words={"hypothesis_words": statistics.fmean(cell["hypothesis_words"] for cell in members)},
+        words={"hypothesis_words": statistics.fmean(run["hypothesis_words"] for run in runs)},
         wer_deviation={"wer_min": min(rates), "wer_max": max(rates)},
-        wer_runs={key: members[0][key] if len(members) == 1 else None for key in ("wer_low", "wer_high")},
+        wer_runs={key: runs[0][key] if len(runs) == 1 else None for key in ("wer_low", "wer_high")},
         decoded_identical={
-            "cer": statistics.fmean(cell["cer"] for cell in members),
-            **{key: members[0][key] for key in ("size_bytes", "macs", "bops", "product_bops")},
+            "cer": statistics.fmean(run["cer"] for run in runs),
+            **{key: runs[0][key] for key in ("size_bytes", "macs", "bops", "product_bops")},
         },
     )
 
 
-def compare_cells(members: Sequence[Json], baseline: Json, **behind: Row) -> Row:
-    """What several runs (seeds) of one program scored on a set, and how that differs from the float model's score.
+def compare_results(runs: Sequence[Json], baseline: Json, **insert_after: Row) -> Row:
+    """Return what several runs (seeds) of one experiment scored on a set, compared with the float model's result.
 
-    wer: the mean over the runs; difference: to the baseline, in points, with its 95 % interval (`compare_runs`).
-    behind: what else goes into the row, by the key that it follows; files have their columns in the order of keys.
+    runs, baseline: results of `score_texts`. wer: the mean over the runs in percent; difference: to the baseline in
+    points, with its 95 % interval (`compare_runs`); decoded_identical: percent of equal texts. insert_after: further
+    columns by the key that they follow, because files list their columns in the order of the row's keys.
     """
-    rates = [cell["wer"] for cell in members]
-    runs = [cell["hypotheses"] for cell in members]
-    pair = compare_runs(baseline["references"], baseline["hypotheses"], runs, SEED)
+    rates = [run["wer"] for run in runs]
+    texts = [run["hypotheses"] for run in runs]
+    pair = compare_runs(baseline["references"], baseline["hypotheses"], texts, SEED)
     row = {
         "runs": len(rates),
         "utterances": baseline["utterances"],
@@ -139,7 +148,7 @@ def compare_cells(members: Sequence[Json], baseline: Json, **behind: Row) -> Row
         "difference_high": pair.high,
         "decoded_identical": pair.identical,
     }
-    return {name: what for key, value in row.items() for name, what in {key: value, **behind.get(key, {})}.items()}
+    return {name: one for key, value in row.items() for name, one in {key: value, **insert_after.get(key, {})}.items()}
 
 
 HEADINGS = (
@@ -161,13 +170,15 @@ NOTES = (
     "interval of a bootstrap over utterances and runs; * excludes zero.",
     "Without *, this set cannot tell the two apart, which is not the same as no loss.",
 )
-ATTENTION_NOTE = "GBOP: convolutions and linear layers, as the paper counts; products inside attention are left out."
+ATTENTION_NOTE = (
+    "GBOP: convolutions and linear layers, as the paper counts; products inside attention are not included."
+)
 
 
-def table_sheet(rows: Sequence[Row], title: str = "float against integer") -> Sheet:
-    """Return the rows as a table for people; the model's column is left out where there is only one."""
+def main_table(rows: Sequence[Row], title: str = "float against integer") -> ReportTable:
+    """Return the rows of `TableRunner.run` as a table; with a single model its column is omitted."""
     skip = 1 if len({row["model"] for row in rows}) == 1 else 0
-    return Sheet(
+    return ReportTable(
         title=title,
         headings=HEADINGS[skip:],
         rows=tuple(_cells(row)[skip:] for row in rows),
@@ -185,9 +196,9 @@ def _cells(row: Row) -> tuple[str, ...]:
         row["bits"],
         row["calibration"],
         str(row["runs"]),
-        rate_cell(row),
+        format_rate(row),
         f"[{row['wer_min']:.2f}, {row['wer_max']:.2f}]" if row["runs"] > 1 else "",
-        "-" if row["bits"] == "float32" else difference_cell(row),
+        "-" if row["bits"] == "float32" else format_difference(row),
         f"{row['decoded_identical']:.1f}",
         f"{row['cer']:.2f}",
         f"{row['size_bytes']:,}",
@@ -195,8 +206,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def overview_sheet(rows: Sequence[Row]) -> Sheet:
-    """Return one line per model and set: float WER, then every program's distance from it in points, a column each."""
+def overview_table(rows: Sequence[Row]) -> ReportTable:
+    """Return one line per model and set: float WER, and in a column per integer form its difference in points."""
     lines: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
         is_float = row["bits"] == "float32"
@@ -204,10 +215,10 @@ def overview_sheet(rows: Sequence[Row]) -> Sheet:
         cell = f"{row['wer']:.2f}" if is_float else f"{row['difference']:+.2f}"
         lines.setdefault((row["model"], row["manifest"]), {})[heading] = cell
     headings = tuple(next(iter(lines.values())))
-    return Sheet(
-        title="overview: WER of float in percent, every program's distance from it in points",
+    return ReportTable(
+        title="overview: WER of the float model in percent, differences of the integer forms in points",
         headings=("model", "set", *headings),
-        rows=tuple((*place, *(cells[heading] for heading in headings)) for place, cells in lines.items()),
+        rows=tuple((*names, *(cells[heading] for heading in headings)) for names, cells in lines.items()),
         records=(),
         left=frozenset((0, 1)),
     )

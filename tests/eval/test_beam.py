@@ -98,7 +98,7 @@ def test_what_cannot_work_is_said(arpa: Path, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(DecodeError, match="ARPA"):
         read_words(tmp_path / "missing.arpa")
     monkeypatch.setattr(beam, "has_beam_search", lambda: False)
-    with pytest.raises(DecodeError, match=r"pip install -e '\.\[lm\]'"):
+    with pytest.raises(DecodeError, match=r"pip install 'zeroq-asr\[lm\]'"):
         BeamDecoder(LETTERS, arpa)
 
 

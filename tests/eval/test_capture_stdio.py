@@ -7,13 +7,13 @@ import os
 
 import pytest
 
-from eval.capture_stdio import captured
+from eval.capture_stdio import capture_stdio
 
 
 @pytest.mark.parametrize("descriptor", [1, 2])
 def test_lines_are_kept_back_in_order(descriptor: int, capfd: pytest.CaptureFixture[str]) -> None:
     print("before")
-    with captured(descriptor) as lines:
+    with capture_stdio(descriptor) as lines:
         os.write(descriptor, b"one\ntwo \xff\n")
         os.write(3 - descriptor, b"other\n")
     os.write(descriptor, b"after\n")
@@ -25,7 +25,7 @@ def test_lines_are_kept_back_in_order(descriptor: int, capfd: pytest.CaptureFixt
 def test_what_c_holds_in_its_buffer_stays_on_its_side(capfd: pytest.CaptureFixture[str]) -> None:
     libc = ctypes.CDLL(None)
     libc.printf(b"before\n")
-    with captured(1) as lines:
+    with capture_stdio(1) as lines:
         libc.printf(b"inside\n")
     libc.printf(b"after\n")
     libc.fflush(None)
@@ -35,7 +35,7 @@ def test_what_c_holds_in_its_buffer_stays_on_its_side(capfd: pytest.CaptureFixtu
 def test_an_error_inside_puts_the_stream_back_and_leaks_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     free = os.dup(0)
     os.close(free)
-    with pytest.raises(ValueError, match="inside"), captured(2) as lines:
+    with pytest.raises(ValueError, match="inside"), capture_stdio(2) as lines:
         os.write(2, b"lost\n")
         raise ValueError("inside")
     os.write(2, b"after\n")

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from eval.latency import (
-    Contestant,
     LatencyError,
     Note,
     Opened,
+    TimedEngine,
     Timing,
-    forget_peak_memory,
     peak_memory_bytes,
-    race,
     ratio,
+    reset_peak_memory,
+    time_engines,
 )
 
 
@@ -56,7 +56,9 @@ def open_dying() -> Callable[[], object]:
 def test_engines_take_turns_in_rotating_order_each_in_its_own_process(tmp_path: Path) -> None:
     log, heard = tmp_path / "log", []
     core = max(os.sched_getaffinity(0))
-    timings = race([Contestant(n, open_logger, (str(log), n)) for n in "abc"], 2, core, lambda: heard.append(1))
+    timings = time_engines(
+        [TimedEngine(n, open_logger, (str(log), n)) for n in "abc"], 2, core, lambda: heard.append(1)
+    )
     lines = [line.split(" ", 2) for line in log.read_text().splitlines()]
     assert [name for name, _, _ in lines] == [*"aabbcc", *"bbccaa"]  # one run in the dark, one timed; then rotated
     assert len({pid for _, pid, _ in lines} | {str(os.getpid())}) == 4
@@ -67,24 +69,24 @@ def test_engines_take_turns_in_rotating_order_each_in_its_own_process(tmp_path: 
 
 
 def test_wall_time_is_time_and_sleep_takes_no_processor() -> None:
-    (timing,) = race([Contestant("sleeper", open_sleeper, (0.05,))], 1)
+    (timing,) = time_engines([TimedEngine("sleeper", open_sleeper, (0.05,))], 1)
     assert timing.min_ms >= 50
     assert timing.cpu_per_wall < 0.5
 
 
 def test_what_runs_note_and_what_opening_tells_comes_back() -> None:
-    counter, sleeper = race([Contestant("c", open_counter, (10,)), Contestant("s", open_sleeper, (0.0,))], 2)
+    counter, sleeper = time_engines([TimedEngine("c", open_counter, (10,)), TimedEngine("s", open_sleeper, (0.0,))], 2)
     assert counter.notes == (12, 14) and counter.facts == {"start": 10}  # every second run is timed
     assert sleeper.notes == (None, None) and sleeper.facts == {}
 
 
 def test_an_engine_that_fails_is_named() -> None:
     with pytest.raises(LatencyError, match=r"engine bad: RuntimeError: no such kernel"):
-        race([Contestant("bad", open_broken, ("no such\nkernel",))], 1)
+        time_engines([TimedEngine("bad", open_broken, ("no such\nkernel",))], 1)
     with pytest.raises(LatencyError, match=r"engine dying: .*exit code 3"):
-        race([Contestant("dying", open_dying, ())], 1)
+        time_engines([TimedEngine("dying", open_dying, ())], 1)
     with pytest.raises(LatencyError, match="at least 1 round"):
-        race([], 0)
+        time_engines([], 0)
 
 
 def test_ratios_are_paired_by_round() -> None:
@@ -96,10 +98,10 @@ def test_ratios_are_paired_by_round() -> None:
 
 
 def test_the_peak_can_be_forgotten() -> None:
-    forget_peak_memory()  # what other tests in this process took
+    reset_peak_memory()  # what other tests in this process took
     before = peak_memory_bytes()
     block = bytearray(200 << 20)
     assert peak_memory_bytes() > before + (100 << 20)
     del block
-    forget_peak_memory()
+    reset_peak_memory()
     assert peak_memory_bytes() < before + (100 << 20)

@@ -9,7 +9,7 @@ import pytest
 import test_dense_extremes
 import test_kernel_extremes
 import test_random_programs
-from support.builds import NATIVE, has_processor_flags, run
+from support.builds import INCLUDE, NATIVE, has_processor_flags, run
 from support.trials import Trial, record
 from test_arm import EXTREMES, run_trials
 from test_avxvnni import instructions, needs_x86
@@ -118,7 +118,7 @@ def test_the_machine_code_multiplies_tiles_and_lets_go_of_them(tmp_path: Path) -
     used: set[str] = set()
     for source in SOURCES:
         target = tmp_path / f"{source.stem}.o"
-        run("gcc", "-std=c99", "-O3", "-pthread", "-c", str(source), "-o", str(target))
+        run("gcc", "-std=c99", "-O3", "-pthread", INCLUDE, "-c", str(source), "-o", str(target))
         listing = disassemble(target)
         assert real_arithmetic_in(listing, "x86_64") == {}
         for name, body in instructions(listing).items():

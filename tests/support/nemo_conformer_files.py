@@ -11,7 +11,7 @@ import torch
 
 from support.nemo_files import add, config_bytes, nemo_bytes, weights_bytes
 from support.nemo_models import conformer_config
-from zeroq_asr.adapters.nemo.config import Section
+from zeroq_asr.adapters.nemo.config import ConfigSection
 from zeroq_asr.adapters.nemo.load import build_graph
 from zeroq_asr.frontend.log_mel import analysis_window, mel_filters
 from zeroq_asr.frontend.spec import FrontendSpec
@@ -54,7 +54,7 @@ class _Drawn:
 def drawn_tensors(config: dict[str, Any]) -> OrderedDict[str, torch.Tensor]:
     """A state dict that belongs to the config."""
     drawn = _Drawn()
-    build_graph(Section(config, "config"), drawn, FEATURES, {})
+    build_graph(ConfigSection(config, "config"), drawn, FEATURES, {})
     spec = FrontendSpec(n_mels=FEATURES)
     drawn.state["preprocessor.featurizer.window"] = torch.tensor(analysis_window(spec))
     drawn.state["preprocessor.featurizer.fb"] = torch.tensor(mel_filters(spec)[None])

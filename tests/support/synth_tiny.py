@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from synth import BatchNormTap, SpectrogramSpec, SynthesisSettings
+from synth import BatchNormStatistics, SpectrogramSpec, SynthesisSettings
 
 N_MELS = 12
 
 
-def tiny_network(seed: int = 0) -> tuple[Callable[[Tensor], Mapping[str, Tensor]], tuple[BatchNormTap, ...]]:
-    """(forward, taps) of three conv-BatchNorm-ReLU layers whose statistics come from smooth, normalised data."""
+def tiny_network(seed: int = 0) -> tuple[Callable[[Tensor], Mapping[str, Tensor]], tuple[BatchNormStatistics, ...]]:
+    """(forward, batchnorms) of three conv-BatchNorm-ReLU layers whose statistics come from smooth, normalised data."""
     torch.manual_seed(seed)
     widths = (N_MELS, 16, 24, 16)
     convs = [nn.Conv1d(a, b, 5, padding=2) for a, b in itertools.pairwise(widths)]
@@ -34,11 +34,11 @@ def tiny_network(seed: int = 0) -> tuple[Callable[[Tensor], Mapping[str, Tensor]
             walk((data - data.mean(2, keepdim=True)) / data.std(2, keepdim=True))
     for module in (*convs, *norms):
         module.eval().requires_grad_(False)
-    taps = tuple(
-        BatchNormTap(f"conv{number}", norm.running_mean.numpy(), norm.running_var.numpy(), norm.eps)
+    batchnorms = tuple(
+        BatchNormStatistics(f"conv{number}", norm.running_mean.numpy(), norm.running_var.numpy(), norm.eps)
         for number, norm in enumerate(norms)
     )
-    return walk, taps
+    return walk, batchnorms
 
 
 def tiny_settings(**changes: Any) -> SynthesisSettings:

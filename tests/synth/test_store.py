@@ -18,10 +18,10 @@ PRINT = "0123456789abcdef" * 4
 
 
 def make(done: int = 2, **changes: Any) -> SyntheticData:
-    forward, taps = tiny_network()
+    forward, batchnorms = tiny_network()
     settings = tiny_settings(iterations=(3, 5), **changes)
-    batches = tuple(run(synthesize_batch(forward, taps, settings, k)) for k in range(done))
-    return SyntheticData(settings, PRINT, tuple(tap.name for tap in taps), batches)
+    batches = tuple(run(synthesize_batch(forward, batchnorms, settings, k)) for k in range(done))
+    return SyntheticData(settings, PRINT, tuple(norm.name for norm in batchnorms), batches)
 
 
 def test_round_trip_and_stable_bytes() -> None:
@@ -29,12 +29,12 @@ def test_round_trip_and_stable_bytes() -> None:
     content = to_bytes(data)
     assert content == to_bytes(make()), "equal data, equal bytes"
     back = from_bytes(content)
-    assert back.settings == data.settings and back.fingerprint == PRINT and back.taps == data.taps
+    assert back.settings == data.settings and back.fingerprint == PRINT and back.batchnorms == data.batchnorms
     assert back.complete and back.matches(data.settings, PRINT) and not back.matches(data.settings, "0" * 64)
     for ours, theirs in zip(back.batches, data.batches, strict=True):
         np.testing.assert_array_equal(ours.mel, theirs.mel)
         np.testing.assert_array_equal(ours.losses, theirs.losses)
-        np.testing.assert_array_equal(ours.tap_losses_end, theirs.tap_losses_end)
+        np.testing.assert_array_equal(ours.batchnorm_losses_end, theirs.batchnorm_losses_end)
     assert to_bytes(back) == content
     assert pickle.PROTO not in content[:2]
 

@@ -43,14 +43,14 @@ def test_a_real_full_disk(tmp_path: Path) -> None:
 
 
 def test_folders_and_missing_and_large_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="found a folder"):
+    with pytest.raises(FileError, match="got a folder"):
         write_atomically(tmp_path, b"x")
     with pytest.raises(FileError, match=r"folder|regular"):
         read_file(tmp_path, 10)
     with pytest.raises(FileError, match="no such file"):
         read_file(tmp_path / "ghost", 10)
     write_atomically(tmp_path / "a", b"12345")
-    with pytest.raises(FileError, match="at most 4 bytes, the file has 5"):
+    with pytest.raises(FileError, match="at most 4 bytes, got 5"):
         read_file(tmp_path / "a", 4)
 
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_written_is_known_before_the_work(tmp_path: Path) -> None
     (tmp_path / "file").write_bytes(b"old")
     check_writable(None, tmp_path / "file", tmp_path / "new" / "folder" / "name", "relative", "/dev/stdout")
     assert not (tmp_path / "new").exists()
-    with pytest.raises(FileError, match="found a folder"):
+    with pytest.raises(FileError, match="got a folder"):
         check_writable(tmp_path)
     with pytest.raises(FileError, match="file is not a folder"):
         check_writable(tmp_path / "file" / "name")

@@ -57,7 +57,7 @@ def test_json_picture_and_reference(toy: Run, capsys: pytest.CaptureFixture[str]
     summary = json.loads(Path("0.json").read_text())
     assert summary["output"] == "data" and summary["logdir"] is None and summary["settings"]["seed"] == 5
     assert len(summary["loss_end"]) == 2 and summary["loss_end"][0] < summary["loss_start"][0]
-    assert set(summary["batchnorms"]) == set(read_data(Path("data")).taps)
+    assert set(summary["batchnorms"]) == set(read_data(Path("data")).batchnorms)
     assert Path("0.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert not Path("zeroq-out").exists()
 
@@ -95,7 +95,7 @@ def test_several_lengths_and_priors(toy: Run, capsys: pytest.CaptureFixture[str]
     data = read_data(Path("data"))
     assert [batch.mel.shape[2] for batch in data.batches] == [40, 64]
     assert (data.settings.smoothness, data.settings.diversity) == (0.5, 1)
-    assert all(batch.losses[-1] > batch.tap_losses_end.sum() for batch in data.batches)
+    assert all(batch.losses[-1] > batch.batchnorm_losses_end.sum() for batch in data.batches)
 
 
 def test_words_are_those_of_synth() -> None:

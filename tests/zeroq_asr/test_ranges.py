@@ -15,7 +15,7 @@ from support.toy_models import save_noise
 
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import QuantizeConfig
-from zeroq_asr.exporters import onnx_calibration
+from zeroq_asr.exporters import registry
 from zeroq_asr.exporters.onnx_int8 import quantize_onnx
 from zeroq_asr.models.resolve import load_float_model
 from zeroq_asr.passes.canonicalize import prepare
@@ -140,10 +140,10 @@ def test_synthetic_and_real_data_go_the_same_way(
 def test_without_the_extra_nothing_is_begun(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_calibration, "find_spec", lambda package: None)
+    monkeypatch.setattr(registry, "find_spec", lambda package: None)
     assert main(["--model", model, "--output", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert "pip install -e '.[peers]'" in error and len(error.splitlines()) == 1
+    assert "pip install 'zeroq-asr[peers]'" in error and len(error.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -153,7 +153,7 @@ def test_without_the_extra_nothing_is_begun(
         (["--calibration", "analytic"], "analytic"),
         (["--tensorrt-version", "8.6"], "digits"),
         (["--percentile", "3"], "--percentile"),
-        (["--percentile", "99", "--ranges", "kl"], "goes with --ranges percentile"),
+        (["--percentile", "99", "--ranges", "kl"], "expected --observer percentile"),
         (["--threads", "0"], "--threads"),
         (["--calibration", "random", "--seed", "-1"], "--seed"),
         (["--calibration", "random", "--data", "x"], "--data"),

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from int_kernels import INT8, INT32, UINT8, Argmax, Conv1d, Dyadic, Program, Step, ValueSpec, available_kernels
-from int_kernels.int_type import INT8, INT32, UINT8
 from zeroq_asr.artifact import IntegerModel, save_model
 from zeroq_asr.frontend.spec import FrontendSpec
 

@@ -1,4 +1,4 @@
-"""The verifier must hold for a sound model and fail for every kind of broken promise."""
+"""The verifier must hold for a sound model and fail for every broken property."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_nothing_to_run_is_refused() -> None:
     [{"float_tensors": ("w",)}, {"overflowing": ("conv",)}, {"agreements": ("flipped",)}],
     ids=lambda b: next(iter(b)),
 )
-def test_every_broken_promise_breaks_the_proof(broken: dict[str, tuple[str, ...]]) -> None:
+def test_every_broken_property_breaks_the_proof(broken: dict[str, tuple[str, ...]]) -> None:
     agreements, sha256 = compare_ways(echo, {"same": echo}, FEATURES)
     proof = Proof((), 1000, (), agreements, sha256)
     assert proof.holds
@@ -67,7 +67,7 @@ def test_every_broken_promise_breaks_the_proof(broken: dict[str, tuple[str, ...]
         broken = {"agreements": compare_ways(echo, {"flipped": flip}, FEATURES)[0]}  # type: ignore[dict-item]
     changed = dataclasses.replace(proof, **broken)  # type: ignore[arg-type]
     assert not changed.holds
-    assert "BROKEN" in module.render("m", changed) and "every promise holds" in module.render("m", proof)
+    assert "BROKEN" in module.render("m", changed) and "all guaranteed properties hold" in module.render("m", proof)
 
 
 @needs_native
@@ -101,7 +101,7 @@ def test_a_difference_exits_1(
 
     monkeypatch.setattr(IntegerExecutor, "run", off_by_one)
     assert main([str(path), "--manifest", str(manifest), "--quiet"]) == 1
-    assert "A PROMISE IS BROKEN" in capsys.readouterr().out
+    assert "A GUARANTEED PROPERTY IS BROKEN" in capsys.readouterr().out
 
 
 def test_user_errors_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

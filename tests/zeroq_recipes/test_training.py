@@ -17,8 +17,8 @@ from zeroq_recipes.voice_commands.batches import Curriculum, collate, mask_spect
 from zeroq_recipes.voice_commands.corpus import ShardSpec, read_shard, shard_texts, training_shards
 from zeroq_recipes.voice_commands.speedups import depthwise
 from zeroq_recipes.voice_commands.tokens import Letters, Pieces, train_tokenizer
-from zeroq_recipes.voice_commands.train import build_parser, main, plan_from
-from zeroq_recipes.voice_commands.training_recipes import PLANS, Plan, plan_of
+from zeroq_recipes.voice_commands.train import build_parser, main, recipe_from
+from zeroq_recipes.voice_commands.training_recipes import RECIPES, TrainingRecipe, recipe_of
 from zeroq_recipes.voice_commands.voices import (
     OTHER_VOICES,
     TRAINING_VOICES,
@@ -29,7 +29,7 @@ from zeroq_recipes.voice_commands.voices import (
     to_pcm16,
 )
 
-QUARTZNET = PLANS["quartznet-voice-1m"]
+QUARTZNET = RECIPES["quartznet-voice-1m"]
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_the_fast_depthwise_convolution_has_torchs_values_and_gradients(
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero_twice() -> None:
-    plan = dataclasses.replace(QUARTZNET, steps=5000, refine=2000)
-    both = [plan.learning_rate(step) for step in range(7001)]
-    assert max(both[5000:]) == pytest.approx(4e-3 * plan.refine_peak)
+    recipe = dataclasses.replace(QUARTZNET, steps=5000, refine=2000)
+    both = [recipe.learning_rate(step) for step in range(7001)]
+    assert max(both[5000:]) == pytest.approx(4e-3 * recipe.refine_peak)
     assert both[4999] < 1e-8 and both[7000] == pytest.approx(0, abs=1e-12)
     rates = [*both[:5000], 0.0]
-    assert rates[plan.warm_up] == max(rates) == pytest.approx(4e-3)
+    assert rates[recipe.warm_up] == max(rates) == pytest.approx(4e-3)
     assert rates[0] < 1e-4
-    assert all(a >= b for a, b in itertools.pairwise(rates[plan.warm_up :]))
+    assert all(a >= b for a, b in itertools.pairwise(rates[recipe.warm_up :]))
 
 
 def test_the_stages_follow_each_other() -> None:
@@ -140,19 +140,19 @@ def test_the_tokenizer_is_the_same_file_each_time_and_loses_nothing(tmp_path: Pa
 
 def test_an_unknown_model_has_no_plan_and_the_command_line_changes_a_plan() -> None:
     with pytest.raises(ConfigError, match="conformer-voice"):
-        plan_of("nonesuch")
+        recipe_of("nonesuch")
     words = ["--output", "x.nemo"]
-    assert plan_from(build_parser().parse_args(words)) == QUARTZNET
-    changed = plan_from(build_parser().parse_args([*words, "--steps", "7", "--refine", "0", "--lr", "0.5"]))
+    assert recipe_from(build_parser().parse_args(words)) == QUARTZNET
+    changed = recipe_from(build_parser().parse_args([*words, "--steps", "7", "--refine", "0", "--lr", "0.5"]))
     assert changed == dataclasses.replace(QUARTZNET, steps=7, refine=0, peak=0.5)
 
 
-@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
-def test_every_stage_of_every_plan_finds_its_shards(plan: Plan) -> None:
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_every_stage_of_every_plan_finds_its_shards(recipe: TrainingRecipe) -> None:
     names = [spec.name for spec in training_shards()]
-    starts = [stage.start for stage in plan.stages]
+    starts = [stage.start for stage in recipe.stages]
     assert starts[0] == 0 and starts == sorted(set(starts))
-    for stage in plan.stages:
+    for stage in recipe.stages:
         assert all(any(name.startswith(prefix) for name in names) for prefix in stage.shards)
 
 

@@ -1,4 +1,4 @@
-"""What an adapter makes of a checkpoint."""
+"""The result of an adapter: a trained recogniser as a float graph."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class FloatModel:
     """A trained recogniser, ready to be calibrated and quantized.
 
     graph: from "mel" [B, n_mels, T] to "logits" [B, V + 1, T'], before any softmax; the last channel is CTC's blank.
-    frontend: how audio becomes "mel". vocabulary: the V pieces of text; joined in order they are the transcript (for
-    sub-word models a piece that starts a word begins with a space). fingerprint: SHA-256 (hex) of everything that
-    decides what the model answers. name: what the user called it. family: "quartznet", "jasper",
-    "citrinet", "conformer" or "fastconformer".
+    frontend: how audio becomes "mel" (an `InputSpec`). vocabulary: the V text pieces; a transcript is their
+    concatenation (in sub-word models a piece that starts a word begins with a space). fingerprint: SHA-256 (hex) of
+    everything that determines the model's output. name: what the user called the model. family: one of
+    `zeroq_asr.adapters.registry.family_names()`.
     """
 
     graph: Graph
@@ -32,7 +32,8 @@ class FloatModel:
 def fingerprint(graph: Graph, frontend: FrontendSpec, vocabulary: tuple[str, ...]) -> str:
     """Return the SHA-256 (hex) of a model: nodes and attributes, constants (name, shape, bytes), front end, vocabulary.
 
-    What does not change an answer does not enter it: file names, the training section of a config, the archive's form.
+    File names, the training section of a config and the form of the archive do not change the output of a model; they
+    are left out.
     """
     nodes = [[node.op, list(node.inputs), node.output, sorted(node.attrs.items())] for node in graph.nodes]
     shapes = {name: [str(array.dtype), list(array.shape)] for name, array in graph.constants.items()}

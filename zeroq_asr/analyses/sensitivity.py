@@ -58,7 +58,7 @@ def round_weights(
 ) -> dict[str, Any]:
     """What the integer weights of every convolution stand for, float32, by the constant's name.
 
-    rounded: weights of convolutions, by the values they make, that are rounded already (`round_by_moments`).
+    rounded: weights of convolutions, by the values they make, that are rounded already (`round_with_gptq`).
     """
     result = {}
     for node in graph.nodes:
@@ -74,7 +74,7 @@ class Sensitivity:
     """Runs the float graph with chosen layers rounded, on the same utterances, and compares with the float model.
 
     graph: the prepared float graph. mels: features float32 [n_mels, T]. corrected, rounded: the same graph with biases
-    for rounded weights (`correct_biases`), and weights that are rounded already (`round_by_moments`), if there are any;
+    for rounded weights (`correct_biases`), and weights that are rounded already (`round_with_gptq`), if there are any;
     a layer's bias is the corrected one where its weights are rounded. Rounding is simulated in float; the order of sums
     is the only difference to the integer program.
     """

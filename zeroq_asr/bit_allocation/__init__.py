@@ -1,1 +1,1 @@
-"""Which layer gets how many weight bits under a budget."""
+"""Weight bits for each layer under a budget."""

@@ -1,11 +1,11 @@
-"""What weight bits cost, layer by layer and all together: how far the CTC posteriors move.
+"""The cost of few weight bits, for single layers and for several together: the divergence of the CTC posteriors.
 
     D(bits) = mean over the frames of sum_v p_v (log p_v - log q_v), in nats
 
-p: what the float model says, q: what it says with the weights of the layers named in `bits` rounded to so many bits,
-their biases corrected where the methods say so, all else real. Stored values stay real: their bits are not chosen here.
-HAWQ-V3 (Yao et al. 2021) and ZeroQ (Cai et al. 2020, eq. 5) add the D of single layers up; D of all together is
-measured too, because nothing says that it is the sum.
+p: posteriors of the float model. q: posteriors of the same model with the weights of the layers in `bits` rounded, and
+their biases corrected if the methods include bias correction. Activations are not quantized.
+HAWQ-V3 (Yao et al. 2021) and ZeroQ (Cai et al. 2020, eq. 5) add the D of single layers. D of all layers together is
+measured, too, because it need not be the sum.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zeroq_asr.analyses.sensitivity import round_weights
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.passes.correct_biases import correct_biases
-from zeroq_asr.passes.gptq import round_by_moments
+from zeroq_asr.passes.gptq import round_with_gptq
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.weights import RoundedWeights
 
@@ -30,12 +30,12 @@ Batch = npt.NDArray[np.float32]
 Reals = npt.NDArray[np.float64]
 
 
-class WeightWidths:
-    """Runs a prepared float graph with some layers' weights rounded, each to its own width.
+class LayerCosts:
+    """Runs a prepared float graph with the weights of some layers rounded, each to its own bit width.
 
-    config: its methods and granularity are used, its bits are not. probes: what the divergence is measured on, each
-    float32 [B, n_mels, T] without padding. means: of what layers read, for bias correction (`measure_means`). data:
-    batches that gptq looks at.
+    config: its methods and granularity are used, its bits are not. probes: batches on which the divergence is measured,
+    each float32 [B, n_mels, T] without padding. means: E[x] of the inputs of layers, for bias correction
+    (`measure_means`). data: batches for gptq.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class WeightWidths:
         self._reference = self._run(graph)
 
     def divergence(self, bits: Mapping[str, int]) -> float:
-        """D of the layers in `bits` rounded together. Raises QuantizationError, GraphError."""
+        """Return D for the layers in `bits` rounded together, in nats. Raises QuantizationError, GraphError."""
         nodes = {node.output: node for node in self._graph.nodes}
         constants = dict(self._graph.constants)
         for layer, width in bits.items():
@@ -70,9 +70,9 @@ class WeightWidths:
         return total / frames
 
     def measure(self, widths: Sequence[int], on_step: Callable[[str], None]) -> Reals:
-        """D of every layer alone at every width, float64 [layers, widths]; `on_step` hears of each."""
+        """Return D of every layer alone at every bit width, float64 [layers, widths]; call `on_step` after each."""
         result = np.empty((len(self.layers), len(widths)))
-        for column, width in enumerate(widths):  # (one width's rounded weights in memory at a time)
+        for column, width in enumerate(widths):  # the rounded weights of one bit width are in memory at a time
             for row, layer in enumerate(self.layers):
                 result[row, column] = self.divergence({layer: width})
                 on_step(f"{layer}, {width} bits")
@@ -80,13 +80,13 @@ class WeightWidths:
         return result
 
     def _at(self, width: int) -> tuple[Graph, Mapping[str, Any]]:
-        """The graph with the biases for `width` bits everywhere, and what its rounded weights stand for."""
+        """Return the graph with biases for `width` bits in every layer, and its rounded weights as real numbers."""
         if width not in self._rounded:
             config = replace(self._config, bits=width, layer_bits=())
             graph, qparams = self._graph, self._qparams
             rounded: Mapping[str, RoundedWeights] = {}
             if "gptq" in config.methods:
-                rounded = round_by_moments(graph, qparams, config, self._data, self._device)
+                rounded = round_with_gptq(graph, qparams, config, self._data, self._device)
             weights = round_weights(graph, qparams, config, rounded)
             if "bias-correction" in config.methods:
                 graph = correct_biases(graph, qparams, config, self._means, rounded)
@@ -99,7 +99,7 @@ class WeightWidths:
         return node
 
     def _run(self, graph: Graph) -> list[Reals]:
-        """log softmax of the logits of every probe, float64 [B, V + 1, T']."""
+        """Return the log softmax of the logits of every probe, float64 [B, V + 1, T']."""
         from zeroq_asr.runtime.float_executor import FloatExecutor
 
         executor, (output,) = FloatExecutor(graph, self._device), graph.outputs

@@ -1,12 +1,12 @@
-"""One width for each layer: the least summed loss within budgets, an integer linear program.
+"""Choose a bit width for each layer: the least summed loss within budgets, as an integer linear program.
 
     min  sum_{l,b} loss[l, b] x[l, b]
     s.t. sum_b x[l, b] = 1                      for every layer l
          sum_{l,b} cost[l, b] x[l, b] <= most   for every budget
          x[l, b] in {0, 1}
 
-Solved to optimality by HiGHS through `scipy.optimize.milp`; the budgets are then checked in whole numbers.
-(HAWQ-V3, Yao et al. 2021, arXiv:2011.10680, section 3.4, with other losses.)
+HiGHS solves it to optimality through `scipy.optimize.milp`; then the budgets are checked in exact integers.
+Source: HAWQ-V3, Yao et al. 2021, arXiv:2011.10680, section 3.4, with other losses.
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from eval.capture_stdio import captured
+from eval.capture_stdio import capture_stdio
 from zeroq_asr.errors import QuantizationError
 
 if TYPE_CHECKING:
     from scipy.optimize import LinearConstraint
 
 _SCALE = 1e6
-"""The largest loss after scaling: HiGHS stops at an absolute gap of 1e-6, which scipy does not let us change."""
+"""The largest loss after scaling. HiGHS stops at an absolute gap of 1e-6, which scipy cannot change."""
 _TOLERANCE = 1e-6
-"""What HiGHS takes for a whole number: a share of the largest cost may be missing in a sum."""
+"""Integrality tolerance of HiGHS: a sum may be wrong by this share of the largest cost."""
 _ROUNDS = 20
-_WHOLE = 1 << 24
-"""Largest whole number given to HiGHS."""
+_MAX_COEFFICIENT = 1 << 24
+"""Largest integer coefficient given to HiGHS."""
 
 
 @dataclass(frozen=True, eq=False)
 class Limit:
-    """costs: int64 [layers, widths], in any unit; their sum over the layers may be `most`."""
+    """A budget. costs: int64 [layers, widths], in any unit. most: largest sum over the layers, in the same unit."""
 
     costs: npt.NDArray[np.int64]
     most: int
 
-    def spent(self, choice: Sequence[int]) -> int:
-        """The sum of the costs of `choice`, one column for each layer."""
+    def cost_of(self, choice: Sequence[int]) -> int:
+        """Return the sum of the costs of `choice`, one column per layer."""
         return int(self.costs[np.arange(len(choice)), list(choice)].sum())
 
 
-def choose_widths(losses: npt.NDArray[np.float64], limits: Sequence[Limit]) -> tuple[int, ...]:
-    """Return the column of `losses` [layers, widths] that each layer gets.
+def allocate_bits(losses: npt.NDArray[np.float64], limits: Sequence[Limit]) -> tuple[int, ...]:
+    """Return the column of `losses` float64 [layers, widths] that each layer gets.
 
-    Raises QuantizationError where no choice stays within the limits, or a loss is not finite.
+    Raises QuantizationError if no choice is within the limits, or if a loss is not finite.
     """
     if not np.isfinite(losses).all():
-        raise QuantizationError("choice of bits: a divergence is not finite; is the checkpoint damaged?")
+        raise QuantizationError("choice of bits: expected finite divergences, got others; is the checkpoint damaged?")
     allowed = [limit.most for limit in limits]
     for number in range(_ROUNDS):
         choice = _solve(losses, limits, allowed)
-        over = [max(0, limit.spent(choice) - limit.most) for limit in limits]
+        over = [max(0, limit.cost_of(choice) - limit.most) for limit in limits]
         if not any(over):
             return choice
-        # within the solver's tolerance, not within ours: ask for a little less, soon for enough less
+        # The choice exceeds the limit within the solver's tolerance: lower the limit, by more in each round.
         for index, excess in enumerate(over):
             slack = int(_TOLERANCE * 2**number * limits[index].costs.max())
             allowed[index] -= max(excess, slack) if excess else 0
@@ -74,7 +74,7 @@ def _solve(losses: npt.NDArray[np.float64], limits: Sequence[Limit], allowed: Se
     constraints = [LinearConstraint(one_each, 1, 1)]
     for limit, most in zip(limits, allowed, strict=True):
         constraints.append(_constraint(limit.costs, most))
-    with captured(1):  # HiGHS leaves a line of debugging there
+    with capture_stdio(1):  # HiGHS prints a line of debug output
         answer = milp(
             (losses * (_SCALE / largest if largest > 0 else 1.0)).ravel(),
             integrality=np.ones(losses.size),
@@ -88,11 +88,14 @@ def _solve(losses: npt.NDArray[np.float64], limits: Sequence[Limit], allowed: Se
 
 
 def _constraint(costs: npt.NDArray[np.int64], most: int) -> LinearConstraint:
-    """costs x <= most in small whole numbers: fewer sums come close to the limit. In shares of the largest, if not."""
+    """Return costs x <= most in units of the greatest common divisor, so that few sums are close to the limit.
+
+    If the coefficients are then still large, the unit is the largest cost.
+    """
     from scipy.optimize import LinearConstraint
 
     largest = max(1, int(costs.max()))
     unit = max(1, int(np.gcd.reduce(costs, axis=None)))
-    if largest // unit > _WHOLE:
+    if largest // unit > _MAX_COEFFICIENT:
         unit = largest
     return LinearConstraint(costs.reshape(1, -1) / unit, -np.inf, most / unit)

@@ -1,1 +1,1 @@
-"""Measuring the ranges of values: observers, and the loop that feeds them."""
+"""Calibration: observers that measure the ranges of values, and the loop that feeds them."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zeroq_asr.analyses.roles import CONVOLUTIONS, find_roles, is_depthwise_input, is_fixed
+from zeroq_asr.analyses.roles import CONVOLUTIONS, Role, find_roles, is_depthwise_input, is_fixed
 from zeroq_asr.config import ANALYTIC, QuantizeConfig
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.ops.moments import ChannelMoments, Reals
@@ -20,14 +20,17 @@ from zeroq_asr.ops.registry import OPS
 from zeroq_asr.quant.ranges import Range, RangeTable
 
 
-def analytic_ranges(trained: Graph, prepared: Graph, config: QuantizeConfig) -> RangeTable:
+def analytic_ranges(
+    trained: Graph, prepared: Graph, config: QuantizeConfig, *, roles: Mapping[str, Role] | None = None
+) -> RangeTable:
     """Return the range of every stored value of `prepared`, from the parameters of `trained`, the graph before folding.
 
-    Made for models whose blocks are held by LayerNorms or BatchNorms.
+    It suits models whose blocks are normalised by LayerNorms or BatchNorms. roles: those of `find_roles` for
+    `prepared`, computed here if None.
     """
     moments = propagate_moments(trained, prepared)
     ranges = {}
-    for name, role in find_roles(prepared, config.nonlinear).items():
+    for name, role in (roles or find_roles(prepared, config.nonlinear)).items():
         if role in ("code", "stream") and not is_fixed(prepared, name, role):
             found = moments[name]
             limits = np.maximum(-found.lo, found.hi) if is_depthwise_input(prepared, name) else None

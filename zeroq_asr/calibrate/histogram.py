@@ -1,9 +1,9 @@
-"""A streaming histogram of |x|, and the clipping ranges that can be read off it.
+"""A streaming histogram of |x|, and the clipping ranges [-alpha, alpha] that follow from it.
 
-    counts[i] = how many |x| > 0 lie in [i, i + 1) span / 4096;  numbers that are 0 are counted apart
+    counts[i] = number of |x| > 0 in [i, i + 1) span / 4096;  zeros are counted separately
 
-When an |x| comes that is not below the span, neighbouring bins are merged and the span doubles: counts stay exact, and
-memory is 4096 integers however much data comes. What is read off it is alpha; the range is [-alpha, alpha].
+When an |x| reaches the span, pairs of bins are merged and the span doubles. The counts stay exact, and the memory is
+4096 integers for any amount of data.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ Reals = npt.NDArray[np.float64]
 BINS = 4096
 
 _RATIOS = 2.0 ** (-np.arange(256) / 32)
-"""Candidates for alpha as shares of the largest |x|: 1 down to 1/256 in steps of 2 %."""
+"""Candidates for alpha relative to the largest |x|: from 1 down to 1/256 in steps of 2 %."""
 
 
 class Histogram:
-    """Of |x|, batch by batch."""
+    """A histogram of |x| that is updated batch by batch."""
 
     def __init__(self) -> None:
         self.counts = np.zeros(BINS, dtype=np.int64)
         self.zeros = 0
         self.span = 0.0
-        """Power of two above the largest |x|; 0 while there were only zeros."""
+        """A power of two above the largest |x|; 0 as long as all numbers were 0."""
 
     @property
     def width(self) -> float:
-        """Of a bin."""
+        """Width of a bin."""
         return self.span / BINS
 
     def update(self, x: Floats) -> None:
-        """Take in one batch of any shape."""
+        """Add one batch of any shape."""
         magnitude = np.abs(x).ravel()
         largest = float(magnitude.max())
         if largest > 0 and self.span == 0:
@@ -54,20 +54,21 @@ class Histogram:
 
 
 def percentile_alpha(histogram: Histogram, percentile: float) -> float:
-    """The smallest alpha with P(|x| <= alpha) >= percentile / 100, zeros included; at most one bin too large."""
+    """Return the smallest alpha with P(|x| <= alpha) >= percentile / 100, zeros included; at most one bin too large."""
     below = histogram.zeros + np.cumsum(histogram.counts)
     wanted = math.ceil(int(below[-1]) * percentile / 100)
     return (int(np.searchsorted(below, wanted)) + 1) * histogram.width
 
 
 def mse_alpha(histogram: Histogram, top: int) -> float:
-    """The alpha of least expected squared error of rounding and clipping, codes 0 to `top`:
+    """Return the alpha of least expected squared error of rounding and clipping to 0 .. `top`.
 
         argmin over alpha of E (|x| - s min(floor(|x| / s + 1/2), top))^2,      s = alpha / top
 
-    |x| taken to be evenly spread within its bin, the integral over a bin in closed form; exact zeros cost nothing.
-    Candidates: the end of the last bin with something in it, times 2^(-k/32), k = 0..255; the first of equals wins.
-    (OCS, Zhao et al. 2019, section 3; Banner et al. 2019, ACIQ, with the histogram in place of a Laplace density.)
+    |x| is taken to be uniform within its bin, and the integral over a bin has a closed form; zeros have no error.
+    Candidates: the end of the last non-empty bin times 2^(-k/32), k = 0..255; of equally good ones the largest.
+    Source: OCS, Zhao et al. 2019, section 3; ACIQ, Banner et al. 2019, here with a histogram in place of a Laplace
+    density.
     """
     used = _used(histogram)
     if used == 0:
@@ -80,20 +81,23 @@ def mse_alpha(histogram: Histogram, top: int) -> float:
 
 
 def _error_integral(edges: Reals, step: float, top: int) -> Reals:
-    """Integral from 0 to x of (t - s q(t))^2 dt, q(t) = min(floor(t / s + 1/2), top): q s^3 / 12 + (x - q s)^3 / 3."""
+    """Return the integral from 0 to x of (t - s q(t))^2 dt, q(t) = min(floor(t / s + 1/2), top), at the edges x.
+
+    It is q s^3 / 12 + (x - q s)^3 / 3.
+    """
     codes = np.minimum(np.floor(edges / step + 0.5), top)
     result: Reals = codes * step**3 / 12 + (edges - codes * step) ** 3 / 3
     return result
 
 
 def kl_alpha(histogram: Histogram, top: int) -> float:
-    """The alpha whose quantized histogram Q diverges least from the clipped one P: argmin KL(P || Q).
+    """Return the alpha of least divergence between the clipped histogram P and its quantized form Q: argmin KL(P || Q).
 
-    P: the bins below alpha, all that lies above put into the last of them. Q: the same bins without what lies above,
-    merged into `top` + 1 levels and spread again, evenly over the bins that are not empty. (Migacz, 8-bit inference
-    with TensorRT, GTC 2017; ONNX Runtime's `get_entropy_threshold`.) Two differences: zeros are left out, because they
-    are coded exactly; alpha always ends at a bin with something in it, so that no term is infinite and nothing needs
-    smoothing. Candidates: as those of `mse_alpha`, down to one bin for each level.
+    P: the bins below alpha, with all counts above alpha added to the last bin. Q: the bins below alpha without these
+    counts, merged into `top` + 1 levels; each level is spread evenly over its non-empty bins.
+    Source: Migacz, 8-bit inference with TensorRT, GTC 2017; ONNX Runtime's `get_entropy_threshold`. Two differences:
+    zeros are ignored, because they are exact; alpha is always the end of a non-empty bin, so that no term is infinite
+    and no smoothing is needed. Candidates: those of `mse_alpha`, but at least one bin per level.
     """
     candidates = _ends(histogram, top)
     divergences = [kl_divergence(histogram.counts, end, top + 1) for end in candidates]
@@ -101,16 +105,16 @@ def kl_alpha(histogram: Histogram, top: int) -> float:
 
 
 def _ends(histogram: Histogram, top: int) -> list[int]:
-    """Behind which bins `kl_alpha` may clip, all of them first; never below a bin for each level, if there are more."""
+    """Return the bins behind which `kl_alpha` may clip, the last non-empty one first; at least a bin per level."""
     filled = np.flatnonzero(histogram.counts) + 1
     if not filled.size:
         return []
-    near = filled[np.searchsorted(filled, filled[-1] * _RATIOS, side="right") - 1]  # (-1, too small: all of them)
+    near = filled[np.searchsorted(filled, filled[-1] * _RATIOS, side="right") - 1]  # index -1: the last filled bin
     return sorted({int(filled[-1]), *near[near > top].tolist()}, reverse=True)
 
 
 def kl_divergence(counts: npt.NDArray[np.int64], end: int, levels: int) -> float:
-    """KL(P || Q) of `kl_alpha` for a clip behind bin `end` - 1, which must not be empty, in nats."""
+    """Return KL(P || Q) of `kl_alpha` in nats for alpha at the end of bin `end` - 1, which must not be empty."""
     kept = counts[:end].astype(np.float64)
     reference = kept.copy()
     reference[-1] += counts[end:].sum()
@@ -124,6 +128,6 @@ def kl_divergence(counts: npt.NDArray[np.int64], end: int, levels: int) -> float
 
 
 def _used(histogram: Histogram) -> int:
-    """Bins up to the last with something in it."""
+    """Return the number of bins up to the last non-empty one."""
     filled = np.flatnonzero(histogram.counts)
     return int(filled[-1]) + 1 if filled.size else 0

@@ -1,4 +1,4 @@
-"""Streaming observers: each sees the batches of every value once and keeps a few numbers per value, never a tensor."""
+"""Streaming observers: each reads the batches of one value once and stores a few numbers, never a tensor."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Floats = npt.NDArray[np.float32]
 
 
 class Observer(Protocol):
-    """Sees one value, batch by batch."""
+    """Measures the range of one value, batch by batch."""
 
     def update(self, x: Floats) -> None:
-        """Take in one batch."""
+        """Add one batch."""
 
     def range(self) -> Range:
-        """Return the clipping range of all that was seen."""
+        """Return the clipping range over all batches."""
 
 
 class MinMaxObserver:
-    """lo = min x, hi = max x over all batches (paper, section 3.1): the true extremes, not a moving average."""
+    """lo = min x, hi = max x over all batches (Kim et al. 2021, section 3.1): exact extremes, no moving average."""
 
     def __init__(self) -> None:
         self._lo, self._hi, self._count = math.inf, -math.inf, 0
@@ -44,7 +44,7 @@ class MinMaxObserver:
 
 
 class HistogramObserver:
-    """[-alpha, alpha] within [min, max], alpha read off a histogram of |x| by `choose`."""
+    """The intersection of [-alpha, alpha] and [min, max]; `choose` computes alpha from a histogram of |x|."""
 
     def __init__(self, choose: Callable[[Histogram], float]) -> None:
         self._choose = choose
@@ -60,7 +60,7 @@ class HistogramObserver:
 
 
 class ChannelObserver:
-    """What `inner` measures, and besides the largest |x| of every channel over all batches [B, C, T]."""
+    """The range of `inner`, and the largest |x| of every channel over all batches [B, C, T]."""
 
     def __init__(self, inner: Observer) -> None:
         self._inner = inner
@@ -76,10 +76,13 @@ class ChannelObserver:
         return replace(self._inner.range(), channel_limits=limits)
 
 
-def make_observer(config: QuantizeConfig, top: int, by_extremes: bool = False, per_channel: bool = False) -> Observer:
-    """Return a fresh observer: min/max if `by_extremes`, else as `config` asks; with limits per channel if wanted.
+def make_observer(
+    config: QuantizeConfig, top: int, *, by_extremes: bool = False, per_channel: bool = False
+) -> Observer:
+    """Return a new observer.
 
-    top: the code that the end of the range gets, e.g. 127; what "mse" and "kl" choose depends on it.
+    by_extremes: measure min/max whatever `config.range_method` is. per_channel: also measure a limit per channel.
+    top: the quantized value of the end of the range, e.g. 127; the results of "mse" and "kl" depend on it.
     """
     chosen: RangeMethod = "minmax" if by_extremes else config.range_method
     ways: dict[RangeMethod, Callable[[Histogram], float]] = {
@@ -92,8 +95,8 @@ def make_observer(config: QuantizeConfig, top: int, by_extremes: bool = False, p
 
 
 def check_finite(name: str, x: Floats) -> None:
-    """Raise QuantizationError if the model made a number that is not finite out of the calibration data."""
+    """Raise QuantizationError if the value `name` has a number that is not finite."""
     if not np.isfinite(x).all():
         raise QuantizationError(
-            f"value {name!r}: the float model gives numbers that are not finite on the calibration data"
+            f"value {name!r}: expected finite numbers of the float model on the calibration data, got NaN or infinity"
         )

@@ -1,8 +1,8 @@
-"""Feed calibration data to the float graph and measure the range of every value that becomes codes."""
+"""Run the float graph on calibration data and measure the range of every value that will be quantized."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,14 +28,20 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    executor: FloatExecutor, batches: Iterable[npt.NDArray[np.float32]], config: QuantizeConfig, source: str
+    executor: FloatExecutor,
+    batches: Iterable[npt.NDArray[np.float32]],
+    config: QuantizeConfig,
+    source: str,
+    *,
+    roles: Mapping[str, Role] | None = None,
 ) -> RangeTable:
     """Return the range of every stored value whose scale depends on data.
 
-    batches: each float32 [B, n_mels, T] without padding. Memory: one batch and a fixed number of counters per value,
-    however many batches come. Raises QuantizationError (no data, numbers that are not finite).
+    batches: each float32 [B, n_mels, T] without padding. source: name of the data, for messages and the table. roles:
+    those of `find_roles` for this graph, computed here if None. The memory is that of one batch and a fixed number of
+    counters per value, for any number of batches. Raises QuantizationError (no data, numbers that are not finite).
     """
-    observers = _observers(executor.graph, config)
+    observers = _observers(executor.graph, config, roles or find_roles(executor.graph, config.nonlinear))
 
     def observe(name: str, value: Any) -> Any:
         if name in observers:
@@ -54,17 +60,17 @@ def calibrate(
     return RangeTable({name: observer.range() for name, observer in observers.items()}, source)
 
 
-def _observers(graph: Graph, config: QuantizeConfig) -> dict[str, Observer]:
-    """One observer for every value that is stored and whose scale is not known without data."""
+def _observers(graph: Graph, config: QuantizeConfig, roles: Mapping[str, Role]) -> dict[str, Observer]:
+    """Return an observer for every stored value whose scale depends on data."""
 
     def observer(name: str, role: Role) -> Observer:
-        unsigned = config.activations == "auto" and is_nonnegative(graph, name)  # (as `assign_qparams` codes it)
+        unsigned = config.activations == "auto" and is_nonnegative(graph, name)  # as in `assign_qparams`
         top = IntType(config.act_bits, signed=not unsigned).hi
         by_extremes = role == "stream" or is_heavy_tailed(graph, name)
-        return make_observer(config, top, by_extremes, is_depthwise_input(graph, name))
+        return make_observer(config, top, by_extremes=by_extremes, per_channel=is_depthwise_input(graph, name))
 
     return {
         name: observer(name, role)
-        for name, role in find_roles(graph, config.nonlinear).items()
+        for name, role in roles.items()
         if role in ("code", "stream") and not is_fixed(graph, name, role)
     }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zeroq_asr.errors import ConfigError
+from zeroq_asr.errors import missing_extra
 from zeroq_asr.exporters.ranges import limit_of
 from zeroq_asr.quant.ranges import RangeTable
 
@@ -20,11 +20,9 @@ Ids = npt.NDArray[np.int32]
 
 
 def require_onnxruntime() -> None:
-    """Raise ConfigError, with the command that helps, where onnx or onnxruntime is not installed."""
+    """Raise MissingExtraError where onnx or onnxruntime is not installed."""
     if missing := [package for package in ("onnx", "onnxruntime") if find_spec(package) is None]:
-        raise ConfigError(
-            f"expected the packages onnx and onnxruntime, {missing[0]} is missing; pip install -e '.[peers]'"
-        )
+        raise missing_extra(missing[0])
 
 
 class OnnxTokens:

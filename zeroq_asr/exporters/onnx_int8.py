@@ -53,6 +53,16 @@ def quantize_onnx(
         write_atomically(target, made.read_bytes())
 
 
+def int8_bytes(model: bytes, ranges: bytes) -> bytes:
+    """Return the int8 form of the float ONNX file `model` with `ranges`, a calibration cache of all its tensors."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, cache, target = (Path(folder) / name for name in ("model.onnx", "ranges.json", "int8.onnx"))
+        source.write_bytes(model)
+        cache.write_bytes(ranges)
+        quantize_onnx(source, target, ranges=cache, optimize=False)
+        return target.read_bytes()
+
+
 def _products_with_stacked_constants(path: Path) -> list[str]:
     """Return the products with a constant of more than two axes: the runtime refuses those, quantized per channel."""
     import onnx

@@ -1,1 +1,1 @@
-"""From audio to log-mel features."""
+"""From audio files to the features that a model reads."""

@@ -1,4 +1,4 @@
-"""Sound files as one channel of float samples at the rate a model wants."""
+"""Audio files as one channel of float samples at the sample rate of a model."""
 
 from __future__ import annotations
 
@@ -14,36 +14,45 @@ import numpy.typing as npt
 from zeroq_asr.errors import FileError
 
 MAX_SECONDS = 4 * 3600
-"""Longest recording that is read; longer ones are to be cut before."""
+"""Longest recording that is read; longer ones must be split first."""
 MAX_CHANNELS = 32
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 768_000
 MAX_LEVEL = 1e4
-"""Largest sample; full scale is 1. Beyond it the file holds something else than sound."""
+"""Largest sample magnitude; full scale is 1. A file with larger samples is not a recording."""
 _FRAMES_AT_ONCE = 1 << 20
 _PLAIN_WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")
 
 
 def read_audio(path: str | Path, sample_rate_hz: int) -> npt.NDArray[np.float32]:
-    """Return the sound in `path` as float32 [N], full scale +-1, at `sample_rate_hz`.
+    """Return the audio in `path` as float32 [N], full scale +-1, at `sample_rate_hz`.
 
-    Any format, rate and channel count that soundfile reads (WAV, FLAC, OGG, MP3, ...): channels are averaged, the rate
-    is converted by soxr's HQ filter, the one NeMo uses through librosa.
-    Raises FileError: missing, a folder, not a sound file, cut short, empty, too long, NaN or infinite samples.
+    Takes every format, rate and channel count that soundfile reads (WAV, FLAC, OGG, MP3, ...). Channels are averaged;
+    the rate is converted with soxr's HQ filter, which NeMo uses through librosa.
+    Raises FileError: missing, a folder, not an audio file, truncated, empty, too long, NaN or infinite samples.
     """
     where = str(path)[:300]
     if not Path(path).is_file():
         reason = (
             "no such file; check the path"
             if not os.path.lexists(path)
-            else "expected a sound file, found a folder or a device"
+            else "expected an audio file, got a folder or a device"
         )
         raise FileError(f"{where}: {reason}")
     mono, rate = _plain_wav(path) or _any_format(path, where)
+    return at_rate(mono, rate, sample_rate_hz, where)
+
+
+def at_rate(mono: npt.NDArray[np.float32], rate: int, sample_rate_hz: int, where: str) -> npt.NDArray[np.float32]:
+    """Return samples float32 [N] of `rate` Hz at `sample_rate_hz`, converted with soxr's HQ filter where they differ.
+
+    Raises FileError, which begins with `where`: no samples, NaN, infinite or larger than MAX_LEVEL.
+    """
     if not mono.size:
-        raise FileError(f"{where}: expected sound, got a file without samples")
+        raise FileError(f"{where}: expected audio, got a file without samples")
     if not np.isfinite(mono).all() or float(np.abs(mono).max()) > MAX_LEVEL:
         raise FileError(
-            f"{where}: expected samples of sound, got NaN, infinite or absurdly large ones; was the file damaged?"
+            f"{where}: expected finite samples of at most {MAX_LEVEL:g}, got NaN, infinite or larger ones; "
+            "is the file damaged?"
         )
     if rate == sample_rate_hz:
         return mono
@@ -53,10 +62,10 @@ def read_audio(path: str | Path, sample_rate_hz: int) -> npt.NDArray[np.float32]
 
 
 def _plain_wav(path: str | Path) -> tuple[npt.NDArray[np.float32], int] | None:
-    """Samples float32 [N] and rate of the most usual of sound files: 16 bits, one channel, nothing but the samples.
+    """Return samples float32 [N] and rate of the most common kind of file: 16-bit mono WAV with no extra chunks.
 
-    None for all others, and where a single byte of the header is not as it has to be: libsndfile judges those. It gives
-    the same numbers for these too, but takes a tenth of a second and 3 MB to be loaded.
+    Returns None for every other file, and when any byte of the header differs; libsndfile reads those. It would give
+    the same samples here too, but loading it takes 0.1 s and 3 MB.
     """
     try:
         with open(path, "rb") as stream:
@@ -82,12 +91,12 @@ def _any_format(path: str | Path, where: str) -> tuple[npt.NDArray[np.float32], 
     except (OSError, RuntimeError, ValueError, TypeError) as error:  # soundfile's own errors are RuntimeErrors
         reason = " ".join(str(error).split())[-120:]
         raise FileError(
-            f"{where}: expected a sound file (WAV, FLAC, OGG, MP3, ...), got something else ({reason})"
+            f"{where}: expected an audio file (WAV, FLAC, OGG, MP3, ...), got something else ({reason})"
         ) from error
 
 
 def _mono(sound: Any, where: str) -> npt.NDArray[np.float32]:
-    """Read block by block, because a header may promise more than the file or the memory holds."""
+    """Read block by block, because a header may declare more samples than the file contains or than fit in memory."""
     rate, channels = sound.samplerate, sound.channels
     if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ or not 1 <= channels <= MAX_CHANNELS:
         raise FileError(
@@ -103,11 +112,11 @@ def _mono(sound: Any, where: str) -> npt.NDArray[np.float32]:
         total += len(block)
         if total > MAX_SECONDS * rate:
             raise FileError(
-                f"{where}: expected at most {MAX_SECONDS // 3600} hours, got more; cut the recording into utterances"
+                f"{where}: expected at most {MAX_SECONDS // 3600} hours, got more; split the recording into utterances"
             )
         blocks.append(block[:, 0] if channels == 1 else block.mean(axis=1, dtype=np.float64).astype(np.float32))
     if sound.frames > 0 and total < sound.frames and not math.isclose(total, sound.frames, rel_tol=0.001):
         raise FileError(
-            f"{where}: expected {sound.frames:,} frames as its header says, got {total:,}; the file is cut short"
+            f"{where}: expected {sound.frames:,} frames as its header says, got {total:,}; the file is truncated"
         )
     return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from eval.types import Utterance
 from zeroq_asr.errors import FileError
-from zeroq_asr.frontend.spec import FrontendSpec
+from zeroq_asr.frontend.input_spec import Audio, Features, InputSpec
 
-Audio = npt.NDArray[np.float32]
-Features = npt.NDArray[np.float32]
+__all__ = ["Audio", "Features", "features_of", "read_utterance"]
 
-# A manifest's durations are rounded; an audio file that is shorter by more than this has been cut.
 _DURATION_SLACK_S = 0.1
+"""Durations in manifests are rounded; an audio file that is shorter by more than this was truncated."""
 
 
-def features_of(wave: Audio, spec: FrontendSpec, where: str | Path) -> Features:
-    """Return the log-mel features float32 [n_mels, T] of a waveform float32 [N]; `where` names it in errors.
+def features_of(wave: Audio, spec: InputSpec, where: str | Path) -> Features:
+    """Return the features float32 [C, T] of a waveform float32 [N]; `where` names the waveform in errors.
 
     Raises FileError: too short, not finite.
     """
-    from zeroq_asr.frontend.log_mel import log_mel
-
     try:
-        return log_mel(wave, spec)
+        return spec.features(wave)
     except FileError as error:
         raise FileError(f"{where}: {error}") from error
 
 
 def read_utterance(utterance: Utterance, sample_rate_hz: int) -> Audio:
-    """Return the utterance's samples float32 [N]: [offset, offset + duration) of its file, as NeMo reads it.
+    """Return the samples float32 [N] of an utterance: [offset, offset + duration) of its file, as NeMo reads it.
 
-    Raises FileError when the file holds less than the manifest says.
+    Raises FileError when the file is shorter than the manifest says.
     """
     from zeroq_asr.frontend.audio import read_audio
 
@@ -44,7 +38,7 @@ def read_utterance(utterance: Utterance, sample_rate_hz: int) -> Audio:
     if found_s < end_s - _DURATION_SLACK_S:
         raise FileError(
             f"{utterance.audio_path}: expected audio up to {end_s:.2f} s as the manifest says, got {found_s:.2f} s; "
-            "is the file cut off, or does the manifest belong to other files?"
+            "is the file truncated, or does the manifest belong to other files?"
         )
     segment: Audio = wave[round(utterance.offset_s * sample_rate_hz) : round(end_s * sample_rate_hz)]
     if not segment.size:

@@ -1,4 +1,4 @@
-"""Audio to log-mel features, as NeMo's AudioToMelSpectrogramPreprocessor computes them in evaluation, in numpy.
+"""Log-mel features in numpy, as NeMo's AudioToMelSpectrogramPreprocessor computes them in evaluation mode.
 
     x'[n]    = x[n] - a * x[n - 1]                                       pre-emphasis, x'[0] = x[0]
     X[k, t]  = sum_n w[n] * x'[t * hop + n - n_fft / 2] * exp(-2 pi i k n / n_fft)
@@ -11,28 +11,31 @@ Source: NeMo 3.0.0, FilterbankFeatures; the mel scale is Slaney's Auditory Toolb
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from zeroq_asr.errors import FileError
-from zeroq_asr.frontend.spec import FrontendSpec
+
+if TYPE_CHECKING:
+    from zeroq_asr.frontend.spec import FrontendSpec
 
 DEVIATION_GUARD = 1e-5
-# Blocks that keep an utterance's working memory small and near.
 _FRAMES_AT_ONCE = 32
+"""Frames transformed together: the working memory of a block stays in the cache."""
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 
 def log_mel(audio: npt.NDArray[np.float32], spec: FrontendSpec) -> Float32:
-    """Return the features of one utterance, float32 [n_mels, T], T = spec.frames(N).
+    """Return the features of one utterance, float32 [n_mels, T] with T = spec.frames(N).
 
-    audio: float [N], full scale +-1, at spec.sample_rate_hz. Computed in float64, rounded once at the end: NeMo's own
-    float32 differs by about 3e-5 on speech, and by more only where a whole recording lies below -80 dB.
-    Raises FileError: not one channel, NaN or infinite samples, shorter than one analysis window.
+    audio: float [N], full scale +-1, at spec.sample_rate_hz. Everything is computed in float64 and rounded once at the
+    end. NeMo, which computes in float32, differs by about 3e-5 on speech, and by more only where a whole recording is
+    below -80 dB.
+    Raises FileError: more than one channel, NaN or infinite samples, shorter than one analysis window.
     """
     signal = np.asarray(audio)
     if signal.ndim != 1 or signal.dtype.kind != "f":
@@ -50,12 +53,15 @@ def log_mel(audio: npt.NDArray[np.float32], spec: FrontendSpec) -> Float32:
 
 
 def _emphasized(signal: npt.NDArray[Any], start: int, end: int, spec: FrontendSpec) -> Float64:
-    """x'[start:end], float64, as it is continued beyond the ends of the signal by less than its length."""
+    """Return x'[start:end] in float64; beyond the ends of the signal x' is continued as `spec.edge` says.
+
+    The block reaches beyond each end by less than the length of the signal.
+    """
     first, last = max(start, 0), min(end, signal.size)
     block = np.zeros(end - start)
     inside = block[first - start : last - start]
     inside[:] = signal[first:last]
-    after = max(first, 1)  # the first sample has none before it
+    after = max(first, 1)  # the first sample has no predecessor
     inside[after - first :] -= spec.preemphasis * signal[after - 1 : last - 1].astype(np.float64)
     if spec.edge != "zeros" and start < 0:
         block[:-start] = _emphasized(signal, 1, 1 - start, spec)[::-1]
@@ -68,7 +74,7 @@ def _emphasized(signal: npt.NDArray[Any], start: int, end: int, spec: FrontendSp
 def _log_energies(signal: npt.NDArray[Any], spec: FrontendSpec) -> Float64:
     half, hop, frames = spec.n_fft // 2, spec.hop_samples, spec.frames(signal.size)
     if spec.edge != "zeros" and signal.size <= half:
-        raise FileError(f"audio: expected more than {half} samples to reflect its ends, got {signal.size}")
+        raise FileError(f"audio: expected more than {half} samples to reflect at the ends, got {signal.size}")
     window = np.zeros(spec.n_fft)
     left = (spec.n_fft - spec.window_samples) // 2
     window[left : left + spec.window_samples] = analysis_window(spec)
@@ -89,19 +95,19 @@ def _log_energies(signal: npt.NDArray[Any], spec: FrontendSpec) -> Float64:
 
 
 def _filter_taps(spec: FrontendSpec) -> tuple[npt.NDArray[np.intp], Float64, npt.NDArray[np.intp]]:
-    """The filters without their zeros: each filter's bins one after the other, their weights, where each starts.
+    """Return the filters without their zeros: bins and weights, filter after filter, and the start of each filter.
 
-    Sums over these are 30 times shorter than the product of matrices, and no library decides about their order.
+    The sums are 30 times shorter than a matrix product, and their order does not depend on a BLAS library.
     """
     filters = mel_filters(spec).astype(np.float64)
     used = filters > 0
-    used[~used.any(axis=1), 0] = True  # a filter between two bins: one tap of weight 0
+    used[~used.any(axis=1), 0] = True  # a filter that lies between two bins gets one tap of weight 0
     counts = used.sum(axis=1)
     return np.nonzero(used)[1], filters[used], np.cumsum(counts) - counts
 
 
 def _normalized(features: Float64, normalize: str) -> Float64:
-    """`features` itself, normalised in place."""
+    """Normalize `features` in place and return it."""
     if normalize == "none":
         return features
     axis = 1 if normalize == "per_feature" else None
@@ -114,7 +120,7 @@ def _normalized(features: Float64, normalize: str) -> Float64:
 
 @lru_cache(maxsize=8)
 def analysis_window(spec: FrontendSpec) -> Float32:
-    """Return the window, float32 [window_samples], non-periodic: w[0] = w[N - 1]."""
+    """Return the analysis window, float32 [window_samples], in its non-periodic form: w[0] = w[N - 1]."""
     phase = np.arange(spec.window_samples) / (spec.window_samples - 1)
     cosine, double = np.cos(2 * np.pi * phase), np.cos(4 * np.pi * phase)
     shapes = {
@@ -128,10 +134,12 @@ def analysis_window(spec: FrontendSpec) -> Float32:
 
 @lru_cache(maxsize=8)
 def mel_filters(spec: FrontendSpec) -> Float32:
-    """Return the triangular filters, float32 [n_mels, n_fft / 2 + 1], equally spaced in mel from low_hz to high_hz.
+    """Return the triangular mel filters, float32 [n_mels, n_fft / 2 + 1].
 
-    F[m, k] = max(0, min((f_k - c_m) / (c_{m+1} - c_m), (c_{m+2} - f_k) / (c_{m+2} - c_{m+1}))), for mel_norm
-    "slaney" times 2 / (c_{m+2} - c_m); c are n_mels + 2 edges in Hz, f_k = k * rate / n_fft.
+        F[m, k] = max(0, min((f_k - c_m) / (c_{m+1} - c_m), (c_{m+2} - f_k) / (c_{m+2} - c_{m+1})))
+
+    c: n_mels + 2 edges in Hz, equally spaced in mel from low_hz to high_hz; f_k = k * rate / n_fft. With mel_norm
+    "slaney" each filter is multiplied by 2 / (c_{m+2} - c_m).
     """
     edges = _mel_to_hz(np.linspace(_hz_to_mel(spec.low_hz), _hz_to_mel(spec.high_hz), spec.n_mels + 2))
     bins = np.arange(spec.n_fft // 2 + 1) * (spec.sample_rate_hz / spec.n_fft)
@@ -151,7 +159,7 @@ _LOG_STEP = np.log(6.4) / 27
 
 
 def _hz_to_mel(hz: float) -> float:
-    """Slaney: linear below 1 kHz, logarithmic above."""
+    """Slaney's scale: linear below 1 kHz, logarithmic above."""
     if hz < _LOG_FROM_HZ:
         return hz / _LINEAR_HZ_PER_MEL
     return float(_LOG_FROM_MEL + np.log(hz / _LOG_FROM_HZ) / _LOG_STEP)

@@ -1,4 +1,4 @@
-"""How audio becomes features: the numbers of the front end, as a checkpoint states them."""
+"""The settings of the log-mel front end, as a checkpoint states them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zeroq_asr.errors import ConfigError
+from zeroq_asr.frontend.input_spec import Audio, Features
 
 WINDOWS = ("hann", "hamming", "blackman", "bartlett")
 NORMALIZATIONS = ("per_feature", "all_features", "none")
@@ -18,15 +19,17 @@ MEL_NORMS = ("slaney", "none")
 
 @dataclass(frozen=True)
 class FrontendSpec:
-    """Settings of `zeroq_asr.frontend.log_mel.log_mel`; the defaults are QuartzNet's.
+    """Settings of `zeroq_asr.frontend.log_mel.log_mel`, an `InputSpec`; the defaults are QuartzNet's.
 
-    sample_rate_hz: of the audio the model wants. window_ms, hop_ms: analysis window and step. n_fft: points of the
-    Fourier transform. preemphasis: a in x[n] - a * x[n - 1], 0 switches it off. window: always the non-periodic form.
-    low_hz, high_hz: range of the mel filters. mel_norm: "slaney" (each filter has the same area) or "none".
-    power: exponent of the magnitude. guard, log_guard: log(x + g) for "add", log(max(x, g)) for "clamp".
-    normalize: mean 0 and deviation 1 over time "per_feature", over all ("all_features"), or "none".
-    edge: what lies beyond the ends of the audio and how many frames come out of N samples:
-    "zeros" is NeMo 2.5 and later, floor(N / hop) frames; "reflect" is NeMo up to 2.4, floor(N / hop) + 1 frames.
+    sample_rate_hz: rate of the audio that the model expects. n_mels: mel bins, the channels of the features.
+    window_ms, hop_ms: length and step of the analysis window. n_fft: points of the Fourier transform.
+    preemphasis: a in x[n] - a * x[n - 1]; 0 switches it off.
+    normalize: mean 0 and deviation 1 over time for each bin ("per_feature"), over all bins ("all_features"), or "none".
+    guard, log_guard: log(x + g) for "add", log(max(x, g)) for "clamp".
+    edge: padding beyond the ends of the audio, which decides the number of frames for N samples. "zeros" is NeMo 2.5
+    and later, floor(N / hop) frames; "reflect" is NeMo up to 2.4, floor(N / hop) + 1 frames.
+    window: shape of the analysis window, always in its non-periodic form. low_hz, high_hz: range of the mel filters.
+    mel_norm: "slaney" (all filters have the same area) or "none". power: exponent of the magnitude.
 
     Raises ConfigError when a number is out of its domain.
     """
@@ -69,17 +72,28 @@ class FrontendSpec:
         _one_of("guard", self.guard, GUARDS)
 
     @property
+    def channels(self) -> int:
+        """Channels of the features: the mel bins."""
+        return self.n_mels
+
+    def features(self, wave: Audio) -> Features:
+        """Return the log-mel features float32 [n_mels, T] of a waveform float32 [N]; see `log_mel`."""
+        from zeroq_asr.frontend.log_mel import log_mel
+
+        return log_mel(wave, self)
+
+    @property
     def window_samples(self) -> int:
         """Length of the analysis window in samples."""
         return round(self.window_ms * self.sample_rate_hz / 1000)
 
     @property
     def hop_samples(self) -> int:
-        """Samples between the starts of two frames."""
+        """Samples between the starts of two consecutive frames."""
         return round(self.hop_ms * self.sample_rate_hz / 1000)
 
     def frames(self, samples: int) -> int:
-        """Return how many frames come out of `samples` samples: floor(N / hop), one more for edge "reflect"."""
+        """Return the number of frames of N = `samples` samples: floor(N / hop), one more for edge "reflect"."""
         return samples // self.hop_samples + (1 if self.edge == "reflect" else 0)
 
     def to_json(self) -> dict[str, int | float | str]:
@@ -93,11 +107,11 @@ class FrontendSpec:
             raise ConfigError(
                 f"frontend: expected an object with the front end's settings, got {type(fields).__name__}"
             )
-        known = {field.name for field in dataclasses.fields(cls)}
-        if set(fields) != known:
-            odd = sorted(str(name) for name in known.symmetric_difference(fields))
+        names = {field.name for field in dataclasses.fields(cls)}
+        if set(fields) != names:
+            wrong = sorted(str(name) for name in names.symmetric_difference(fields))
             raise ConfigError(
-                f"frontend: expected exactly the fields {sorted(known)}; missing or unknown: {odd}; "
+                f"frontend: expected exactly the fields {sorted(names)}; missing or unknown: {wrong}; "
                 "was the file edited?"
             )
         return cls(**fields)
@@ -121,7 +135,7 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _short(value: object) -> str:
-    # a hostile integer may have more digits than Python agrees to print
+    # Python refuses to print integers of more than 4300 digits; a hostile file may contain one.
     if isinstance(value, int) and abs(value) > 10**18:
         return "an integer of more than 18 digits"
     return repr(value)[:60]

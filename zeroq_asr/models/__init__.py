@@ -1,1 +1,1 @@
-"""What `--model` may say: files, shipped models, published sizes, hub names."""
+"""The models that `--model` accepts: files, shipped models, published sizes, hub names."""

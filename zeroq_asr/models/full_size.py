@@ -1,7 +1,7 @@
-"""Models of the published sizes with random weights: for measuring speed, memory and cost. They understand nothing.
+"""Models of the published sizes with random weights, for measurements of speed, memory and cost.
 
-The config is the published one and the graph comes out of the same builder as a checkpoint's; only the tensors are
-drawn. Light: imports no torch until a model is made.
+Their transcripts are meaningless. The config is the published one, and the graph comes from the same builder as that of
+a checkpoint. torch is imported only when a model is made.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from zeroq_asr.adapters.nemo.tensors import TensorSource
 
 _FRAMES = 600
-"""Length of the noise that the BatchNorm statistics are taken from; far longer than what one frame sees."""
+"""Frames of the noise on which the BatchNorm statistics are measured; far longer than the receptive field."""
 
 
 def full_size_names() -> tuple[str, ...]:
-    """The names that `full_size_model` takes."""
+    """Return the names that `full_size_model` accepts."""
     return published_names()
 
 
 def full_size_model(name: str, seed: int = 0) -> FloatModel:
     """Return a model of a published size; the same seed gives the same weights. Raises ConfigError.
 
-    Jasper has 333 million weights: 1.3 GB in the graph and once more in the executor that measures the statistics.
+    Jasper has 333 million weights: 1.3 GB in the graph, and again in the executor that measures the statistics.
     """
     from zeroq_asr.adapters import FloatModel, fingerprint
 
@@ -44,23 +44,22 @@ def full_size_model(name: str, seed: int = 0) -> FloatModel:
 
 
 def full_size_graph(name: str) -> Graph:
-    """Return the graph alone, with weights of zero that take no memory: enough to count. Raises ConfigError."""
+    """Return the graph with weights of zero, which take no memory; enough for counting. Raises ConfigError."""
     return _build(name, _BlankTensors())[0]
 
 
 def count_parameters(graph: Graph) -> int:
-    """Return what NeMo counts: weights, biases, gamma and beta; running statistics are no parameters."""
+    """Return the number of parameters as NeMo counts them: weights, biases, gamma and beta, no running statistics."""
     return sum(array.size for name, array in graph.constants.items() if not name.endswith(_STATISTICS))
 
 
 def _build(name: str, tensors: TensorSource) -> tuple[Graph, tuple[str, ...], str]:
     if name not in published_names():
-        known = ", ".join(published_names())
-        raise ConfigError(f"model {name!r}: not a full-size configuration; expected one of {known}")
-    from zeroq_asr.adapters.nemo.config import Section
+        raise ConfigError(f"model: expected one of {', '.join(published_names())}, got {name!r}")
+    from zeroq_asr.adapters.nemo.config import ConfigSection
     from zeroq_asr.adapters.nemo.load import build_graph
 
-    model = Section(published_config(name), name)
+    model = ConfigSection(published_config(name), name)
     return build_graph(model, tensors, model.section("preprocessor").integer("features", 1, 1024), {})
 
 
@@ -73,10 +72,10 @@ _STATISTICS = (".running_mean", ".running_var")
 
 
 class _BlankTensors:
-    """Gives zeros for every tensor that is asked for; the system keeps no memory for zeros that nobody writes."""
+    """Gives zeros for every tensor. The system allocates no memory for zeros that are never written."""
 
     def take(self, name: str, shape: tuple[int, ...]) -> Array:
-        """Return the tensor `name`, read-only, so that nobody needs a copy."""
+        """Return the tensor `name`, read-only, so that no copy is needed."""
         array = self._make(name, shape)
         array.flags.writeable = False
         return array
@@ -85,14 +84,14 @@ class _BlankTensors:
         return np.zeros(shape, dtype=np.float32)
 
     def discard(self, name: str) -> None:
-        """Nothing is there that is not asked for."""
+        """Do nothing: tensors are made on request."""
 
     def finish(self) -> None:
-        """Nothing is left over."""
+        """Do nothing: no tensor is unused."""
 
 
 class _RandomTensors(_BlankTensors):
-    """Draws every tensor when it is asked for; every BatchNorm starts at mean 0 and variance 1."""
+    """Draws every tensor on request; every BatchNorm starts with mean 0 and variance 1."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
@@ -100,7 +99,7 @@ class _RandomTensors(_BlankTensors):
     def _make(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
         if name.endswith(_STATISTICS):
             return np.full(shape, float(name.endswith("var")), dtype=np.float32)
-        if len(shape) == 1 and name.endswith(".weight"):  # of a normalisation
+        if len(shape) == 1 and name.endswith(".weight"):  # gamma of a normalisation layer
             return self._rng.uniform(0.5, 1.5, shape).astype(np.float32)
         inputs = 100 if len(shape) == 1 or ".pos_bias_" in name else int(np.prod(shape[1:]))
         array = self._rng.standard_normal(shape, dtype=np.float32)
@@ -109,9 +108,9 @@ class _RandomTensors(_BlankTensors):
 
 
 def _with_measured_statistics(graph: Graph, mel: Array) -> Graph:
-    """Return `graph` with every BatchNorm remembering the mean and variance that it sees for `mel`.
+    """Return `graph` with the running statistics of every BatchNorm set to those of its input for `mel`.
 
-    Without this the activations of a deep network with random weights shrink layer by layer to nothing.
+    Otherwise the activations of a deep network with random weights decay to zero, layer by layer.
     """
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
@@ -125,7 +124,7 @@ def _with_measured_statistics(graph: Graph, mel: Array) -> Graph:
         assert isinstance(eps, float)
         mean, var = value.mean((0, 2)), value.var((0, 2), correction=0)
         measured[norms[name].inputs[1]], measured[norms[name].inputs[2]] = mean.numpy(), var.numpy()
-        # behind this stands a BatchNorm of mean 0 and variance 1: together they are the one with the measured numbers
+        # A BatchNorm of mean 0 and variance 1 follows; together they equal the BatchNorm with the measured statistics.
         return (value - mean[:, None]) * ((1 + eps) / (var[:, None] + eps)) ** 0.5
 
     FloatExecutor(graph).run(mel.astype(np.float32), edit=normalize)

@@ -1,4 +1,4 @@
-"""Names on NGC and Hugging Face: nemo_toolkit downloads the file, we read it."""
+"""Models on NGC and Hugging Face: nemo_toolkit downloads the file, and our own reader reads it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from zeroq_asr.errors import FileError
 
 _NGC = "https://api.ngc.nvidia.com/v2/models/nvidia"
-# published QuartzNets that NeMo 3.0.0 has taken off its list, though NGC still keeps them
+# Published QuartzNets that NeMo 3.0.0 no longer lists, but that are still on NGC.
 _OLD_NAMES = re.compile(r"QuartzNet(15x5Base-En|15x5Base-Zh|15x5NR-En|5x5LS-En)")
 _LANGUAGE_NAMES = re.compile(r"stt_[a-z]{2}_quartznet15x5")
 
 
 def ngc_address(name: str) -> tuple[str, str] | None:
-    """Return the folder and the file of a published QuartzNet on NGC, None for any other name."""
+    """Return folder URL and file name of a published QuartzNet on NGC, None for any other name."""
     if _OLD_NAMES.fullmatch(name):
         return f"{_NGC}/nemospeechmodels/versions/1.0.0a5/files/", f"{name}.nemo"
     if _LANGUAGE_NAMES.fullmatch(name):
@@ -25,25 +25,25 @@ def ngc_address(name: str) -> tuple[str, str] | None:
 
 
 def download(name: str, shipped: Iterable[str]) -> Path:
-    """Return the path of the .nemo file that nemo_toolkit fetched for `name` (its cache is used when it has it).
+    """Return the path of the .nemo file of `name`, which nemo_toolkit downloads or has in its cache.
 
-    Nothing of the downloaded file is executed: NeMo is asked for the file, not for the model.
-    Raises FileError with one sentence: NeMo missing, no network, unknown name.
+    No code of the file is executed, because NeMo returns the file and not the model.
+    Raises FileError: NeMo missing, no network, unknown name.
     """
     unknown = f"{name!r}: no file or shipped model ({', '.join(shipped) or 'none'}) has this name"
     disabled = logging.root.manager.disable
     try:
-        logging.disable(logging.CRITICAL)  # NeMo and the network layers log at length; our one sentence says it
+        logging.disable(logging.CRITICAL)  # NeMo and the network libraries log at length; one error line is enough
         found = _fetch(name)
     except ImportError as error:
         raise FileError(
-            f"{unknown}; to look it up on NGC or Hugging Face install nemo_toolkit[asr], or give a .nemo file"
+            f"{unknown}; to look it up on NGC or Hugging Face run `pip install 'zeroq-asr[nemo]'`, or give a .nemo file"
         ) from error
     except FileNotFoundError as error:
         raise FileError(
             f"{unknown}, and nemo_toolkit does not list it either; check the name, or give the path of a .nemo file"
         ) from error
-    except Exception as error:  # the network layers raise anything
+    except Exception as error:  # network libraries raise many kinds of errors
         raise FileError(
             f"{unknown}, and it could not be downloaded ({type(error).__name__});"
             " check the network, or download the .nemo file elsewhere and give its path"

@@ -1,4 +1,4 @@
-"""What kind of model file a name on the command line stands for, judged by content, never by the file's ending."""
+"""The kind of a model file that is given on the command line, by its content and not by its name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ModelKind = Literal["quantized", "synthetic", "nemo", "name"]
 
 
 def find_model_kind(reference: str) -> ModelKind:
-    """Tell from its first bytes what a file is; "name" when `reference` names no file and does not look like a path.
+    """Return the kind of a file from its content, or "name" if `reference` is no file and does not look like a path.
 
     Raises FileError: no such file, not readable, or neither a quantized model, synthetic data nor a .nemo archive.
     """
@@ -34,7 +34,7 @@ def find_model_kind(reference: str) -> ModelKind:
     if head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar":
         return "nemo"
     metadata = _safetensors_metadata(path)
-    # Each of our two formats keeps one key of its own; whether the rest is sound is its reader's business.
+    # Each of the two formats has its own metadata key. Its reader checks everything else.
     if "synth" in metadata:
         return "synthetic"
     if "zeroq" in metadata:
@@ -45,7 +45,7 @@ def find_model_kind(reference: str) -> ModelKind:
 
 def _first_bytes(path: Path, count: int) -> bytes:
     if not path.is_file():
-        raise FileError(f"{path}: expected a file, found a folder or a device; give the path of a model file")
+        raise FileError(f"{path}: expected a file, got a folder or a device; give the path of a model file")
     try:
         with path.open("rb") as stream:
             return stream.read(count)
@@ -54,7 +54,7 @@ def _first_bytes(path: Path, count: int) -> bytes:
 
 
 def _safetensors_metadata(path: Path) -> Mapping[str, object]:
-    """Return the metadata of a safetensors header, empty when the file has no such header."""
+    """Return the metadata of a safetensors header, empty if the file has no such header."""
     size = int.from_bytes(_first_bytes(path, 8), "little")
     if not 2 <= size <= min(_MAX_HEADER_BYTES, path.stat().st_size - 8):
         return {}

@@ -1,7 +1,8 @@
-"""The published sizes of the supported families, in NeMo's words: front end, encoder and head as in its YAML files.
+"""The published sizes of the supported families as NeMo configs: front end, encoder and head.
 
-Kriman et al. 2019 (QuartzNet), Li et al. 2019 (Jasper), Majumdar et al. 2021 (Citrinet), Gulati et al. 2020
-(Conformer), Rekesh et al. 2023 (FastConformer); github.com/NVIDIA/NeMo, examples/asr/conf. Plain data, light to import.
+Sources: Kriman et al. 2019 (QuartzNet), Li et al. 2019 (Jasper), Majumdar et al. 2021 (Citrinet), Gulati et al. 2020
+(Conformer), Rekesh et al. 2023 (FastConformer); the YAML files in github.com/NVIDIA/NeMo, examples/asr/conf. The module
+has plain data only and imports quickly.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ Block = dict[str, Any]
 
 _MODULES = "nemo.collections.asr.modules"
 _QUARTZNET = ((256, 33), (256, 39), (512, 51), (512, 63), (512, 75))
-_JASPER = ((256, 11), (384, 13), (512, 17), (640, 21), (768, 25))  # width, kernel; two blocks of each
+_JASPER = ((256, 11), (384, 13), (512, 17), (640, 21), (768, 25))  # (channels, kernel); two blocks of each
 _CITRINET = ((11, 13, 15, 17, 19, 21), (13, 15, 17, 19, 21, 23, 25), (25, 27, 29, 31, 33, 35, 37, 39))
-"""Kernels of the three groups of blocks; the first of a group halves the frame rate."""
+"""Kernels of the three groups of blocks; the first block of a group halves the frame rate."""
 
 
 def _block(filters: int, kernel: int, repeat: int = 1, **changes: Any) -> Block:
@@ -145,7 +146,7 @@ def _model(encoder: Config, window_s: float, features: int, vocabulary: Sequence
 
 
 def _pieces(count: int) -> tuple[str, ...]:
-    """Stand-ins for a tokenizer's pieces, which no size publishes: each is a word of its own."""
+    """Return placeholders for the pieces of a tokenizer, which are not published; each is a word."""
     return tuple(f" {number}" for number in range(count))
 
 
@@ -165,10 +166,10 @@ _SIZES: Mapping[str, Callable[[], Config]] = {
 
 
 def published_names() -> tuple[str, ...]:
-    """The names that `published_config` takes."""
+    """Return the names that `published_config` accepts."""
     return tuple(_SIZES)
 
 
 def published_config(name: str) -> Config:
-    """Return a fresh config of an EncDecCTCModel of this size, as NeMo takes it. Raises KeyError."""
+    """Return a new NeMo config of an EncDecCTCModel of this size. Raises KeyError."""
     return _SIZES[name]()

@@ -1,5 +1,4 @@
-"""What --model may say: the path of a .nemo file, the name of a shipped model, a published size (random weights), or a
-name on NGC or Hugging Face."""
+"""Resolve --model: a .nemo file, a shipped model, a published size (random weights), or an NGC or Hugging Face name."""
 
 from __future__ import annotations
 
@@ -18,11 +17,11 @@ _FILE_ENDINGS = (".nemo", ".ckpt", ".pt", ".pth", ".tar", ".gz", ".tgz", ".onnx"
 
 
 def load_float_model(reference: str, edge: str = "zeros") -> FloatModel:
-    """Load the model that `reference` names. No code of the file runs and nothing is written.
+    """Load the model that `reference` names. No code of the file runs, and nothing is written.
 
-    reference: an existing path; a name of `shipped_models()`; a name of `full_size_names()`, a published
-    size with random weights; or a name on NGC or Hugging Face, which nemo_toolkit downloads (the file is then read by
-    us like any other). edge: see FrontendSpec.
+    reference: an existing path; a name of `shipped_models()`; a name of `full_size_names()`, which is a published size
+    with random weights; or a name on NGC or Hugging Face, whose file nemo_toolkit downloads and the same reader reads.
+    edge: see FrontendSpec.
     Raises FileError (missing, unreadable), CheckpointError (damaged or hostile), UnsupportedModelError (which part).
     """
     if _is_there(reference):
@@ -37,7 +36,7 @@ def load_float_model(reference: str, edge: str = "zeros") -> FloatModel:
 
 
 def _is_there(reference: str) -> bool:
-    """Return whether `reference` names a file, or a folder that no hub name could mean."""
+    """Return whether `reference` is an existing file, or an existing folder whose path cannot be a hub name."""
     try:
         path = Path(reference)
         return path.exists() and (not path.is_dir() or not _HUB_NAME.fullmatch(reference)) and reference != ""

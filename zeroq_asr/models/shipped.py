@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zeroq_asr.errors import ConfigError
+from zeroq_asr.errors import ConfigError, FileError
 
 DEFAULT_MODEL = "quartznet-voice-1m"
 
@@ -28,14 +28,23 @@ def shipped_sets() -> tuple[str, ...]:
 
 
 def model_path(name: str) -> Path:
-    """The .nemo file of a shipped model. Raises ConfigError for a name that is not shipped."""
+    """Return the .nemo file of a shipped model. Raises ConfigError for another name, FileError outside a clone."""
     if name not in _MODELS:
-        raise ConfigError(f"model {name!r}: not a shipped model; expected one of {', '.join(_MODELS)}")
-    return _DATA / f"{name}.nemo"
+        raise ConfigError(f"model: expected one of {', '.join(_MODELS)}, got {name!r}")
+    return _existing(_DATA / f"{name}.nemo", name)
 
 
 def manifest_path(name: str) -> Path:
-    """The NeMo manifest of a shipped test set. Raises ConfigError for a name that is not shipped."""
+    """Return the NeMo manifest of a shipped test set. Raises what `model_path` raises."""
     if name not in _SETS:
-        raise ConfigError(f"test set {name!r}: not a shipped set; expected one of {', '.join(_SETS)}")
-    return _DATA / name / "manifest.json"
+        raise ConfigError(f"test set: expected one of {', '.join(_SETS)}, got {name!r}")
+    return _existing(_DATA / name / "manifest.json", name)
+
+
+def _existing(path: Path, name: str) -> Path:
+    if not path.is_file():
+        raise FileError(
+            f"{name!r}: expected {path}, there is no such file; the wheel has no shipped models and no shipped speech, "
+            "work in a clone of the repository or give a file of your own"
+        )
+    return path

@@ -6,6 +6,8 @@ Result: value name -> QuantParams, for exactly the values in `find_code_values`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from zeroq_asr.analyses.roles import (
     Role,
     find_roles,
@@ -29,10 +31,16 @@ from zeroq_asr.quant.qparams import (
 from zeroq_asr.quant.ranges import Range, RangeTable
 
 
-def assign_qparams(graph: Graph, table: RangeTable, config: QuantizeConfig) -> dict[str, QuantParams]:
-    """Return the code of every stored value. Raises QuantizationError where the table has no range for one."""
+def assign_qparams(
+    graph: Graph, table: RangeTable, config: QuantizeConfig, *, roles: Mapping[str, Role] | None = None
+) -> dict[str, QuantParams]:
+    """Return the scale and type of every stored value.
+
+    roles: those of `find_roles` for this graph, computed here if None. Raises QuantizationError if the table lacks a
+    range.
+    """
     result = {}
-    for name, role in find_roles(graph, config.nonlinear).items():
+    for name, role in (roles or find_roles(graph, config.nonlinear)).items():
         if role not in ("code", "stream"):
             continue
         if is_fixed(graph, name, role):

@@ -47,7 +47,7 @@ def correct_biases(
     """Return `graph` with other biases; a convolution without one gets one. All names of values stay.
 
     means: E[x], float64 [C] by name, of everything that a convolution reads (`measure_means`, `analytic_means`).
-    rounded: weights of convolutions, by the values they make, that are rounded already (`round_by_moments`).
+    rounded: weights of convolutions, by the values they make, that are rounded already (`round_with_gptq`).
     Raises GraphError (not finite).
     """
     layers = _layers(graph)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 
 from int_kernels import Argmax, Program, ValueSpec
 from int_kernels.int_type import INT32
-from zeroq_asr.analyses.roles import find_roles
+from zeroq_asr.analyses.roles import Role, find_roles
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Graph, Node
@@ -44,17 +44,20 @@ def lower_to_integer(
     qparams: Mapping[str, QuantParams],
     config: QuantizeConfig,
     rounded: Mapping[str, RoundedWeights] | None = None,
+    *,
+    roles: Mapping[str, Role] | None = None,
 ) -> Program:
     """Return the integer program with outputs (logits, tokens).
 
-    rounded: weights of convolutions, by the values they make, that are taken as they are (`passes.gptq`). Raises
-    GraphError, QuantizationError, int_kernels.KernelError.
+    rounded: weights of convolutions, by the values they make, that are taken as they are (`passes.gptq`). roles: those
+    of `find_roles` for this graph, computed here if None. Raises GraphError, QuantizationError,
+    int_kernels.KernelError.
     """
     if NO_BATCH_NORM not in graph.facts:
         raise GraphError("lower_to_integer: expected a graph without BatchNorms; run fold_batchnorm first")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise GraphError(f"lower_to_integer: expected one input and one output, got {graph.inputs} and {graph.outputs}")
-    state = Lowering(graph, find_roles(graph, config.nonlinear), qparams, config, rounded or {})
+    state = Lowering(graph, roles or find_roles(graph, config.nonlinear), qparams, config, rounded or {})
     (source,), (logits,) = graph.inputs, graph.outputs
     state.values[source] = ValueSpec(source, state.channels(source), state.code(source).type)
     if not graph.nodes:

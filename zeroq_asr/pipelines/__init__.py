@@ -1,1 +1,1 @@
-"""Composition: the only place that knows all rooms."""
+"""The operations of the product, composed of all other packages."""

@@ -1,4 +1,4 @@
-"""Where calibration data comes from: synthesis, noise, or real speech."""
+"""Sources of calibration data: synthesis, noise, or real speech."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from zeroq_asr.errors import ConfigError, FileError
 if TYPE_CHECKING:
     from synth import SyntheticData
     from zeroq_asr.adapters import FloatModel
-    from zeroq_asr.frontend.spec import FrontendSpec
+    from zeroq_asr.frontend.input_spec import InputSpec
     from zeroq_asr.pipelines.generate import OnRecord
     from zeroq_asr.pipelines.quantize import Batch
 
 
 @dataclass(frozen=True)
 class CalibrationData:
-    """Batches to calibrate on, a word for them, and what the model file should remember of them."""
+    """Calibration batches, the name of the data, and the provenance that the model file stores."""
 
     batches: Iterable[Batch]
     source: str
@@ -31,42 +31,43 @@ def calibration_data(
     model: FloatModel,
     calibration: str,
     *,
-    data: Path | None = None,
+    data: Path | SyntheticData | None = None,
     preset: str = PRESET,
     seed: int = SEED,
     device: str = DEVICE,
     on_record: OnRecord | None = None,
 ) -> CalibrationData:
-    """Return the calibration data that --calibration, --data, --preset and --seed ask for.
+    """Return the calibration data that --calibration, --data, --preset and --seed select.
 
-    "synthetic": the file `data`; without one, the file that an earlier run with these settings left, or else made now.
-    "random": noise. "analytic": none, `quantize_model` asks the parameters instead. Anything else: a manifest, or the
-    name of a shipped set.
+    "synthetic": `data`, or the file `data`; if None, the file of an earlier run with these settings, or else new data.
+    "random": noise. "analytic": no data; `quantize_model` uses the parameters of the model. Anything else: a manifest,
+    or the name of a shipped set. on_record is called after every step of a synthesis.
     Raises ConfigError, FileError and what synthesis raises.
     """
     if data is not None and calibration != "synthetic":
         raise ConfigError(
-            f"--data: goes with --calibration synthetic, came with --calibration {calibration}; leave one of them away"
+            f"--data: expected --calibration synthetic, got --calibration {calibration}; remove one of the two options"
         )
     if calibration == ANALYTIC:
         return CalibrationData((), ANALYTIC, {})
     if calibration == "random":
-        return CalibrationData(random_batches(model.frontend.n_mels, seed), "random", {"seed": seed})
+        return CalibrationData(random_batches(model.frontend.channels, seed), "random", {"seed": seed})
     if calibration != "synthetic":
         from zeroq_asr.models.shipped import manifest_path, shipped_sets
 
         manifest = manifest_path(calibration) if calibration in shipped_sets() else Path(calibration)
         return CalibrationData(real_batches(manifest, model.frontend), calibration, {})
-    found = (
-        read_synthetic(data, model) if data is not None else ensure_synthetic(model, preset, seed, device, on_record)
-    )
+    if data is None:
+        found = ensure_synthetic(model, preset, seed, device, on_record)
+    else:
+        found = read_synthetic(data, model) if isinstance(data, Path) else checked_synthetic(data, model, "data")
     return CalibrationData((batch.mel for batch in found.batches), "synthetic", {"synthesis": found.settings.to_json()})
 
 
-def foreseen_provenance(
+def expected_provenance(
     model: FloatModel, calibration: str, *, data: Path | None = None, preset: str = PRESET, seed: int = SEED
 ) -> dict[str, Any]:
-    """The provenance of what `calibration_data` would return for the same arguments; nothing is made."""
+    """Return the provenance that `calibration_data` would give for the same arguments, without making the data."""
     from zeroq_asr.pipelines.generate import synthesis_settings
 
     if calibration != "synthetic":
@@ -82,7 +83,7 @@ def foreseen_provenance(
 def ensure_synthetic(
     model: FloatModel, preset: str, seed: int, device: str = DEVICE, on_record: OnRecord | None = None
 ) -> SyntheticData:
-    """Return the synthetic data of this model, preset and seed: from its default file, or made now and left there."""
+    """Return the synthetic data of this model, preset and seed, from its default file; if missing, make and save it."""
     from zeroq_asr.pipelines.generate import default_data_path, generate
 
     config = replace(GenerateConfig.of_preset(preset), seed=seed)
@@ -92,16 +93,15 @@ def ensure_synthetic(
 
 
 def random_batches(n_mels: int, seed: int) -> Iterator[Batch]:
-    """U[-3, 3] noise in the shape of the paper's synthetic data (its table 2): 20 batches of 8 utterances of 500
-    frames."""
+    """Yield the random baseline of Kim et al. 2021, table 2: 20 batches of 8 utterances of 500 frames, U[-3, 3]."""
     from synth import SpectrogramSpec, random_baseline
 
     spec = SpectrogramSpec(RANDOM_SIZE, n_mels, RANDOM_FRAMES)
     return (random_baseline(spec, seed, number) for number in range(RANDOM_BATCHES))
 
 
-def real_batches(manifest: Path, spec: FrontendSpec) -> Iterator[Batch]:
-    """The utterances of a manifest as batches of one, each at its own length."""
+def real_batches(manifest: Path, spec: InputSpec) -> Iterator[Batch]:
+    """Yield the utterances of a manifest as batches of one, each at its own length. Raises ManifestError, FileError."""
     from eval.manifest import read_manifest
     from zeroq_asr.frontend.features import features_of, read_utterance
 
@@ -113,15 +113,19 @@ def read_synthetic(path: Path, model: FloatModel) -> SyntheticData:
     """Return the synthetic data in `path`. Raises FileError if it was made for another model or is not finished."""
     from zeroq_asr.pipelines.generate import read_data
 
-    data = read_data(path)
+    return checked_synthetic(read_data(path), model, path)
+
+
+def checked_synthetic(data: SyntheticData, model: FloatModel, where: str | Path) -> SyntheticData:
+    """Return `data`, which `where` names. Raises FileError if it was made for another model or is not finished."""
     if data.fingerprint != model.fingerprint:
         raise FileError(
-            f"{path}: expected synthetic data made for {model.name!r}, this was made for another model; "
+            f"{where}: expected synthetic data made for {model.name!r}, this was made for another model; "
             "run `python -m zeroq_asr.generate` again"
         )
     if not data.complete:
         raise FileError(
-            f"{path}: holds {len(data.batches)} of {data.settings.batches} batches; "
+            f"{where}: holds {len(data.batches)} of {data.settings.batches} batches; "
             "finish it with `python -m zeroq_asr.generate --resume`"
         )
     return data

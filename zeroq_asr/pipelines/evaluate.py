@@ -1,4 +1,4 @@
-"""Manifests and transcribers in, error rates out."""
+"""Evaluation: the error rates of transcribers on manifests."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from zeroq_asr.config import SEED
 
 if TYPE_CHECKING:
     from eval.types import EvalReport, Utterance
-    from zeroq_asr.frontend.features import Features
-    from zeroq_asr.frontend.spec import FrontendSpec
+    from zeroq_asr.frontend.input_spec import Features, InputSpec
     from zeroq_asr.runtime.transcriber import Transcriber
 
 OnBlock = Callable[[], None]
 
-# Features of about this much audio are held at a time, shared by all models: bounds the memory, fills a batch.
 _BLOCK_SECONDS = 30.0
+"""Seconds of audio whose features are in memory at a time, shared by all models; enough to fill a batch."""
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """The utterances of one manifest and the name that the report gives it."""
+    """The utterances of one manifest and its name in reports."""
 
-    __test__ = False  # the name is no test class of pytest's
+    __test__ = False  # pytest must not collect it
 
     name: str
     utterances: tuple[Utterance, ...]
 
 
 def read_test_set(reference: str, limit: int | None = None) -> TestSet:
-    """Return a shipped set by its name ("clean", "other") or a manifest by its path; the first `limit` utterances.
+    """Return a shipped set by name ("clean", "other") or a manifest by path; at most `limit` utterances.
 
     Raises ManifestError.
     """
@@ -50,11 +49,10 @@ def evaluate(
     seed: int = SEED,
     on_block: OnBlock | None = None,
 ) -> list[EvalReport]:
-    """Transcribe every set with every model and score it; each model after the first is compared with the first.
+    """Transcribe every set with every model and score it; each model is compared with the first one.
 
-    Features are computed once for all models with the same front end. Reports come set by set, models in order.
-    `on_block` hears of every finished block of speech. Raises ZeroqError and EvalError for audio or transcripts that
-    cannot be used.
+    Features are computed once for all models with the same front end. Reports are ordered by set, then by model.
+    `on_block` is called after every block of speech. Raises ZeroqError and EvalError for unusable audio or transcripts.
     """
     from eval.compare import compare
     from eval.types import EvalReport
@@ -86,7 +84,7 @@ def evaluate(
 def _transcribe(
     models: Sequence[Transcriber], test_set: TestSet, on_block: OnBlock | None
 ) -> tuple[list[list[str]], list[float]]:
-    """Return the texts [model][utterance] and the seconds that each model computed (front end excluded)."""
+    """Return the texts [model][utterance] and the seconds of computation of each model without the front end."""
     utterances = test_set.utterances
     texts = [[""] * len(utterances) for _ in models]
     seconds = [0.0] * len(models)
@@ -105,14 +103,14 @@ def _transcribe(
     return texts, seconds
 
 
-def _features(utterance: Utterance, spec: FrontendSpec) -> Features:
+def _features(utterance: Utterance, spec: InputSpec) -> Features:
     from zeroq_asr.frontend.features import features_of, read_utterance
 
     return features_of(read_utterance(utterance, spec.sample_rate_hz), spec, utterance.audio_path)
 
 
 def split_into_blocks(utterances: Sequence[Utterance]) -> list[list[int]]:
-    """Return the indices, shortest utterance first, in blocks of bounded length: neighbours make good batches."""
+    """Return the indices in blocks of bounded duration, shortest utterance first, for little padding."""
     blocks: list[list[int]] = []
     filled = 0.0
     for index in sorted(range(len(utterances)), key=lambda i: utterances[i].duration_s):
@@ -125,6 +123,6 @@ def split_into_blocks(utterances: Sequence[Utterance]) -> list[list[int]]:
 
 
 def _names(models: Sequence[Transcriber]) -> list[str]:
-    """Return the models' names, numbered where two rows would otherwise look the same."""
+    """Return the names of the models, with numbers where two rows would otherwise look the same."""
     keys = [(model.name, model.backend) for model in models]
     return [f"{key[0]} ({i + 1})" if keys.count(key) > 1 else key[0] for i, key in enumerate(keys)]

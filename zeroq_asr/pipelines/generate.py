@@ -1,4 +1,4 @@
-"""Float model in, synthetic spectrograms out: synthesis with resuming, and what a person wants to see of it."""
+"""Synthesis of spectrograms for a float model, with resuming."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OnRecord = Callable[[StepRecord], None]
 
 @dataclass(frozen=True)
 class Generated:
-    """The finished data, where it lies, and how many of its batches were there before this run."""
+    """The finished data, its file, and the number of its batches that earlier runs made."""
 
     data: SyntheticData
     path: Path
@@ -43,7 +43,7 @@ class Generated:
 
 
 def synthesis_settings(config: GenerateConfig, model: FloatModel) -> SynthesisSettings:
-    """What `config` means for this model: its mel bins; normalised only if its front end normalises per feature."""
+    """Return the settings for this model; they normalise only if its front end normalises per feature."""
     return SynthesisSettings(
         spec=SpectrogramSpec(config.batch_size, model.frontend.n_mels, config.frames),
         batches=config.batches,
@@ -64,7 +64,7 @@ def synthesis_settings(config: GenerateConfig, model: FloatModel) -> SynthesisSe
 
 
 def default_data_path(model: FloatModel, config: GenerateConfig) -> Path:
-    """Where the data of this model with these settings lies when nobody says otherwise: other settings, other name."""
+    """Return the default file of the data of this model with these settings; other settings give another name."""
     settings = json.dumps(synthesis_settings(config, model).to_json(), sort_keys=True)
     digest = hashlib.sha256(settings.encode()).hexdigest()[:6]
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(model.name).stem) or "model"
@@ -84,26 +84,26 @@ def generate(
 ) -> Generated:
     """Make the synthetic data of `model` and write it to `output`.
 
-    After every batch the batches so far go to `output` + ".partial"; with `resume` the run begins behind them, and the
-    final bytes are those of an uninterrupted run (on a CPU, same number of threads). Finished data in `output` that
-    matches is kept as it is. Raises ConfigError, FileError (a file to resume from that was made otherwise), SynthError.
+    After every batch the batches so far are written to `output` + ".partial". With `resume` the run continues behind
+    them, and the final bytes are those of an uninterrupted run (on a CPU, with the same number of threads); matching
+    finished data in `output` is kept. Raises ConfigError, FileError (a partial file with other settings), SynthError.
     """
     settings = synthesis_settings(config, model)
     if output.is_dir():
-        raise FileError(f"{output}: expected the name of a file to write, found a folder; give a file name in it")
+        raise FileError(f"{output}: expected the name of a file to write, got a folder; give a file name in it")
     partial = output.with_name(output.name + ".partial")
     if resume:
         finished = find_data(model, config, output)
         if finished is not None:
             return Generated(finished, output, len(finished.batches))
     from synth.optimize import run
-    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
 
-    names = tuple(tap.name for tap in find_batchnorm_taps(model.graph))
+    names = tuple(norm.name for norm in find_batchnorm_statistics(model.graph))
     batches = _batches_to_resume(partial, settings, model) if resume else ()
     found = len(batches)
     make = batch_maker(model, settings, device, threads)
-    # the first write comes before the first hour of work: a folder that cannot be written to is found out now
+    # The first write comes before the computation, so that an unwritable folder is an error now.
     write_atomically(partial, to_bytes(SyntheticData(settings, model.fingerprint, names, batches)))
     for number in range(found, settings.batches):
         batches = (*batches, run(make(number), on_record))
@@ -114,22 +114,40 @@ def generate(
     return Generated(data, output, found)
 
 
+def synthesize(
+    model: FloatModel,
+    config: GenerateConfig,
+    *,
+    device: str = DEVICE,
+    threads: int = GENERATE_THREADS,
+    on_record: OnRecord | None = None,
+) -> SyntheticData:
+    """Return the data that `generate` would write, made in memory. Raises SynthError."""
+    from synth.optimize import run
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
+
+    settings = synthesis_settings(config, model)
+    names = tuple(norm.name for norm in find_batchnorm_statistics(model.graph))
+    make = batch_maker(model, settings, device, threads)
+    batches = tuple(run(make(number), on_record) for number in range(settings.batches))
+    return SyntheticData(settings, model.fingerprint, names, batches)
+
+
 def batch_maker(
     model: FloatModel, settings: SynthesisSettings, device: str, threads: int
 ) -> Callable[[int], Generator[StepRecord, None, SyntheticBatch]]:
-    """A function that makes batch number k of `settings` for this model, step by step (`synth.optimize.run` drives
-    it)."""
+    """Return a function that makes batch number k of `settings` for this model step by step (see `synth.optimize`)."""
     from synth.optimize import synthesize_batch
-    from zeroq_asr.analyses.batchnorm_statistics import find_attention_results, find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_attention_results, find_batchnorm_statistics
 
-    taps = find_batchnorm_taps(model.graph)
+    batchnorms = find_batchnorm_statistics(model.graph)
     diverse = find_attention_results(model.graph) if settings.diversity > 0 else ()
-    forward = tap_forward(model.graph, tuple(tap.name for tap in taps) + diverse, device, threads)
-    return lambda number: synthesize_batch(forward, taps, settings, number, device, diverse)
+    forward = statistics_forward(model.graph, tuple(norm.name for norm in batchnorms) + diverse, device, threads)
+    return lambda number: synthesize_batch(forward, batchnorms, settings, number, device, diverse)
 
 
 def find_data(model: FloatModel, config: GenerateConfig, path: Path) -> SyntheticData | None:
-    """The finished data in `path` if it was made for this model with these settings; else None.
+    """Return the finished data in `path` if it was made for this model with these settings, else None.
 
     Raises FileError (not readable), SynthError (damaged).
     """
@@ -139,14 +157,14 @@ def find_data(model: FloatModel, config: GenerateConfig, path: Path) -> Syntheti
 
 
 def read_data(path: Path) -> SyntheticData:
-    """The synthetic data in `path`. Raises FileError (missing, unreadable), SynthError (damaged)."""
+    """Return the synthetic data in `path`. Raises FileError (missing, unreadable), SynthError (damaged)."""
     return from_bytes(read_file(path, MAX_BYTES), str(path))
 
 
-def tap_forward(
+def statistics_forward(
     graph: Graph, names: tuple[str, ...], device: str, threads: int
 ) -> Callable[[Tensor], Mapping[str, Tensor]]:
-    """mel [B, n_mels, T] -> the values `names`, differentiable; nothing behind the last of them is computed."""
+    """Return a differentiable function mel [B, n_mels, T] -> values of `names`; nothing behind the last is computed."""
     from synth.device import use_device
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
@@ -156,13 +174,13 @@ def tap_forward(
 
 
 def _batches_to_resume(partial: Path, settings: SynthesisSettings, model: FloatModel) -> tuple[SyntheticBatch, ...]:
-    """The batches that an interrupted run with the same settings left behind."""
+    """Return the batches of an interrupted run with the same settings. Raises FileError for other settings."""
     if not partial.exists():
         return ()
     data = read_data(partial)
     if not data.matches(settings, model.fingerprint):
         raise FileError(
-            f"{partial}: expected batches made for this model with these settings, it holds others; repeat the command "
-            "of the interrupted run, or leave --resume away to begin anew"
+            f"{partial}: expected batches made for this model with these settings, got others; repeat the command of "
+            "the interrupted run, or omit --resume to start again"
         )
     return data.batches

@@ -1,4 +1,4 @@
-"""Float model and calibration data in, integer model and a report out."""
+"""Quantization: a float model and calibration data become an integer model."""
 
 from __future__ import annotations
 
@@ -12,19 +12,27 @@ import numpy.typing as npt
 
 from int_kernels import Program
 from zeroq_asr import __version__
-from zeroq_asr.analyses.roles import CONVOLUTIONS
+from zeroq_asr.analyses.roles import CONVOLUTIONS, Role, find_roles
 from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges
 from zeroq_asr.calibrate.run import calibrate
-from zeroq_asr.config import ANALYTIC, CORRECTION_UTTERANCES, DEVICE, SEED, QuantizeConfig
+from zeroq_asr.config import (
+    ANALYTIC,
+    CORRECTION_UTTERANCES,
+    DEVICE,
+    SEED,
+    SQNR_NOISE_FRAMES,
+    SQNR_UTTERANCES,
+    QuantizeConfig,
+)
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.correct_biases import correct_biases, measure_means
 from zeroq_asr.passes.cross_layer_equalization import equalize
-from zeroq_asr.passes.gptq import round_by_moments
+from zeroq_asr.passes.gptq import round_with_gptq
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.ranges import RangeTable
@@ -37,16 +45,14 @@ if TYPE_CHECKING:
 Batch = npt.NDArray[np.float32]
 """float32 [B, n_mels, T], every row T frames long."""
 
-_SQNR_UTTERANCES = 4
-_NOISE_FRAMES = 500
-
 
 @dataclass(frozen=True)
 class Quantized:
-    """The integer model, the ranges it was made with, and the SQNR of every stored value in dB.
+    """The result of a quantization.
 
-    graph: the float graph it was lowered from. qparams: the code of every stored value. corrected: the graph with the
-    program's biases. rounded: weights that the data rounded, by the values that their convolutions make.
+    model: the integer model. table: the ranges it was made with. sqnr: of every stored value, in dB. graph: the
+    prepared float graph. qparams: scale and type of every stored value. corrected: `graph` with the biases of the
+    integer model. rounded: weights rounded by gptq, by the outputs of their convolutions.
     """
 
     model: IntegerModel
@@ -59,9 +65,11 @@ class Quantized:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is known of a model's values: ranges, and a batch to measure the SQNR on; means and the first batches where
-    they are asked for."""
+class CalibrationResult:
+    """What calibration measures: ranges, a batch for the SQNR, and where the methods need them means and batches.
+
+    means: E[x], float64 [C], by value name, for bias correction. first: the first batches, for gptq.
+    """
 
     table: RangeTable
     means: Mapping[str, npt.NDArray[np.float64]]
@@ -80,10 +88,11 @@ def quantize_model(
 ) -> Quantized:
     """Turn a float model into an integer program calibrated on `batches`.
 
-    source: a word for the data ("synthetic", "random", a manifest), kept in the file with `provenance`. "analytic": no
-    data; ranges, and means for bias correction, follow from the parameters, gptq is left away, and the SQNR is that of
-    normal noise. ranges: what an earlier call measured on the same data (`Quantized.table`); they do not depend on the
-    bits of weights, nothing is measured again. Raises QuantizationError, GraphError, UnsupportedModelError.
+    batches: each float32 [B, n_mels, T] without padding. source: name of the data ("synthetic", "random", a manifest),
+    stored in the file with `provenance`. With "analytic" no data is used: ranges and the means for bias correction
+    follow from the parameters, gptq is skipped, and the SQNR is measured on normal noise. ranges: `Quantized.table` of
+    an earlier call with the same data; since ranges do not depend on weight bits, they are not measured again.
+    Raises QuantizationError, GraphError, UnsupportedModelError.
     """
     from zeroq_asr.runtime.float_executor import FloatExecutor
 
@@ -93,33 +102,35 @@ def quantize_model(
     _check_layers(folded, config)
     if "equalization" in config.methods:
         folded = equalize(folded)
+    roles = find_roles(folded, config.nonlinear)
     executor = FloatExecutor(folded, device)
     if source == ANALYTIC:
-        known = _from_parameters(float_model, folded, config)
+        calibrated = _from_parameters(float_model, folded, config, roles)
     else:
-        known = _from_data(executor, batches, source, config, ranges)
-    qparams = assign_qparams(folded, known.table, config)
+        calibrated = _from_data(executor, batches, source, config, roles=roles, ranges=ranges)
+    qparams = assign_qparams(folded, calibrated.table, config, roles=roles)
     correcting = "bias-correction" in config.methods
-    rounded = round_by_moments(folded, qparams, config, known.first, device) if known.first else {}
-    corrected = correct_biases(folded, qparams, config, known.means, rounded) if correcting else folded
-    program = lower_to_integer(corrected, qparams, config, rounded)
+    rounded = round_with_gptq(folded, qparams, config, calibrated.first, device) if calibrated.first else {}
+    corrected = correct_biases(folded, qparams, config, calibrated.means, rounded) if correcting else folded
+    program = lower_to_integer(corrected, qparams, config, rounded, roles=roles)  # bias correction keeps the roles
     model = _integer_model(float_model, program, qparams, source, config, provenance)
-    sqnr = measure_sqnr(executor, program, qparams, known.probe)
-    return Quantized(model, known.table, sqnr, folded, qparams, corrected, rounded)
+    sqnr = measure_sqnr(executor, program, qparams, calibrated.probe)
+    return Quantized(model, calibrated.table, sqnr, folded, qparams, corrected, rounded)
 
 
-def outline_model(
+def dry_run(
     float_model: FloatModel, source: str, config: QuantizeConfig, provenance: dict[str, Any] | None = None
 ) -> IntegerModel:
-    """An integer model with the shapes and types of what `quantize_model` would return, made without data in seconds.
+    """Return an integer model with the shapes and types that `quantize_model` would give, without data, in seconds.
 
-    Its numbers are of no use: ranges follow from the parameters, weights are rounded in the plainest way. Its file is
-    as large as the other's but for a few digits in the header. Raises what `quantize_model` raises.
+    Only its size is meaningful: ranges follow from the parameters, and weights are rounded to nearest. The file size
+    differs from the final one by a few digits in the header. Raises what `quantize_model` raises.
     """
     folded = prepare(float_model.graph)
     plain = replace(config, methods=tuple(method for method in config.methods if method == "channel-scales"))
-    qparams = assign_qparams(folded, analytic_ranges(float_model.graph, folded, plain), plain)
-    program = lower_to_integer(folded, qparams, plain)
+    roles = find_roles(folded, plain.nonlinear)
+    qparams = assign_qparams(folded, analytic_ranges(float_model.graph, folded, plain, roles=roles), plain, roles=roles)
+    program = lower_to_integer(folded, qparams, plain, roles=roles)
     return _integer_model(float_model, program, qparams, source, config, provenance)
 
 
@@ -144,20 +155,29 @@ def _integer_model(
 
 
 def _from_data(
-    executor: FloatExecutor, batches: Iterable[Batch], source: str, config: QuantizeConfig, ranges: RangeTable | None
-) -> _Known:
+    executor: FloatExecutor,
+    batches: Iterable[Batch],
+    source: str,
+    config: QuantizeConfig,
+    *,
+    roles: Mapping[str, Role],
+    ranges: RangeTable | None,
+) -> CalibrationResult:
     correcting = "bias-correction" in config.methods
     rounding = "gptq" in config.methods
-    first, stream = front(iter(batches), CORRECTION_UTTERANCES if correcting or rounding else 1)
-    table = ranges if ranges is not None else calibrate(executor, stream, config, source)
+    first, stream = peek_batches(iter(batches), CORRECTION_UTTERANCES if correcting or rounding else 1)
+    table = ranges if ranges is not None else calibrate(executor, stream, config, source, roles=roles)
     means = measure_means(executor.graph, first, str(executor.device)) if correcting else {}
-    return _Known(table, means, first[0][:_SQNR_UTTERANCES], first if rounding else ())
+    return CalibrationResult(table, means, first[0][:SQNR_UTTERANCES], first if rounding else ())
 
 
-def _from_parameters(model: FloatModel, folded: Graph, config: QuantizeConfig) -> _Known:
-    shape = (_SQNR_UTTERANCES, model.frontend.n_mels, _NOISE_FRAMES)
+def _from_parameters(
+    model: FloatModel, folded: Graph, config: QuantizeConfig, roles: Mapping[str, Role]
+) -> CalibrationResult:
+    shape = (SQNR_UTTERANCES, model.frontend.channels, SQNR_NOISE_FRAMES)
     probe = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
-    return _Known(analytic_ranges(model.graph, folded, config), analytic_means(model.graph, folded), probe)
+    table = analytic_ranges(model.graph, folded, config, roles=roles)
+    return CalibrationResult(table, analytic_means(model.graph, folded), probe)
 
 
 def _check_layers(graph: Graph, config: QuantizeConfig) -> None:
@@ -166,8 +186,11 @@ def _check_layers(graph: Graph, config: QuantizeConfig) -> None:
         raise QuantizationError(f"layer_bits: expected names of layers of this model, got {unknown[0]!r}")
 
 
-def front(stream: Iterator[Batch], utterances: int) -> tuple[list[Batch], Iterator[Batch]]:
-    """Return the first batches of the stream, together at least `utterances` if it has them, and the whole stream."""
+def peek_batches(stream: Iterator[Batch], utterances: int) -> tuple[list[Batch], Iterator[Batch]]:
+    """Return the first batches of the stream, with at least `utterances` utterances if it has them, and the stream.
+
+    The returned stream starts with the first batches. Raises QuantizationError for an empty stream.
+    """
     first: list[Batch] = []
     while sum(map(len, first)) < utterances and (batch := next(stream, None)) is not None:
         first.append(batch)

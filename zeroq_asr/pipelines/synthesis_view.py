@@ -1,4 +1,4 @@
-"""What a person wants to see of a synthesis: start, result and real speech side by side, with the text read in each."""
+"""Pictures of a synthesis: start, result and real speech side by side, with the text that the model reads in each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ReadText = Callable[[Mel], str]
 
 
 def text_decoder(model: FloatModel, threads: int) -> ReadText:
-    """A function from a spectrogram float32 [n_mels, T] to the text that the float model reads in it (greedy CTC)."""
+    """Return a function from a spectrogram float32 [n_mels, T] to the text that the float model reads (greedy CTC)."""
     from eval.ctc import decode
     from zeroq_asr.runtime.float_tokens import FloatTokens
 
@@ -31,12 +31,11 @@ def text_decoder(model: FloatModel, threads: int) -> ReadText:
 
 
 def reference_mel(source: str, model: FloatModel) -> Mel:
-    """Real speech to show beside the synthetic, float32 [n_mels, T]: an audio file, or a manifest's first utterance.
+    """Return the features float32 [n_mels, T] of real speech: an audio file, or the first utterance of a manifest.
 
     `source`: the name of a shipped set, a NeMo manifest (.json, .jsonl), or an audio file. Raises FileError, EvalError.
     """
     from zeroq_asr.frontend.audio import read_audio
-    from zeroq_asr.frontend.log_mel import log_mel
     from zeroq_asr.models import shipped
 
     path = shipped.manifest_path(source) if source in ("clean", "other") else Path(source)
@@ -44,12 +43,11 @@ def reference_mel(source: str, model: FloatModel) -> Mel:
         from eval.manifest import read_manifest
 
         path = read_manifest(path, limit=1)[0].audio_path
-    mel: Mel = log_mel(read_audio(path, model.frontend.sample_rate_hz), model.frontend)
-    return mel
+    return model.frontend.features(read_audio(path, model.frontend.sample_rate_hz))
 
 
 def reference_panel(source: str | None, config: GenerateConfig, model: FloatModel, read_text: ReadText) -> Panel:
-    """Real speech when a source is given, else the random baseline U[-3, 3]: something to compare with."""
+    """Return a panel for comparison: real speech if `source` is given, else the random baseline U[-3, 3]."""
     if source is None:
         spec = SpectrogramSpec(1, model.frontend.n_mels, config.frames)
         mel, title = random_baseline(spec, config.seed)[0], "random, uniform in [-3, 3]"
@@ -59,7 +57,7 @@ def reference_panel(source: str | None, config: GenerateConfig, model: FloatMode
 
 
 def synthesis_picture(data: SyntheticData, read_text: ReadText, reference: Panel, hop_ms: float) -> bytes:
-    """A PNG of the first spectrogram of the first batch as it started and as it came out, and the reference."""
+    """Return a PNG of the first spectrogram at the start and at the end, and of the reference."""
     settings, batch = data.settings, data.batches[0]
     first = start(settings.init, settings.batch_spec(0), settings.seed, 0)[:1].astype(np.float64)
     begin = (normalize_features(first) if settings.normalize else first)[0].astype(np.float32)

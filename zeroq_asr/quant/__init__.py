@@ -1,1 +1,1 @@
-"""The single gate from real numbers to integers. Scales live here and nowhere after."""
+"""The conversion of real numbers to integers. No scale goes further than this package and its callers."""

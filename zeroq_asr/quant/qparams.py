@@ -1,9 +1,9 @@
-"""From a measured range to a scale, and from real numbers to codes.
+"""From a measured range to a scale, and from real numbers to quantized values, also called codes.
 
-    q = clip(floor(x / S + 1/2) + o, lo, hi),      x ~ S * (q - o)          (paper, eq. 1; ties upwards)
+    q = clip(floor(x / S + 1/2) + o, lo, hi),      x ~ S * (q - o)      (Kim et al. 2021, eq. 1; ties upwards)
 
-o is 0 for all values that padding can touch, so that padding and masking insert the code 0. Only a value that nothing
-but linear layers read may have an offset; their biases absorb it exactly.
+o is 0 for every value that padding or masking can affect, so that both insert q = 0. Only a value that is read by
+linear layers alone may have an offset o; their biases absorb it exactly.
 """
 
 from __future__ import annotations
@@ -15,23 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from int_kernels.int_type import INT8, INT16, IntType
+from zeroq_asr.config import MIN_CHANNEL_SCALE, RESIDUAL_HEADROOM
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.quant.ranges import Range
 
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
-STREAM_HEADROOM = 2.0
-"""An int16 stream covers this many times the largest magnitude seen: louder speech must not saturate it."""
-
-_DEAD_FLOOR = 2.0**-10
-"""Smallest scale of a channel relative to the largest: a silent channel must not be given infinite resolution."""
-
 
 @dataclass(frozen=True, eq=False)
 class QuantParams:
-    """How one value is coded: x ~ scale * (q - offset) with q in `type`. Compile time only.
+    """How one value is quantized: x ~ scale * (q - offset) with q in `type`. Used at compile time only.
 
-    channel_factors: float64 [C] or None; the scale of channel c is scale * channel_factors[c] then.
+    channel_factors: float64 [C]; channel c has the scale scale * channel_factors[c]. None: one scale for all channels.
     """
 
     scale: float
@@ -46,12 +41,12 @@ class QuantParams:
         return self.scale * self.channel_factors
 
     def quantize(self, x: Floats) -> npt.NDArray[np.int64]:
-        """Return the codes of `x` [.., C, T] as int64 of the same shape."""
+        """Return the quantized values of `x` [.., C, T] as int64 of the same shape."""
         codes = round_half_up(np.asarray(x, dtype=np.float64) / self._along(x)) + self.offset
         return codes.clip(self.type.lo, self.type.hi)
 
     def real(self, codes: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.float64]:
-        """Return what `codes` [.., C, T] stand for: scale * (q - offset)."""
+        """Return the real numbers that `codes` [.., C, T] represent, float64: scale * (q - offset)."""
         real: npt.NDArray[np.float64] = self._along(codes) * (codes.astype(np.float64) - self.offset)
         return real
 
@@ -60,24 +55,24 @@ class QuantParams:
 
 
 POSITIONS = QuantParams(1.0 / 127, INT8)
-"""Sinusoids of relative positions, as the kernel makes them."""
+"""Sinusoids of relative positions, as the kernel computes them."""
 
 GATE = QuantParams(1.0 / 32768, INT16)
-"""A sigmoid or tanh that is multiplied or added."""
+"""The output of a sigmoid or tanh that is multiplied or added."""
 
 
 def round_half_up(x: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """floor(x + 1/2): the one rounding of this project, as the integer shift does it."""
+    """Return floor(x + 1/2) as int64: the rounding of the integer shift, and the only one in this project."""
     return np.floor(x + 0.5).astype(np.int64)
 
 
 def choose_qparams(name: str, range: Range, bits: int, unsigned: bool) -> QuantParams:
-    """Return the code of an activation with the measured `range`.
+    """Return the parameters of an activation with the measured `range`.
 
-    signed:   S = max(|lo|, |hi|) / (2^(b-1) - 1), q in [-2^(b-1), 2^(b-1) - 1]     (paper, section 2.1)
-    unsigned: S = hi / (2^b - 1), q in [0, 2^b - 1], for values that a ReLU makes
+    signed:   S = max(|lo|, |hi|) / (2^(b-1) - 1), q in [-2^(b-1), 2^(b-1) - 1]     (Kim et al. 2021, section 2.1)
+    unsigned: S = hi / (2^b - 1), q in [0, 2^b - 1], for outputs of a ReLU
 
-    A range of nothing but zeros gets S = 1: any scale codes it exactly. Raises QuantizationError (range not finite).
+    For a range of zeros only S is 1, since every scale is exact. Raises QuantizationError (range not finite).
     """
     type = IntType(bits, signed=not unsigned)
     limit = max(range.hi, 0.0) if unsigned else max(abs(range.lo), abs(range.hi))
@@ -86,9 +81,9 @@ def choose_qparams(name: str, range: Range, bits: int, unsigned: bool) -> QuantP
 
 
 def choose_shifted(name: str, range: Range, bits: int) -> QuantParams:
-    """Return the unsigned code with an offset of a lopsided value, for instance of a swish (never below -0.2785).
+    """Return unsigned parameters with an offset for an asymmetric value such as a swish, which is at least -0.2785.
 
-        S = (hi - lo) / (2^b - 1), o = floor(-lo / S + 1/2), with lo <= 0 <= hi; the real 0 is the code o exactly
+        S = (hi - lo) / (2^b - 1), o = floor(-lo / S + 1/2), with lo <= 0 <= hi; x = 0 is exactly q = o
 
     Raises QuantizationError (range not finite).
     """
@@ -100,21 +95,24 @@ def choose_shifted(name: str, range: Range, bits: int) -> QuantParams:
 
 
 def choose_stream(name: str, range: Range) -> QuantParams:
-    """Return the int16 code of a residual stream: S = 2 max(|lo|, |hi|) / 32767. Raises QuantizationError."""
+    """Return the int16 parameters of a residual: S = RESIDUAL_HEADROOM * max(|lo|, |hi|) / 32767.
+
+    Raises QuantizationError (range not finite).
+    """
     _require_finite(name, range)
-    limit = STREAM_HEADROOM * max(abs(range.lo), abs(range.hi))
+    limit = RESIDUAL_HEADROOM * max(abs(range.lo), abs(range.hi))
     return QuantParams(limit / INT16.hi if limit > 0 else 1.0, INT16)
 
 
 def choose_channels(name: str, range: Range, bits: int, unsigned: bool = False) -> QuantParams:
-    """Return a code with one scale per channel: S_c = sqrt(a_c max_c a_c) / hi, hi the type's, a_c the range of |x_c|.
+    """Return parameters with one scale per channel: S_c = sqrt(a_c max_c a_c) / hi, where hi is that of the type.
 
-    a_c: largest magnitude in channel c, but no more than the tensor's range allows.
+    a_c: largest |x| of channel c, at most the range of the tensor. S_c / max_c S_c is at least MIN_CHANNEL_SCALE.
 
-    For a value that only depthwise convolutions read: each of their accumulators has one scale still. The geometric
-    mean of the channel's and the tensor's range gives quiet channels most of what their own range would, and leaves
-    them room for what calibration did not show. Raises QuantizationError (range not finite), and ValueError without
-    limits per channel.
+    This is for values that only depthwise convolutions read, whose accumulators then still have a single scale. The
+    geometric mean of the ranges of channel and tensor gives quiet channels most of the resolution that their own range
+    would give, and leaves headroom for what the calibration data did not contain. Raises QuantizationError (range not
+    finite), ValueError (no channel limits).
     """
     _require_finite(name, range)
     if range.channel_limits is None:
@@ -124,12 +122,12 @@ def choose_channels(name: str, range: Range, bits: int, unsigned: bool = False) 
     largest = float(limits.max())
     if largest == 0:
         return QuantParams(1.0, type)
-    factors = np.maximum(np.sqrt(limits / largest), _DEAD_FLOOR)
+    factors = np.maximum(np.sqrt(limits / largest), MIN_CHANNEL_SCALE)
     return QuantParams(largest / type.hi, type, channel_factors=factors)
 
 
 def _require_finite(name: str, range: Range) -> None:
     if not (math.isfinite(range.lo) and math.isfinite(range.hi)):
         raise QuantizationError(
-            f"value {name!r}: its measured range [{range.lo}, {range.hi}] is not finite; calibrate on other data"
+            f"value {name!r}: expected a finite range, got [{range.lo}, {range.hi}]; calibrate on other data"
         )

@@ -1,4 +1,4 @@
-"""Measured ranges of values, by name."""
+"""Measured ranges of values, by value name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Range:
-    """The clipping range [lo, hi] of one value, measured over `count` numbers.
+    """The clipping range [lo, hi] of one value, measured on `count` numbers.
 
-    channel_limits: float64 [C], the clipping range of |x| of every channel, where it was measured.
+    channel_limits: float64 [C], the largest |x| of every channel; None if it was not measured.
     """
 
     lo: float
@@ -25,7 +25,7 @@ class Range:
 
 @dataclass(frozen=True)
 class RangeTable:
-    """value name -> Range, with a word on the data it was measured on ("synthetic", "random", a manifest)."""
+    """value name -> Range, and the name of the data: "synthetic", "random", "analytic" or a manifest."""
 
     ranges: Mapping[str, Range]
     source: str

@@ -1,1 +1,1 @@
-"""What a person sees: pictures and TensorBoard logs. Nothing here computes a result."""
+"""Output for people: text tables, pictures and TensorBoard logs. Nothing here computes a result."""

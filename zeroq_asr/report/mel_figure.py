@@ -1,4 +1,4 @@
-"""Spectrograms as pictures: real scale, labelled axes, colour bar, and below each the text a model reads in it."""
+"""Spectrograms as pictures with labelled axes and a colour bar, and below each the text that a model reads in it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 COLOUR_LIMIT = 3.0
-"""Colours run from -3 to 3 in every picture, so that two can be compared; normalised log-mel speech lies there."""
+"""The colours cover [-3, 3], the range of normalised log-mel speech, in every picture, so that they are comparable."""
 COLOUR_MAP = "magma"
 DOTS_PER_INCH = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One spectrogram float32 [n_mels, T], its title, and the text read in it (None: nothing is said about text).
+    """A spectrogram float32 [n_mels, T], its title, and the text that the model reads in it (None: no line of text).
 
-    more: further lines below, such as what another decoder reads.
+    more: further lines of text, such as the result of another decoder.
     """
 
     title: str
@@ -37,7 +37,7 @@ class Panel:
 
 
 def draw_panels(panels: Sequence[Panel], hop_ms: float, columns: int = 1) -> Figure:
-    """Draw the panels row by row. x: time in seconds; y: mel bin; colour: normalised log-mel energy."""
+    """Return a figure of the panels, row by row. x: time in seconds; y: mel bin; colour: normalised log-mel energy."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -80,7 +80,7 @@ def _draw(ax: Axes, panel: Panel, hop_ms: float) -> AxesImage:
 
 
 def _palette() -> Image:
-    """A picture whose palette holds 216 colours of the colour map and 40 greys for the letters."""
+    """Return a picture whose palette has 216 colours of the colour map and 40 greys for text."""
     from matplotlib import colormaps
     from PIL import Image
 
@@ -92,7 +92,7 @@ def _palette() -> Image:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG of 256 colours (a third of the size of a full one); equal figures give equal bytes."""
+    """Return the figure as a PNG of 256 colours, a third of the size of a full one; equal figures give equal bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 

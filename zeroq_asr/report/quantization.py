@@ -1,4 +1,4 @@
-"""What `quantize` tells about its result: a document for machines, a table for people."""
+"""The report of `quantize`: a JSON document and a text table."""
 
 from __future__ import annotations
 
@@ -24,24 +24,12 @@ Document = dict[str, Any]
 def describe_quantized(quantized: Quantized, path: Path, divergences: Mapping[str, float] | None = None) -> Document:
     """Return the summary of a quantization as a JSON document.
 
-    path: the file it was saved to. divergences: where bits were chosen for each layer, what rounding the weights does
-    to the posteriors on the calibration data, "summed" over single layers and all "together", in nats a frame.
+    path: the file of the model. divergences: if bits were chosen per layer, the divergence of the posteriors on the
+    calibration data that rounding the weights causes, in nats per frame: "summed" over single layers, and "together".
     """
     model = quantized.model
     program = model.program
     costs, bounds = count_costs(program), bound_accumulators(program)
-    layers = []
-    for step in program.steps:
-        row: Document = {"value": step.y, "op": step.name}
-        if isinstance(step, Conv1d | Conv2d):
-            cost, bound = costs[step.y], bounds[step.y]
-            row.update(weight=list(step.weight.shape), weight_bits=cost.weight_bits, macs=cost.macs)
-            row.update(accumulator_lo=bound.lo, accumulator_hi=bound.hi, accumulator_bits=bound.bits)
-        row["type"] = program.spec(step.y).type.name
-        if step.y in quantized.table.ranges:
-            measured, sqnr = quantized.table.ranges[step.y], quantized.sqnr[step.y]
-            row.update(lo=measured.lo, hi=measured.hi, sqnr_db=sqnr if math.isfinite(sqnr) else None)
-        layers.append(row)
     parameters = sum(cost.weights + cost.out_channels for cost in costs.values())
     size = path.stat().st_size
     return {
@@ -60,18 +48,37 @@ def describe_quantized(quantized: Quantized, path: Path, divergences: Mapping[st
         "float_bops": total_macs(costs.values()) * 32 * 32,
         "largest_accumulator_bits": max(bound.bits for bound in bounds.values()),
         "float_tensors": len(find_floats(program)),
-        "layers": layers,
+        "layers": _describe_layers(quantized),
         **({"divergences": dict(divergences)} if divergences else {}),
     }
 
 
+def _describe_layers(quantized: Quantized) -> list[Document]:
+    """Return one row for every step: sizes and proved bounds of convolutions, range and SQNR of stored values."""
+    program = quantized.model.program
+    costs, bounds = count_costs(program), bound_accumulators(program)
+    layers = []
+    for step in program.steps:
+        row: Document = {"value": step.y, "op": step.name}
+        if isinstance(step, Conv1d | Conv2d):
+            cost, bound = costs[step.y], bounds[step.y]
+            row.update(weight=list(step.weight.shape), weight_bits=cost.weight_bits, macs=cost.macs)
+            row.update(accumulator_lo=bound.lo, accumulator_hi=bound.hi, accumulator_bits=bound.bits)
+        row["type"] = program.spec(step.y).type.name
+        if step.y in quantized.table.ranges:
+            measured, sqnr = quantized.table.ranges[step.y], quantized.sqnr[step.y]
+            row.update(lo=measured.lo, hi=measured.hi, sqnr_db=sqnr if math.isfinite(sqnr) else None)
+        layers.append(row)
+    return layers
+
+
 def render_quantized(document: Document) -> str:
-    """Return the document as text for people."""
+    """Return the document as text."""
     heading = ("value", "op", "weight", "bits", "type", "range", "SQNR dB", "MACs (10 s)", "|acc| bits")
     rows = [heading, *(_row(layer) for layer in document["layers"])]
     summary = [
         f"calibration  {document['calibration']}",
-        f"bits         {document['bits']}{describe_widths(document['weights'])}",
+        f"bits         {document['bits']}{describe_weight_bits(document['weights'])}",
         f"size         {document['bytes']:,} bytes, float32 {document['float32_bytes']:,}: "
         f"{document['compression']:.2f} times smaller",
         f"cost         {document['macs'] / 1e9:.3f} GMAC, {document['bops'] / 1e12:.5f} TBOP for "
@@ -90,13 +97,13 @@ def _divergences(found: Mapping[str, float] | None) -> list[str]:
     if found is None:
         return []
     return [
-        f"rounding     the weights moves the posteriors by KL {found['together']:.3g} nats a frame on the calibration "
-        f"data; the sum over single layers, which was minimised, is {found['summed']:.3g}"
+        f"rounding     the weights changes the posteriors by KL {found['together']:.3g} nats per frame on the "
+        f"calibration data; the sum over single layers, which was minimised, is {found['summed']:.3g}"
     ]
 
 
-def describe_widths(weights: Mapping[str, int]) -> str:
-    """Return ": 4 bits 75.0 %, 8 bits 25.0 % of the weights", or nothing where all have the same bits."""
+def describe_weight_bits(weights: Mapping[str, int]) -> str:
+    """Return e.g. ": 4 bits 75.0 %, 8 bits 25.0 % of the weights"; empty if all weights have the same bits."""
     if len(weights) < 2:
         return ""
     total = sum(weights.values())

@@ -1,15 +1,17 @@
-"""The TensorBoard log of a synthesis: the only file that knows tensorboard.
+"""TensorBoard logs of a synthesis and of an analysis. No other module imports tensorboard.
 
-One run per batch (so that batches lie over each other, step by step) and one run called `reference`:
+A synthesis has one run per batch, so that TensorBoard overlays the batches, and one run called `reference`:
     generate/loss/total            scalar, every step
-    generate/loss_per_batchnorm/N  scalar for the BatchNorm that reads value N, about 25 points a batch
+    generate/loss_per_batchnorm/N  scalar for the BatchNorm that reads value N, about 25 points per batch
     generate/mel                   picture at snapshots from start to end; in `reference`: real or random
     generate/text                  what the float model reads in each picture
     generate/comparison            start, result and reference in one picture (in the run of batch 0)
 
-`write_analysis` logs an analysis in the same words:
-    calibrate/range/VALUE/lo, hi · quantize/sqnr/VALUE · quantize/cosine/VALUE · quantize/codes/VALUE (histogram)
-    analyze/kl_only/LAYER, kl_gain/LAYER · analyze/by_depth/kl_only, kl_gain, sqnr_db: step = place of the layer
+`write_analysis` logs an analysis:
+    calibrate/range/VALUE/lo, hi
+    quantize/sqnr/VALUE, quantize/cosine/VALUE, quantize/codes/VALUE (histogram)
+    analyze/kl_only/LAYER, analyze/kl_gain/LAYER
+    analyze/by_depth/kl_only, kl_gain, sqnr_db: the step is the position of the layer
     evaluate/wer/float, integer
 """
 
@@ -30,25 +32,27 @@ from zeroq_asr.report.mel_figure import Panel, draw_panels, to_png
 
 Mel = npt.NDArray[np.float32]
 ReadText = Callable[[Mel], str]
-TAP_POINTS = 25
+POINTS_PER_BATCHNORM = 25
+"""Logged losses of a BatchNorm per batch."""
 
 
 class TensorBoardLog:
-    """Takes StepRecords and writes them down; use it as a context manager.
+    """Logs StepRecords; use it as a context manager.
 
-    folder: logs of an earlier synthesis in it are replaced unless `keep`. read_text: the float model's greedy decoder.
+    folder: logs of an earlier synthesis in it are replaced unless `keep`. batchnorm_names: in the order of the losses.
+    read_text: the greedy decoder of the float model. reference: a panel for comparison.
     """
 
     def __init__(
         self,
         folder: Path,
-        tap_names: Sequence[str],
+        batchnorm_names: Sequence[str],
         hop_ms: float,
         read_text: ReadText,
         reference: Panel | None = None,
         keep: bool = False,
     ) -> None:
-        self._folder, self._taps, self._hop_ms, self._read_text = folder, tuple(tap_names), hop_ms, read_text
+        self._folder, self._names, self._hop_ms, self._read_text = folder, tuple(batchnorm_names), hop_ms, read_text
         self._reference = reference
         self._writer: _EventWriter | None = None
         self._batch = -1
@@ -69,20 +73,20 @@ class TensorBoardLog:
         self.close()
 
     def __call__(self, record: StepRecord) -> None:
-        """Write one step down."""
+        """Log one step."""
         writer = self._writer
         if writer is None or record.batch != self._batch:
             writer = self._open(f"batch-{record.batch:02d}")
             self._batch = record.batch
         writer.scalar("generate/loss/total", record.total, record.step)
-        if record.last or record.step % max(1, record.steps // TAP_POINTS) == 0:
-            for name, loss in zip(self._taps, record.tap_losses, strict=True):
+        if record.last or record.step % max(1, record.steps // POINTS_PER_BATCHNORM) == 0:
+            for name, loss in zip(self._names, record.batchnorm_losses, strict=True):
                 writer.scalar(f"generate/loss_per_batchnorm/{name}", float(loss), record.step)
         if _is_snapshot(record):
             self._show_step(writer, record)
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close the current run."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -106,7 +110,7 @@ class TensorBoardLog:
     def _show(self, writer: _EventWriter, panel: Panel, step: int) -> None:
         writer.image("generate/mel", to_png(draw_panels([panel], self._hop_ms)), step)
         if panel.text is not None:
-            # as code: what a model reads must not be taken for markup
+            # As code, because the text of a model must not be interpreted as markup.
             words = panel.text.replace("`", "'") or "(no text)"
             writer.text("generate/text", f"{panel.title}\n\n    {words}", step)
 
@@ -116,7 +120,7 @@ def write_analysis(
     document: Mapping[str, Any],
     histograms: Mapping[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]],
 ) -> None:
-    """Log an analysis: its JSON document, and of every value the counts [N] of its codes between edges [N + 1]."""
+    """Log an analysis: its JSON document, and for every value a histogram of its codes: counts [N], edges [N + 1]."""
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink()
     writer = _EventWriter(folder)
@@ -140,7 +144,7 @@ def write_analysis(
 
 
 class _EventWriter:
-    """Scalars, PNG pictures and markdown texts into one run's event file, with tensorboard's own writer (no torch)."""
+    """Writes scalars, PNG pictures and Markdown to the event file of a run, with tensorboard's writer (no torch)."""
 
     def __init__(self, folder: Path) -> None:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -153,7 +157,7 @@ class _EventWriter:
     def image(self, tag: str, png: bytes, step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        # a PNG says its width and height in bytes 16 to 24
+        # Bytes 16 to 24 of a PNG are its width and height.
         width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
         picture = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
         self._add(step, tag=tag, image=picture)
@@ -197,7 +201,10 @@ class _EventWriter:
 
 
 def _is_snapshot(record: StepRecord) -> bool:
-    """Start and end of every batch; of the first batch also steps between, closer together where more happens."""
+    """Return whether the step is logged as a picture: start and end of every batch, of the first one more steps.
+
+    These are denser near the start, where the picture changes most.
+    """
     if record.step == 0 or record.last:
         return True
     if record.batch > 0:

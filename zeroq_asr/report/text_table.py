@@ -6,8 +6,7 @@ from collections.abc import Collection, Sequence
 
 
 def align(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> list[str]:
-    """Return one line per row, cells padded to the width of their column: numbers to the right, columns in `left` to
-    the left."""
+    """Return one line per row with aligned columns: those in `left` to the left, all others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -1,1 +1,1 @@
-"""Running graphs: the torch interpreter for the float graph, the integer executor, the front end."""
+"""Execution of models: the torch interpreter of float graphs, the integer executor, transcription."""

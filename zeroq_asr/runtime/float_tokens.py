@@ -1,4 +1,4 @@
-"""The float model's best token ids: the face that the integer executor has, for the torch interpreter."""
+"""The best token ids of a float model, with the same interface as the integer executor."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from zeroq_asr.runtime.float_executor import FloatExecutor
 Features = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
 
-# Frames of a padded batch: enough work for one call, little enough memory.
 _BATCH_FRAMES = 6000
+"""Frames of a padded batch: enough work per call within little memory."""
 
 
 class FloatTokens:
-    """Best ids of the float graph, in padded batches of utterances of similar length.
+    """Computes the best ids of a float graph in padded batches of utterances of similar length.
 
-    Torch will use `threads` threads in this process.
+    It sets the number of torch threads of this process to `threads`.
     """
 
     def __init__(self, graph: Graph, threads: int) -> None:
@@ -38,6 +38,14 @@ class FloatTokens:
                 ids[index] = row
         return ids
 
+    def log_probs(self, mel: Features) -> npt.NDArray[np.float32]:
+        """mel: float32 [n_mels, T] -> log softmax of the logits over the vocabulary, float32 [T', V + 1]."""
+        (output,) = self._graph.outputs
+        with torch.inference_mode():
+            logits = self._executor.run(torch.tensor(mel)[None])[output][0]
+            found: npt.NDArray[np.float32] = torch.log_softmax(logits, dim=0).T.contiguous().cpu().numpy()
+        return found
+
     def _batch(self, features: Sequence[Features]) -> list[Ids]:
         lengths = [mel.shape[1] for mel in features]
         padded = np.zeros((len(features), features[0].shape[0], max(lengths)), dtype=np.float32)
@@ -52,7 +60,7 @@ class FloatTokens:
 
 
 def batches_by_length(lengths: Sequence[int], most_frames: int) -> list[list[int]]:
-    """Return the indices, shortest utterance first, cut so that count * longest <= most_frames (or a single one)."""
+    """Return the indices in batches, shortest utterance first, each a single one or count * longest <= most_frames."""
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
         if batches and (len(batches[-1]) + 1) * lengths[index] <= most_frames:

@@ -1,4 +1,4 @@
-"""What the C library keeps of memory that has been freed. Only glibc is asked; elsewhere nothing happens."""
+"""Control over the freed memory that the C library keeps. It works with glibc; elsewhere the functions do nothing."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ _M_MMAP_THRESHOLD = -3
 _LARGE_BYTES = 1 << 16
 
 
-def keep_large_arrays_apart() -> None:
-    """From now on arrays of 64 KB and more live in pages of their own, which the system gets back as they are freed.
+def map_large_arrays_separately() -> None:
+    """Map arrays of 64 KB and more separately, so that the system gets their memory back as soon as they are freed.
 
-    By itself glibc does so from 128 KB at first and, as arrays are freed, from larger and larger ones; what smaller
-    ones leave behind stays with the process. For a process that loads one model; temporary arrays cost a little more.
+    glibc's own threshold is 128 KB at first and grows as arrays are freed; memory of smaller arrays stays with the
+    process. Use this in a process that loads one model; temporary arrays become slightly slower.
     """
     _call("mallopt", _M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
-def give_back_freed() -> None:
-    """Give the system all whole pages that have been freed."""
+def release_freed_memory() -> None:
+    """Return all freed whole pages to the system."""
     _call("malloc_trim", 0)
 
 

@@ -16,20 +16,20 @@ import numpy.typing as npt
 from eval.ctc import ctc_collapse, decode
 from zeroq_asr.artifact import IntegerModel
 from zeroq_asr.errors import ConfigError
-from zeroq_asr.frontend.features import Audio, Features, features_of
-from zeroq_asr.frontend.spec import FrontendSpec
+from zeroq_asr.frontend.features import features_of
+from zeroq_asr.frontend.input_spec import Audio, Features, InputSpec
 
 Ids = npt.NDArray[np.int32]
 
 Backend = Literal["native", "reference", "float"]
 BACKENDS: tuple[Backend, ...] = ("native", "reference", "float")
 
-# Features held at a time when files are transcribed one after the other.
 _FILES_AT_A_TIME = 32
+"""Files whose features are in memory at a time."""
 
 
 class TokenSource(Protocol):
-    """Whatever turns features float32 [n_mels, T] of each utterance into best ids int32 [T'], in order."""
+    """Computes the best ids int32 [T'] of each utterance from its features float32 [C, T], in order."""
 
     def tokens(self, features: Sequence[Features]) -> list[Ids]:
         """Return the best token id of every output frame of every utterance, each at its own length."""
@@ -38,7 +38,7 @@ class TokenSource(Protocol):
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was understood: the text, the ids it is spelled with (repeats and blanks gone), the audio's length."""
+    """The text, its token ids without repeats and blanks, and the duration of the audio in seconds."""
 
     text: str
     tokens: tuple[int, ...]
@@ -49,22 +49,22 @@ class Transcript:
 class Transcriber:
     """A model ready to transcribe.
 
-    bits: "float32" or e.g. "W6A8". backend: "native", "reference" or "float". size_bytes: the model's file, or its
-    parameters in float32 when it came from no file of its own.
+    bits: "float32" or e.g. "W6A8". backend: "native", "reference" or "float". size_bytes: size of the model file, or of
+    the float32 parameters if there is no file. source: computes the token ids.
     """
 
     name: str
     bits: str
     backend: Backend
     size_bytes: int
-    frontend: FrontendSpec
+    frontend: InputSpec
     vocabulary: tuple[str, ...]
     source: TokenSource
 
     def transcribe(self, audio: Sequence[str | Path | Audio]) -> list[Transcript]:
-        """Transcribe audio files (any rate and channels) or waveforms float32 [N] at the model's own rate, in order.
+        """Transcribe audio files (any rate and channels) or waveforms float32 [N] at the rate of the model, in order.
 
-        Raises FileError and ConfigError for audio that cannot be read or holds nothing.
+        Raises FileError and ConfigError for audio that cannot be read or is empty.
         """
         transcripts: list[Transcript] = []
         for start in range(0, len(audio), _FILES_AT_A_TIME):
@@ -79,7 +79,7 @@ class Transcriber:
         return transcripts
 
     def transcribe_features(self, features: Sequence[Features], seconds: Sequence[float]) -> list[Transcript]:
-        """Transcribe features float32 [n_mels, T] of this model's front end; `seconds` are the audio's lengths."""
+        """Transcribe features float32 [C, T] of the front end of this model; `seconds`: durations of the audio."""
         blank = len(self.vocabulary)
         ids = self.source.tokens(features)
         return [
@@ -88,7 +88,7 @@ class Transcriber:
         ]
 
     def memory_bytes(self, seconds: float) -> dict[str, int]:
-        """Bytes of the `model` and of an `utterance` of so many seconds, where the backend counts them."""
+        """Return the bytes of the `model` and of an `utterance` of this duration; empty if the backend has no count."""
         from zeroq_asr.runtime.integer_executor import IntegerExecutor
 
         if not isinstance(self.source, IntegerExecutor):
@@ -106,14 +106,14 @@ class Transcriber:
 
 
 def bits_of(model: IntegerModel) -> str:
-    """Return "W6A8": the bits of weights and of the widest activation code that the integer program declares.
+    """Return the bits of the weights and of the widest quantized activation, e.g. "W6A8".
 
-    "W5.3A8" where layers differ: the mean over the weights.
+    If layers differ, the weight bits are the mean over the weights, e.g. "W5.3A8".
     """
     codes = [value.type.bits for value in model.program.values if value.type.is_code]
     return f"W{weight_bits_of(model)}A{max(codes)}"
 
 
 def weight_bits_of(model: IntegerModel) -> str:
-    """Return "6", or with one decimal place the mean over the weights where layers differ."""
+    """Return the weight bits, e.g. "6"; if layers differ, the mean over the weights with one decimal place."""
     return f"{model.mean_bits:.{1 if len(model.weights) > 1 else 0}f}"

@@ -1,1 +1,1 @@
-"""The recipe of the `*-voice-*` models."""
+"""The training recipe of the shipped `*-voice-*` models."""

@@ -1,4 +1,4 @@
-"""Which utterances the training sees, when, and in which batches: a curriculum over corpus shards."""
+"""The batches of the training: a curriculum over corpus shards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Example = tuple[NDArray[np.float16], list[int]]
 
 @dataclass(frozen=True)
 class Batch:
-    """mel float32 [B, 64, T] zero padded, frames int64 [B], tokens int64 [B, S] zero padded, letters int64 [B]."""
+    """mel float32 [B, 64, T], tokens int64 [B, S], both zero padded; their lengths frames and letters, int64 [B]."""
 
     mel: NDArray[np.float32]
     frames: NDArray[np.int64]
@@ -28,7 +28,7 @@ class Batch:
 
 
 def collate(items: list[Example]) -> Batch:
-    """Pads utterances to a common length, a multiple of 16 frames."""
+    """Return the utterances as a batch, padded to a common length that is a multiple of 16 frames."""
     frames = np.array([len(features) for features, _ in items])
     tokens = [row for _, row in items]
     letters = np.array([len(row) for row in tokens])
@@ -41,7 +41,7 @@ def collate(items: list[Example]) -> Batch:
 
 
 def mask_spectrogram(batch: Batch, rng: np.random.Generator) -> None:
-    """SpecAugment, light, in place: two bands of up to 6 mel bins and two gaps of up to 8 frames are set to zero."""
+    """Apply a light SpecAugment in place: zero two bands of up to 6 mel bins and two gaps of up to 8 frames."""
     for row, frames in enumerate(batch.frames):
         for _ in range(2):
             width, start = rng.integers(0, 7), rng.integers(0, N_MELS - 6)
@@ -51,14 +51,14 @@ def mask_spectrogram(batch: Batch, rng: np.random.Generator) -> None:
 
 
 def stage_at(stages: tuple[Stage, ...], step: int, total: int) -> int:
-    """The index of the stage that step >= 0 belongs to; from ``total`` on, the refinement."""
+    """Return the index of the stage of step >= 0; steps from ``total`` on belong to the refinement."""
     return max(index for index, stage in enumerate(stages) if step >= round(stage.start * total))
 
 
 class Curriculum:
-    """The batch of every step, a function of (stages, seed, step, total) alone, hence resumable anywhere.
+    """The batch of every step. It depends on (stages, seed, step, total) only, so training can resume at any step.
 
-    ``encode`` turns a text into token numbers; ``waiting`` is called while a shard is not there yet.
+    ``encode`` turns a text into token ids; ``waiting`` is called while a shard does not exist yet.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Curriculum:
         self._order: list[NDArray[np.int64]] = []
 
     def at(self, step: int) -> Batch:
-        """The batch of one step; waits while the corpus maker has not yet written a shard that is needed."""
+        """Return the batch of one step; wait until the corpus process has written the shards that it needs."""
         number = stage_at(self._stages, step, self._total)
         stage = self._stages[number]
         if number != self._stage:
@@ -103,7 +103,10 @@ class Curriculum:
                 yield features, self._encode(text)
 
     def _shuffle(self, stage: Stage, epoch: int) -> list[NDArray[np.int64]]:
-        """Random order, sorted by length in pools of 50 batches, batches shuffled: little padding, enough chance."""
+        """Return the batches of an epoch: a random order, sorted by length within pools of 50 batches, then shuffled.
+
+        Batches have little padding and are still random.
+        """
         rng = np.random.default_rng([self._seed, self._stage, epoch])
         order = rng.permutation(len(self._items))
         lengths = np.array([len(features) for features, _ in self._items])

@@ -1,7 +1,7 @@
-"""NeMo's ConformerEncoder computed faster on a CPU: its own parameters, the same mathematics, with gradients.
+"""A faster training forward pass of NeMo's ConformerEncoder on a CPU: same parameters, same formulas, with gradients.
 
-Everything stays [B, T, C] in memory (what torch calls channels-last for [B, C, 1, T]), products run in ``dtype``
-(bfloat16 halves the time on processors with AVX512-BF16), the residual stream, softmax and LayerNorms in float32.
+All values are [B, T, C] in memory, which is torch's channels-last layout of [B, C, 1, T]. Products run in ``dtype``
+(bfloat16 halves the time on processors with AVX512-BF16); residuals, softmax and LayerNorms run in float32.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from zeroq_recipes.voice_commands.speedups import depthwise
 
 
 def encode(encoder: Any, mel: Tensor, frames: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Encoded frames [B, T', d_model] float32 and their numbers int64 [B], from mel [B, features, T] and frames [B].
+    """Return encoded frames float32 [B, T', d_model] and lengths int64 [B] for mel [B, features, T] and frames [B].
 
-    Without dropout; for encoders with batch norm, relative positions and unlimited context.
+    No dropout is applied. The encoder must have batch norm, relative positions and unlimited context.
     """
     x, lengths = _subsample(encoder.pre_encode, mel, frames, dtype)
     if encoder.xscale:
@@ -43,7 +43,7 @@ def _norm(norm: Any, x: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _linear(module: Any, x: Tensor) -> Tensor:
-    """A Linear or a Conv1d with kernel 1, in x's type."""
+    """Apply a Linear or a Conv1d of kernel 1 in the dtype of x."""
     bias = None if module.bias is None else module.bias.to(x.dtype)
     return F.linear(x, module.weight.flatten(1).to(x.dtype), bias)
 
@@ -53,7 +53,7 @@ def _feed_forward(module: Any, x: Tensor) -> Tensor:
 
 
 def _attention(module: Any, x: Tensor, positions: Tensor, padding: Tensor) -> Tensor:
-    """softmax(((q + u) k' + shift((q + v) p')) / sqrt(d)) v; see NeMo's RelPositionMultiHeadAttention."""
+    """Return softmax(((q + u) k' + shift((q + v) p')) / sqrt(d)) v; see NeMo's RelPositionMultiHeadAttention."""
     batch, length, width = x.shape
     heads, size = module.h, module.d_k
     parts = (module.linear_q, module.linear_k, module.linear_v)
@@ -64,7 +64,7 @@ def _attention(module: Any, x: Tensor, positions: Tensor, padding: Tensor) -> Te
     content = (q + module.pos_bias_u.to(x.dtype)[:, None]) @ k.transpose(-2, -1)
     place = (q + module.pos_bias_v.to(x.dtype)[:, None]).transpose(0, 1).reshape(heads, batch * length, size) @ p
     place = place.view(heads, batch, length, 2 * length - 1).transpose(0, 1)
-    # Row i needs the distances i, i-1, ..., i-T+1, which are columns T-1-i ... 2T-2-i.
+    # Row i needs the distances i, i-1, ..., i-T+1, which are the columns T-1-i to 2T-2-i.
     place = F.pad(place, (1, 0)).reshape(batch, heads, 2 * length, length)[:, :, 1:]
     place = place.reshape(batch, heads, length, 2 * length - 1)[..., :length]
     scores = (content + place).float() / math.sqrt(size)
@@ -89,14 +89,14 @@ def _convolution(module: Any, x: Tensor, padding: Tensor) -> Tensor:
 
 
 def _subsample(module: Any, mel: Tensor, frames: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Masked 3x3 convolutions over (time, mel) and one Linear over (channel, mel): [B, T', d_model] float32."""
+    """Return masked 3x3 convolutions over (time, mel) and one Linear over (channel, mel): float32 [B, T', d_model]."""
     x = mel.transpose(1, 2).unsqueeze(1).to(dtype)
     lengths = frames
     for layer in module.conv:
         if not isinstance(layer, torch.nn.Conv2d):
             x = F.relu(x)
             continue
-        # torch's backward of a depthwise convolution is ten times slower in bfloat16 than in float32.
+        # The backward pass of a depthwise convolution in torch is ten times slower in bfloat16 than in float32.
         kind = torch.float32 if layer.groups > 1 else dtype
         x = _masked(x, lengths).contiguous(memory_format=torch.channels_last).to(kind)
         weight, bias = layer.weight.to(kind), cast(Tensor, layer.bias).to(kind)
@@ -107,5 +107,5 @@ def _subsample(module: Any, mel: Tensor, frames: Tensor, dtype: torch.dtype) -> 
 
 
 def _masked(x: Tensor, lengths: Tensor) -> Tensor:
-    """x [B, C, T, F] with zeros from frame ``lengths`` [B] on."""
+    """Return x [B, C, T, F] with zeros from frame ``lengths`` [B] on."""
     return x * (torch.arange(x.shape[2])[None, :] < lengths[:, None])[:, None, :, None]

@@ -1,8 +1,8 @@
-"""Renders the corpus: training shards of log-mel features, and test sets of FLAC files with NeMo manifests.
+"""Render the corpus: training shards of log-mel features, and test sets of FLAC files with NeMo manifests.
 
-A shard is two files, ``NAME.npy`` (float16 [frames, 64], all utterances one after the other) and ``NAME.json`` (texts
-and numbers of frames). Each utterance draws from its own generator, seeded by (seed, shard, index): the result depends
-on no order of work.
+A shard is two files, ``NAME.npy`` (float16 [frames, 64], all utterances concatenated) and ``NAME.json`` (texts and
+numbers of frames). Each utterance has its own random generator, seeded by (seed, shard, index), so the result does not
+depend on the order of work.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from zeroq_recipes.voice_commands.voices import (
 
 @dataclass(frozen=True)
 class ShardSpec:
-    """One shard: which sentences, how many, and what share of the utterances is noisy."""
+    """One shard: split and number of its sentences, short phrases or sentences, and the share of noisy utterances."""
 
     name: str
     split: str
@@ -54,7 +54,7 @@ class ShardSpec:
 
 
 def training_shards() -> tuple[ShardSpec, ...]:
-    """Short clean phrases first, then whole sentences, noisier later, at last more of flite's voices."""
+    """Return the shards in order: short phrases, whole sentences, noisier sentences, more of the flite voices."""
     count = 4000
     return (
         *(ShardSpec(f"short{i}", "train", count, True, 0.1) for i in range(4)),
@@ -69,12 +69,12 @@ TEST_SETS: dict[str, tuple[tuple[Voice, ...], float]] = {"clean": (TRAINING_VOIC
 
 
 def shard_texts(spec: ShardSpec, seed: int) -> list[str]:
-    """The sentences of a shard, in order."""
+    """Return the sentences of a shard, in order."""
     return list(itertools.islice(sentences(spec.split, _mix(seed, spec.name), short=spec.short), spec.count))
 
 
 def test_texts(name: str, count: int, seed: int) -> list[str]:
-    """Different sentences of the held-out split, none in two test sets (the split's stream is dealt out in turn)."""
+    """Return distinct sentences of the held-out split; the test sets take alternate sentences, so none is in two."""
     stream = dict.fromkeys(itertools.islice(sentences("test", seed), 40 * count))
     fitting = [text for text in stream if 16 <= len(text) <= 40]
     return fitting[sorted(TEST_SETS).index(name) :: len(TEST_SETS)][:count]
@@ -92,7 +92,7 @@ def utterance(
     noisy: float,
     peak: tuple[float, float] = (0.04, 0.4),
 ) -> NDArray[np.int16]:
-    """One rendered utterance, PCM 16 at 16 kHz; with probability ``noisy`` in a small room, noise at 13 to 27 dB."""
+    """Return one rendered utterance, int16 at 16 kHz; with probability ``noisy`` reverberant and at 13 to 27 dB SNR."""
     voice = voices[int(rng.integers(len(voices)))]
     samples = render(text, voice, rng, spread=0.1)
     if rng.random() < noisy:
@@ -102,7 +102,7 @@ def utterance(
 
 
 class FeatureMaker:
-    """log-mel [frames, 64] float16 by NeMo's own preprocessor, without dither."""
+    """Computes log-mel features float16 [frames, 64] with NeMo's own preprocessor, without dither."""
 
     def __init__(self) -> None:
         import torch
@@ -136,7 +136,7 @@ def _features(job: tuple[ShardSpec, int, str, int]) -> NDArray[np.float16]:
 def build_shards(
     folder: Path, specs: tuple[ShardSpec, ...], seed: int, workers: int, report: Callable[[str], None]
 ) -> None:
-    """Writes the shards that are missing; a shard appears whole or not at all."""
+    """Write the missing shards. A shard appears complete or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     todo = [spec for spec in specs if not (folder / f"{spec.name}.json").exists()]
     if not todo:
@@ -160,26 +160,27 @@ def _write_shard(folder: Path, name: str, texts: list[str], arrays: list[NDArray
 
 
 def read_shard(folder: Path, name: str) -> Iterator[tuple[NDArray[np.float16], str]]:
-    """(features [frames, 64] memory-mapped, text) of each utterance."""
+    """Yield (features [frames, 64], memory-mapped, and text) of each utterance. Raises ConfigError."""
     record: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
     data = np.load(folder / f"{name}.npy", mmap_mode="r")
     ends = np.cumsum(record["frames"])
     if data.shape != (int(ends[-1]), N_MELS):
         raise ConfigError(
-            f"{folder / name}.npy has shape {data.shape}, its index says ({ends[-1]}, {N_MELS}); delete both"
+            f"{folder / name}.npy: expected shape ({ends[-1]}, {N_MELS}) as its index says, got {data.shape}; "
+            "delete both files"
         )
     for end, frames, text in zip(ends, record["frames"], record["texts"], strict=True):
         yield data[end - frames : end], text
 
 
 def write_test_set(folder: Path, name: str, count: int, seed: int) -> None:
-    """``folder``/NNN.flac and ``folder``/manifest.json (one JSON object per line, paths relative to it)."""
+    """Write ``folder``/NNN.flac and ``folder``/manifest.json, with paths relative to the manifest."""
     voices, noisy = TEST_SETS[name]
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for index, text in enumerate(test_texts(name, count, seed)):
         rng = np.random.default_rng([_mix(seed, name), index])
-        # Quiet recordings: fewer bits per sample in the FLAC, the same features after normalisation.
+        # Quiet recordings need fewer bits per sample in FLAC; after normalisation their features are the same.
         pcm = utterance(text, voices, rng, noisy=noisy, peak=(0.05, 0.12))
         write_atomically(folder / f"{index:03d}.flac", flac_bytes(pcm))
         lines.append(
@@ -191,7 +192,7 @@ def write_test_set(folder: Path, name: str, count: int, seed: int) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m zeroq_recipes.voice_commands.corpus``: training shards, or the two test sets."""
+    """Run ``python -m zeroq_recipes.voice_commands.corpus``: write the training shards, or the two test sets."""
     parser = argparse.ArgumentParser(
         prog="python -m zeroq_recipes.voice_commands.corpus", description=__doc__.splitlines()[0]
     )

@@ -1,7 +1,7 @@
 """Sentences for a voice assistant at home and in a clinic, drawn from templates and the lexicon.
 
-Held out by their own hash: ``split_of(text) = sha256(text)[0] mod 16``, 0 is "test", 1 is "dev", the rest "train". The
-split belongs to the text alone, so no seed, no order and no later change of the sampling can leak a test sentence.
+The split of a sentence is ``sha256(text)[0] mod 16``: 0 is "test", 1 is "dev", the rest is "train". It depends on the
+text only, so no seed, order or later change of the sampling can move a test sentence into the training data.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _ALL_TERMS = tuple(dict.fromkeys([*(term for terms in LEXICON.values() for term 
 
 
 def number_words(value: int) -> str:
-    """0 <= value <= 999 in words, without "and"."""
+    """Return a number from 0 to 999 in words, without "and"."""
     if value < 20:
         return ONES[value]
     if value < 100:
@@ -122,7 +122,7 @@ _SPECIAL: dict[str, Callable[[random.Random], str]] = {
 
 
 def expand(template: str, rng: random.Random) -> str:
-    """One sentence: each {category} becomes a random term of that category."""
+    """Return a sentence: each {category} of the template is replaced by a random term of that category."""
 
     def choose(match: re.Match[str]) -> str:
         name = match.group(1)
@@ -132,7 +132,7 @@ def expand(template: str, rng: random.Random) -> str:
 
 
 def phrase(rng: random.Random) -> str:
-    """One to three terms from anywhere in the lexicon (or numbers): what the curriculum starts with."""
+    """Return one to three terms of the whole lexicon, or numbers; the curriculum starts with such phrases."""
     terms = []
     for _ in range(rng.choice((1, 1, 2, 2, 3))):
         if rng.random() < 0.15:
@@ -143,12 +143,12 @@ def phrase(rng: random.Random) -> str:
 
 
 def split_of(text: str) -> str:
-    """ "train", "dev" or "test", from the sentence's own sha256."""
+    """Return "train", "dev" or "test" from the SHA-256 of the sentence."""
     return {0: "test", 1: "dev"}.get(hashlib.sha256(text.encode()).digest()[0] % 16, "train")
 
 
 def sentences(split: str, seed: int, *, short: bool = False) -> Iterator[str]:
-    """Endless sentences of one split; the same seed gives the same sequence."""
+    """Yield sentences of one split without end; the same seed gives the same sequence."""
     rng = random.Random(f"{seed}/{split}/{short}")
     while True:
         text = phrase(rng) if short else expand(rng.choice(TEMPLATES), rng)
@@ -157,7 +157,7 @@ def sentences(split: str, seed: int, *, short: bool = False) -> Iterator[str]:
 
 
 def vocabulary() -> frozenset[str]:
-    """Every word that the grammar can write."""
+    """Return every word that the grammar can produce."""
     fixed = " ".join(re.sub(r"\{\w+\}", " ", template) for template in TEMPLATES)
     spoken = "hundred o'clock half past quarter to"
     words = [*ONES, *TENS, *ORDINALS, *fixed.split(), *spoken.split()]

@@ -1,4 +1,4 @@
-"""A word 3-gram model of the corpus text, as a standard ARPA file.
+"""Estimate a word 3-gram model of the corpus text and write it as an ARPA file.
 
     python -m zeroq_recipes.voice_commands.language_model --output zeroq-out/corpus-3gram.arpa
 
@@ -6,9 +6,10 @@ Interpolated Kneser-Ney (Kneser and Ney 1995; Chen and Goodman 1999, section 4.1
 
     p(w | u v) = max(c(u v w) - D3, 0) / c(u v .) + bow(u v) p(w | v),  bow(u v) = D3 N1+(u v .) / c(u v .)
 
-c counts at the highest order and for what begins a sentence; elsewhere it is N1+(. v w), the number of words that came
-before. D = n1 / (n1 + 2 n2), n_k: how many n-grams of the order have the count k. Unigrams interpolate with 1 / V.
-Only training sentences enter: the test sentences of the shipped sets are split off by their own hash.
+c is the count at the highest order and for n-grams at the start of a sentence; elsewhere it is N1+(. v w), the number
+of distinct words before v w. D = n1 / (n1 + 2 n2), n_k: number of n-grams of the order with count k. Unigrams are
+interpolated with 1 / V. Only training sentences are used; the hash of a sentence keeps the test sentences of the
+shipped sets out.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ class LanguageModel:
     orders: tuple[Mapping[Gram, tuple[float, float]], ...]
 
     def log10(self, word: str, history: Sequence[str]) -> float:
-        """log10 p(word | history); a history is a sequence of words, `BEGIN` first at a sentence's start."""
-        known = self.orders[0]
-        gram = tuple(w if (w,) in known else UNKNOWN for w in (*history[-(len(self.orders) - 1) :], word))
+        """Return log10 p(word | history); the history of a whole sentence starts with `BEGIN`."""
+        unigrams = self.orders[0]
+        gram = tuple(w if (w,) in unigrams else UNKNOWN for w in (*history[-(len(self.orders) - 1) :], word))
         backoff = 0.0
         while gram not in self.orders[len(gram) - 1]:
             backoff += self.orders[len(gram) - 2].get(gram[:-1], (0.0, 0.0))[1]
@@ -51,7 +52,7 @@ class LanguageModel:
         return backoff + self.orders[len(gram) - 1][gram][0]
 
     def to_arpa(self) -> str:
-        """The ARPA file: n-grams sorted, base 10 logarithms with six digits."""
+        """Return the text of the ARPA file: sorted n-grams, base-10 logarithms with six digits."""
         lines = ["", "\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(self.orders, 1))]
         for n, grams in enumerate(self.orders, 1):
             lines += ["", f"\\{n}-grams:"]
@@ -63,7 +64,7 @@ class LanguageModel:
 
 
 def estimate(texts: Iterable[str], order: int = ORDER) -> LanguageModel:
-    """Estimate the model from sentences, words separated by spaces. Raises ValueError when there is no word."""
+    """Estimate the model from sentences whose words are separated by spaces. Raises ValueError if there is no word."""
     counts = _adjusted_counts(texts, order)
     vocabulary = {gram[0] for gram in counts[0]} | {UNKNOWN, END}
     if len(vocabulary) == 2:
@@ -78,7 +79,7 @@ def estimate(texts: Iterable[str], order: int = ORDER) -> LanguageModel:
             total[gram[:-1]] += count
             kinds[gram[:-1]] += 1
         weights = {history: discount * kinds[history] / total[history] for history in total}
-        if n > 1:  # the backoff of a history stands with the history, one order lower
+        if n > 1:  # ARPA stores the backoff of a history with the history, one order lower
             for history, weight in weights.items():
                 orders[-1][history] = (orders[-1][history][0], math.log10(weight))
         here = {g: (c - discount) / total[g[:-1]] + weights[g[:-1]] * lower[g[1:]] for g, c in found.items()}
@@ -92,7 +93,7 @@ def estimate(texts: Iterable[str], order: int = ORDER) -> LanguageModel:
 
 
 def _adjusted_counts(texts: Iterable[str], order: int) -> list[dict[Gram, int]]:
-    """c at the highest order and for n-grams that begin a sentence, N1+(. gram) for the others."""
+    """Return c of every n-gram: counts at the highest order and at the start of sentences, else N1+(. gram)."""
     raw: list[dict[Gram, int]] = [defaultdict(int) for _ in range(order)]
     for text in texts:
         words = (BEGIN, *text.split(), END)
@@ -108,19 +109,19 @@ def _adjusted_counts(texts: Iterable[str], order: int) -> list[dict[Gram, int]]:
         for gram, count in raw[n - 1].items():
             if gram[0] == BEGIN:
                 adjusted[n - 1][gram] = count
-    adjusted[0].pop((BEGIN,), None)  # nothing predicts it
+    adjusted[0].pop((BEGIN,), None)  # it is never predicted
     return adjusted
 
 
 def _discount(counts: Iterable[int]) -> float:
-    """n1 / (n1 + 2 n2), kept inside (0, 1) where a tiny text has none of either."""
+    """Return n1 / (n1 + 2 n2), clipped to [0.1, 0.9] because tiny texts may have n1 = 0 or n2 = 0."""
     listed = list(counts)
     once, twice = listed.count(1), listed.count(2)
     return min(max(once / (once + 2 * twice), 0.1), 0.9) if once else 0.5
 
 
 def corpus_model(count: int = SENTENCES, seed: int = 0) -> LanguageModel:
-    """The model of `count` training sentences of the corpus; the same seed gives the same file."""
+    """Return the model of `count` training sentences of the corpus; the same seed gives the same file."""
     return estimate(islice(sentences("train", seed), count))
 
 

@@ -1,14 +1,14 @@
-"""The words of the sentence grammar: one tuple of terms per category, a term is one word or a few.
+"""The words of the sentence grammar: a tuple of terms per category; a term is one or a few words.
 
-Lower case, letters, apostrophes and spaces only. Words that sound alike are avoided within a category (one would be
-written for the other, and no model could know better).
+Terms contain lower-case letters, apostrophes and spaces only. No category has two words that sound alike, because no
+model could tell them apart.
 """
 
 from __future__ import annotations
 
 
 def _terms(text: str) -> tuple[str, ...]:
-    """Comma separated terms, in the order written."""
+    """Split comma-separated terms, in their order."""
     return tuple(" ".join(term.split()) for term in text.split(",") if term.strip())
 
 

@@ -1,8 +1,8 @@
-"""Float word error rates of the shipped models, by NeMo itself.
+"""Measure the word error rates of the shipped float models with NeMo itself.
 
     python -m zeroq_recipes.voice_commands.measure [--model NAME]
 
-NeMo's restore_from and transcribe (greedy, float32, CPU), the corpus WER and CER of jiwer: sum of edits / sum of words.
+NeMo's restore_from and transcribe (greedy, float32, CPU); corpus WER and CER by jiwer: sum of edits / sum of words.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zeroq_asr.models.shipped import manifest_path, model_path, shipped_models, 
 
 
 def read_set(manifest: Path) -> list[tuple[Path, str]]:
-    """(audio file, text) of each line of a NeMo manifest of ours. Raises FileError when it is missing."""
+    """Return (audio file, text) of each line of a shipped NeMo manifest. Raises FileError if it is missing."""
     if not manifest.exists():
         raise FileError(
             f"{manifest}: no such manifest; make the sets with "
@@ -33,7 +33,7 @@ def read_set(manifest: Path) -> list[tuple[Path, str]]:
 
 
 def open_model(path: Path) -> Any:
-    """NeMo's model (of letters or of pieces, as the file says), on the CPU, quiet."""
+    """Return NeMo's model (letters or pieces, as the file says) on the CPU, without NeMo's log. Raises FileError."""
     import torch
     from nemo.collections.asr.models import EncDecCTCModel
     from nemo.utils import logging as nemo_logging
@@ -45,13 +45,13 @@ def open_model(path: Path) -> Any:
 
 
 def transcribe(model: Any, audio: Sequence[Path]) -> list[str]:
-    """Texts of audio files by NeMo's own transcribe."""
+    """Return the texts of audio files by NeMo's own transcribe."""
     results = model.transcribe([str(path) for path in audio], batch_size=16, verbose=False)
     return [result if isinstance(result, str) else result.text for result in results]
 
 
 def measure(path: Path, sets: Sequence[str]) -> dict[str, dict[str, float]]:
-    """{set: {"wer": percent, "cer": percent, "utterances": n}}."""
+    """Return {set: {"wer": percent, "cer": percent, "utterances": n}} of the model in `path`."""
     import jiwer
 
     model = open_model(path)
@@ -69,7 +69,7 @@ def measure(path: Path, sets: Sequence[str]) -> dict[str, dict[str, float]]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of this command."""
     parser = argparse.ArgumentParser(
         prog="python -m zeroq_recipes.voice_commands.measure", description=__doc__.splitlines()[0]
     )
@@ -85,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measures and prints the rows of a Markdown table, one per model and set."""
+    """Measure and print the rows of a Markdown table, one per model and set; return the exit code."""
     results = {}
     print("| model | set | utterances | WER | CER |\n|---|---|---|---|---|")
     for model in arguments.model or shipped_models():
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line entry."""
+    """Run the command line; return its exit code."""
     return cli.run(run, build_parser(), argv)
 
 

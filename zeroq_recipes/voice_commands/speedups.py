@@ -1,4 +1,4 @@
-"""Makes NeMo's conv blocks train faster on a CPU: same parameters, same mathematics, another layout.
+"""Faster training of NeMo's convolution blocks on a CPU: same parameters, same formulas, another memory layout.
 
 Inside :func:`fast_convolutions`, every MaskedConv1d and BatchNorm1d works on [B, C, 1, T] in channels-last order, in
 ``dtype`` (bfloat16 halves the time on processors with AVX512-BF16); parameters and running statistics stay float32.
@@ -50,9 +50,9 @@ class DepthwiseConv(torch.autograd.Function):
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
-    """A depthwise convolution of any stride and dilation, same padding, odd K: x [B, C, 1, T], weight [C, 1, 1, K].
+    """Return the depthwise convolution of x [B, C, 1, T] and weight [C, 1, 1, K], same padding, odd K.
 
-    Dilation d: frames t, t+d, t+2d ... form d independent utterances. Stride s: every s-th frame is kept.
+    With dilation d the frames t, t+d, t+2d, ... form d independent utterances. With stride s every s-th frame is kept.
     """
     if dilation == 1:
         out: Tensor = DepthwiseConv.apply(x, weight)  # type: ignore[no-untyped-call]
@@ -68,7 +68,7 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
 
 @contextmanager
 def fast_convolutions(dtype: torch.dtype = torch.bfloat16) -> Iterator[None]:
-    """Patches NeMo's MaskedConv1d and torch's BatchNorm1d for the duration of the block."""
+    """Patch NeMo's MaskedConv1d and torch's BatchNorm1d for the duration of the `with` block."""
     from nemo.collections.asr.parts.submodules.jasper import MaskedConv1d
 
     def convolve(self: Any, x: Tensor, lens: Tensor) -> tuple[Tensor, Tensor]:

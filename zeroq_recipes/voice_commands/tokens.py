@@ -1,4 +1,4 @@
-"""What a model writes: letters, or the pieces of a sentencepiece model trained on the corpus' own texts."""
+"""The tokens of a model: letters, or the pieces of a SentencePiece model that is trained on the corpus texts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from zeroq_recipes.voice_commands.corpus import shard_texts, training_shards
 
 
 class Tokens(Protocol):
-    """Text to token numbers and back; the blank is the number after the last token."""
+    """Converts text to token ids and back; the blank is the id after the last token."""
 
     blank: int
 
     def encode(self, text: str) -> list[int]:
-        """Token numbers of a text."""
+        """Return the token ids of a text."""
         ...
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of token numbers."""
+        """Return the text of token ids."""
         ...
 
 
@@ -33,16 +33,16 @@ class Letters:
     _index: ClassVar[dict[str, int]] = {label: index for index, label in enumerate(LABELS)}
 
     def encode(self, text: str) -> list[int]:
-        """Token per letter."""
+        """Return one id per letter. Raises KeyError for a character that is not in LABELS."""
         return [self._index[letter] for letter in text]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The letters, without spaces at the ends."""
+        """Return the letters, without spaces at the ends."""
         return "".join(LABELS[token] for token in tokens).strip()
 
 
 class Pieces:
-    """The tokens of a sentencepiece model."""
+    """The tokens of a SentencePiece model."""
 
     def __init__(self, folder: Path) -> None:
         import sentencepiece
@@ -51,20 +51,21 @@ class Pieces:
         self.blank = int(self._model.vocab_size())
 
     def encode(self, text: str) -> list[int]:
-        """The likeliest pieces."""
+        """Return the ids of the most likely pieces."""
         return [int(token) for token in self._model.encode(text)]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The pieces put together."""
+        """Return the concatenated pieces, without spaces at the ends."""
         return str(self._model.decode([int(token) for token in tokens])).strip()
 
 
 def train_tokenizer(folder: Path, vocabulary: int, seed: int) -> None:
-    """A BPE model of ``vocabulary`` pieces on the training texts: tokenizer.model, tokenizer.vocab and vocab.txt.
+    """Train a BPE model of ``vocabulary`` pieces on the training texts; write its three files into ``folder``.
 
-    One thread and all texts: the same seed gives the same file. The texts are lower-case letters, so nothing is
-    normalised, which also keeps sentencepiece's large Unicode tables out of the file. (Its unigram method keeps whole
-    rare words of so small a language and spells the rest: twice as many tokens, more than 80 ms frames can carry.)
+    The files are tokenizer.model, tokenizer.vocab and vocab.txt. It runs on one thread and on all texts, so the same
+    seed gives the same files. The texts have lower-case letters only, so nothing is normalised; this also keeps
+    SentencePiece's large Unicode tables out of the file. (The unigram method keeps rare words of so small a language
+    whole and spells the others, which gives twice as many tokens, more than there are 80 ms frames.)
     """
     import sentencepiece
 
@@ -86,7 +87,7 @@ def train_tokenizer(folder: Path, vocabulary: int, seed: int) -> None:
     pieces = [(processor.id_to_piece(i), processor.get_score(i)) for i in range(processor.vocab_size())]
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "tokenizer.vocab", "".join(f"{piece}\t{score:g}\n" for piece, score in pieces).encode())
-    # NeMo's vocab.txt: without <unk>, "##" before pieces that continue a word.
+    # NeMo's vocab.txt has no <unk>, and "##" before pieces that continue a word.
     plain = [piece[1:] if piece.startswith("▁") else f"##{piece}" for piece, _ in pieces[1:]]
     write_atomically(folder / "vocab.txt", "".join(f"{piece}\n" for piece in plain if piece).encode())
     write_atomically(folder / "tokenizer.model", model.getvalue())

@@ -1,4 +1,4 @@
-"""One model in training: NeMo's class, its CTC loss, AdamW; checkpoints that go on bit for bit, and the export."""
+"""Training of one model: NeMo's class, CTC loss, AdamW, checkpoints that resume bit for bit, and the export."""
 
 from __future__ import annotations
 
@@ -12,38 +12,43 @@ from zeroq_asr.errors import ConfigError
 from zeroq_asr.models.configs.presets import model_config
 from zeroq_recipes.voice_commands.batches import Batch, Example, collate
 from zeroq_recipes.voice_commands.tokens import Letters, Pieces, Tokens, train_tokenizer
-from zeroq_recipes.voice_commands.training_recipes import Plan
+from zeroq_recipes.voice_commands.training_recipes import TrainingRecipe
 
 if TYPE_CHECKING:
     import torch
 
 
 class Trainer:
-    """Model, optimiser and the step they stand at; the tokenizer and the checkpoint lie in ``work``."""
+    """Model, optimiser and current step; ``work`` is the folder of the tokenizer and the checkpoint."""
 
-    def __init__(self, plan: Plan, work: Path, *, seed: int, threads: int = 1, dtype: str = "bfloat16") -> None:
+    def __init__(
+        self, recipe: TrainingRecipe, work: Path, *, seed: int, threads: int = 1, dtype: str = "bfloat16"
+    ) -> None:
         import torch
 
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
-        self.plan = plan
+        self.recipe = recipe
         self.dtype = getattr(torch, dtype)
-        self.tokens, self.model = _build(plan, work, seed)
+        self.tokens, self.model = _build(recipe, work, seed)
         decay = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
         groups = [{"params": decay, "weight_decay": 5e-3}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=plan.peak, betas=(0.9, 0.98), fused=plan.attention)
+        self.optimiser = torch.optim.AdamW(groups, lr=recipe.peak, betas=(0.9, 0.98), fused=recipe.attention)
         self.step = 0
-        self.checkpoint = work / f"{plan.name}.checkpoint.pt"
+        self.checkpoint = work / f"{recipe.name}.checkpoint.pt"
 
     def log_probs(self, mel: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """float32 [B, T', V+1] and lengths, through NeMo's encoder in the fast layout and its decoder's weights."""
+        """Return log-probabilities float32 [B, T', V+1] and lengths int64 [B] for mel [B, 64, T] and frames [B].
+
+        The encoder runs in the faster layout of `conformer_cpu_training` or `speedups`.
+        """
         import torch.nn.functional as F
 
         from zeroq_recipes.voice_commands import conformer_cpu_training
         from zeroq_recipes.voice_commands.speedups import fast_convolutions
 
-        if self.plan.attention:
+        if self.recipe.attention:
             encoded, lengths = conformer_cpu_training.encode(self.model.encoder, mel, frames, self.dtype)
         else:
             with fast_convolutions(self.dtype):
@@ -54,10 +59,10 @@ class Trainer:
         return logits.log_softmax(-1), lengths
 
     def train_step(self, batch: Batch) -> float:
-        """One optimiser step; returns the loss (mean over utterances of -log p(text) per token)."""
+        """Make one optimiser step; return the loss (mean over utterances of -log p(text) per token)."""
         import torch
 
-        rate = self.plan.learning_rate(self.step)
+        rate = self.recipe.learning_rate(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
@@ -79,7 +84,7 @@ class Trainer:
         return float(loss.detach())
 
     def word_error_rate(self, items: list[tuple[Any, str]]) -> float:
-        """WER in percent of greedy decoding on features."""
+        """Return the WER in percent of greedy decoding on (features, text) pairs."""
         import jiwer
         import torch
 
@@ -99,7 +104,7 @@ class Trainer:
         return self.tokens.decode([int(token) for token in kept if token < self.tokens.blank])
 
     def save(self) -> None:
-        """Writes the checkpoint; a crash leaves the old one."""
+        """Write the checkpoint; if this fails, the old one survives."""
         import torch
 
         partial = self.checkpoint.with_suffix(".part")
@@ -108,45 +113,48 @@ class Trainer:
                 "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "step": self.step,
-                "steps": self.plan.steps,
+                "steps": self.recipe.steps,
             },
             partial,
         )
         os.replace(partial, self.checkpoint)
 
-    def load(self, *, any_plan: bool = False) -> None:
-        """Continues from the checkpoint. Raises ConfigError when there is none, or another plan's (unless any_plan)."""
+    def load(self, *, allow_other_steps: bool = False) -> None:
+        """Restore the checkpoint. Raises ConfigError if there is none, or if it is for another number of steps.
+
+        allow_other_steps: accept a checkpoint for another number of steps.
+        """
         import torch
 
         if not self.checkpoint.exists():
-            raise ConfigError(f"{self.checkpoint}: no checkpoint to go on from; start without --resume")
+            raise ConfigError(f"{self.checkpoint}: expected a checkpoint to resume from, got none; omit --resume")
         state = torch.load(self.checkpoint, weights_only=True)
-        if state["steps"] != self.plan.steps and not any_plan:
+        if state["steps"] != self.recipe.steps and not allow_other_steps:
             raise ConfigError(
-                f"{self.checkpoint}: was planned for {state['steps']} steps, now {self.plan.steps} are asked for;"
-                " give the same --steps, or start without --resume"
+                f"{self.checkpoint}: expected a checkpoint for {self.recipe.steps} steps, got one for {state['steps']};"
+                " give the same --steps, or omit --resume"
             )
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = state["step"]
 
     def export(self, path: Path) -> None:
-        """A .nemo file that NeMo's restore_from opens."""
+        """Write a .nemo file that NeMo's restore_from opens."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        if self.plan.pieces:
-            self.model.cfg.tokenizer.dir = "tokenizer"  # the file carries its tokenizer; no path of this machine
+        if self.recipe.pieces:
+            self.model.cfg.tokenizer.dir = "tokenizer"  # the file contains its tokenizer; store no local path
         partial = path.with_name(f".{path.stem}.part.nemo")
         self.model.eval().save_to(str(partial))
         os.replace(partial, path)
 
 
-def _build(plan: Plan, work: Path, seed: int) -> tuple[Tokens, Any]:
-    """The tokens and NeMo's model of a plan, freshly initialised from torch's global seed."""
+def _build(recipe: TrainingRecipe, work: Path, seed: int) -> tuple[Tokens, Any]:
+    """Return the tokens and a newly initialised NeMo model of a recipe; torch's global seed decides the weights."""
     from nemo.collections.asr.models import EncDecCTCModel, EncDecCTCModelBPE
     from omegaconf import OmegaConf
 
-    if not plan.pieces:
-        return Letters(), EncDecCTCModel(OmegaConf.create(model_config(plan.name)))
-    folder = work / f"{plan.name}.tokenizer"
-    train_tokenizer(folder, plan.pieces, seed)
-    return Pieces(folder), EncDecCTCModelBPE(OmegaConf.create(model_config(plan.name, folder)))
+    if not recipe.pieces:
+        return Letters(), EncDecCTCModel(OmegaConf.create(model_config(recipe.name)))
+    folder = work / f"{recipe.name}.tokenizer"
+    train_tokenizer(folder, recipe.pieces, seed)
+    return Pieces(folder), EncDecCTCModelBPE(OmegaConf.create(model_config(recipe.name, folder)))

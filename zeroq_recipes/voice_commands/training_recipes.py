@@ -1,4 +1,4 @@
-"""How each shipped model is trained: its tokens, its schedule and its curriculum."""
+"""The recipe of each shipped model: tokens, learning rate schedule and curriculum."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zeroq_asr.errors import ConfigError
 
 @dataclass(frozen=True)
 class Stage:
-    """Part of the curriculum: from which fraction of ``steps``, on which shards (by name prefix), in which batches."""
+    """A stage of the curriculum: the fraction of ``steps`` at which it starts, shards (name prefixes), batch size."""
 
     start: float
     shards: tuple[str, ...]
@@ -19,11 +19,12 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One model's training.
+class TrainingRecipe:
+    """How one model is trained.
 
-    ``pieces`` is the size of its sentencepiece vocabulary, 0 for letters. ``peak`` is the highest learning rate of
-    ``steps`` optimiser steps; ``refine`` further ones follow, with another warm-up and ``refine_peak`` times that rate.
+    ``pieces`` is the size of its SentencePiece vocabulary, 0 for letters. ``peak`` is the highest learning rate of
+    ``steps`` optimiser steps. ``refine`` further steps follow, with another warm-up and ``refine_peak`` times that
+    rate.
     """
 
     name: str
@@ -37,7 +38,10 @@ class Plan:
     refine_peak: float = 0.4
 
     def learning_rate(self, step: int) -> float:
-        """Linear warm-up, then peak * (1 + cos(pi * progress)) / 2 down to 0 at ``steps``; the refinement again."""
+        """Return the learning rate of ``step``.
+
+        Linear warm-up, then peak * (1 + cos(pi * progress)) / 2 down to 0 at ``steps``; the same for the refinement.
+        """
         total, peak = self.steps, self.peak
         if step >= total:
             step, total, peak = step - total, max(self.refine, 1), peak * self.refine_peak
@@ -54,7 +58,7 @@ _REFINED = (
     Stage(1.0, ("clean", "mixed", "flite0"), 32, True),
     Stage(1.25, ("clean", "mixed", "flite"), 32, True),
 )
-# Attention finds its alignment on short phrases; the harder voices come early enough for one cosine.
+# Attention learns its alignment on short phrases. The harder voices start early enough for a single cosine schedule.
 _AT_ONCE = (
     Stage(0.0, ("short",), 64, False),
     Stage(0.08, ("short0", "clean"), 32, False),
@@ -62,19 +66,19 @@ _AT_ONCE = (
     Stage(0.4, ("clean", "mixed", "flite"), 32, True),
 )
 
-PLANS: dict[str, Plan] = {
-    plan.name: plan
-    for plan in (
-        Plan("quartznet-voice-1m", 0, False, 12000, 6500, 4e-3, 300, _REFINED),
-        Plan("jasper-voice-1m", 0, False, 10000, 8000, 2e-3, 500, _AT_ONCE, refine_peak=0.75),
-        Plan("conformer-voice-2m", 128, True, 10000, 0, 1.5e-3, 1000, _AT_ONCE),
-        Plan("fastconformer-voice-2m", 256, True, 11000, 0, 1.5e-3, 1000, _AT_ONCE),
+RECIPES: dict[str, TrainingRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        TrainingRecipe("quartznet-voice-1m", 0, False, 12000, 6500, 4e-3, 300, _REFINED),
+        TrainingRecipe("jasper-voice-1m", 0, False, 10000, 8000, 2e-3, 500, _AT_ONCE, refine_peak=0.75),
+        TrainingRecipe("conformer-voice-2m", 128, True, 10000, 0, 1.5e-3, 1000, _AT_ONCE),
+        TrainingRecipe("fastconformer-voice-2m", 256, True, 11000, 0, 1.5e-3, 1000, _AT_ONCE),
     )
 }
 
 
-def plan_of(name: str) -> Plan:
-    """The plan of a shipped model. Raises ConfigError for another name."""
-    if name not in PLANS:
-        raise ConfigError(f"model {name!r}: no plan to train it; expected one of {', '.join(PLANS)}")
-    return PLANS[name]
+def recipe_of(name: str) -> TrainingRecipe:
+    """Return the recipe of a shipped model. Raises ConfigError for another name."""
+    if name not in RECIPES:
+        raise ConfigError(f"model: expected one of {', '.join(RECIPES)}, got {name!r}")
+    return RECIPES[name]

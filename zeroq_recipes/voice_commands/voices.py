@@ -1,4 +1,4 @@
-"""Synthetic speakers: which voices exist, how one sentence is rendered, and what a room and a noise do to it.
+"""Synthetic speakers: the voices, the rendering of a sentence, reverberation and noise.
 
 Rendering needs the programs ``espeak-ng`` and ``flite``; nothing else in the package does.
 """
@@ -23,7 +23,7 @@ Audio = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Voice:
-    """One speaker: engine "espeak" or "flite", its voice name, speed in words/min (espeak), pitch (engine's unit)."""
+    """One speaker: engine "espeak" or "flite", voice name, speed in words/min (espeak), pitch in the engine's unit."""
 
     engine: str
     name: str
@@ -31,7 +31,7 @@ class Voice:
     pitch: int = 50
 
 
-# espeak-ng takes variants (+f2, +m5 ...) of the voice "en"; on "en-gb", the same voice, it silently ignores them.
+# espeak-ng applies variants (+f2, +m5, ...) to the voice "en"; for "en-gb", the same voice, it silently ignores them.
 TRAINING_VOICES: tuple[Voice, ...] = (
     Voice("espeak", "en-us"),
     Voice("espeak", "en-gb", pitch=45),
@@ -60,9 +60,9 @@ OTHER_VOICES: tuple[Voice, ...] = (
 
 
 def render(text: str, voice: Voice, rng: np.random.Generator, *, spread: float) -> Audio:
-    """Speech at 16 kHz, float32 in [-1, 1]; speed varies by +-spread, pitch by +-spread (relative).
+    """Return speech at 16 kHz, float32 in [-1, 1]; speed and pitch vary by +-spread (relative).
 
-    Raises ConfigError when the engine is not installed or fails.
+    Raises ConfigError if the engine is not installed or fails.
     """
     rate, tone = 1 + spread * rng.uniform(-1, 1, size=2)
     if voice.engine == "espeak":
@@ -94,7 +94,7 @@ def render(text: str, voice: Voice, rng: np.random.Generator, *, spread: float) 
             "/dev/stdout",
         ]
         wave = _run(command)
-    # The engines cannot know the length when they write to a pipe; soundfile reads to the end nevertheless.
+    # An engine that writes to a pipe does not know the length in advance, so the length in its header may be wrong.
     samples, rate_hz = _decode(wave)
     if rate_hz != SAMPLE_RATE_HZ:
         samples = np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), dtype=np.float32)
@@ -112,14 +112,14 @@ def _run(command: list[str]) -> bytes:
 
 
 def _decode(wave: bytes) -> tuple[Audio, int]:
-    """PCM 16 behind a 44-byte WAV header whose length field may be wrong."""
+    """Return samples and rate of 16-bit PCM behind a 44-byte WAV header whose length field may be wrong."""
     rate_hz = int.from_bytes(wave[24:28], "little")
     samples = np.frombuffer(wave[44 : 44 + (len(wave) - 44) // 2 * 2], dtype="<i2")
     return samples.astype(np.float32) / 32768.0, rate_hz
 
 
 def _trim(samples: Audio, margin_s: float = 0.08) -> Audio:
-    """Cuts silence at both ends down to a short margin."""
+    """Return the samples with the silence at both ends cut down to a margin. Raises ConfigError for silence only."""
     loud = np.flatnonzero(np.abs(samples) > 0.01 * max(float(np.abs(samples).max(initial=0.0)), 1e-3))
     if loud.size == 0:
         raise ConfigError("a voice rendered silence")
@@ -128,7 +128,7 @@ def _trim(samples: Audio, margin_s: float = 0.08) -> Audio:
 
 
 def reverberate(samples: Audio, rng: np.random.Generator, t60_s: float, wet: float) -> Audio:
-    """Direct sound plus ``wet`` times an exponentially decaying noise tail of reverberation time ``t60_s``."""
+    """Return the sound plus ``wet`` times its reverberation by exponentially decaying noise with RT60 ``t60_s``."""
     times = np.arange(int(t60_s * SAMPLE_RATE_HZ), dtype=np.float32) / SAMPLE_RATE_HZ
     tail = rng.standard_normal(times.size).astype(np.float32) * np.exp(-6.9 * times / t60_s)
     tail *= wet / float(np.sqrt(np.sum(tail**2)))
@@ -137,7 +137,7 @@ def reverberate(samples: Audio, rng: np.random.Generator, t60_s: float, wet: flo
 
 
 def add_noise(samples: Audio, rng: np.random.Generator, snr_db: float) -> Audio:
-    """Adds noise of spectrum f**-a, a in [0, 1], at the given ratio of mean powers."""
+    """Return the samples plus noise of spectrum f**-a, a in [0, 1], at the given ratio of mean powers."""
     spectrum = np.fft.rfft(rng.standard_normal(samples.size))
     bins = np.maximum(np.arange(spectrum.size), 1 + samples.size * 50 // SAMPLE_RATE_HZ)
     noise = np.fft.irfft(spectrum * bins ** (-0.5 * rng.uniform(0, 1.0)), samples.size)
@@ -146,13 +146,13 @@ def add_noise(samples: Audio, rng: np.random.Generator, snr_db: float) -> Audio:
 
 
 def to_pcm16(samples: Audio, peak: float) -> NDArray[np.int16]:
-    """Scaled to the given peak and rounded to 16 bits."""
+    """Return the samples scaled to the given peak and rounded to int16."""
     scale = peak / max(float(np.abs(samples).max()), 1e-6)
     return np.asarray(np.clip(np.rint(samples * scale * 32767.0), -32768, 32767), dtype=np.int16)
 
 
 def flac_bytes(pcm: NDArray[np.int16]) -> bytes:
-    """One FLAC file."""
+    """Return the samples as a FLAC file."""
     buffer = io.BytesIO()
     soundfile.write(buffer, pcm, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16", compression_level=1.0)
     return buffer.getvalue()

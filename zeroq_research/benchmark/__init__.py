@@ -1,1 +1,1 @@
-"""Latency of this and of other engines, measured side by side."""
+"""Latency of one model in our kernels, in torch and in other vendors' engines."""

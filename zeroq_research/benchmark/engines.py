@@ -1,4 +1,4 @@
-"""The files of every engine that can run a model here."""
+"""The engines that can run a model here, and the files that they load."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.latency import Opened, Run
+from eval.latency import Opened, Run, TimedEngine
 from int_kernels import available_kernels
 from zeroq_asr.artifact import save_model
 from zeroq_asr.config import QuantizeConfig
 from zeroq_research.engines import Mel
 from zeroq_research.engines.native import open_native
+from zeroq_research.progress import OnStep
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
     from zeroq_asr.quant.ranges import RangeTable
 
-OnStep = Callable[[str], None]
-_CALIBRATING = 8
-"""Inputs that ranges are taken from."""
+_CALIBRATION_INPUTS = 8
+"""Number of inputs that int8 forms are calibrated on."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How a contestant is opened (the number of threads is its last argument), and the size of what it loads.
+    """An engine with a model to load.
 
-    limit: the table of inner loops whose instructions set the limit, for engines that compute in 8 bits; else "".
+    open: a function of `zeroq_research.engines`, called with `arguments` and the number of threads. size_bytes: of what
+    it loads. limit: the kernels whose multiply-accumulate rate limits it, for engines that compute in 8 bits; else "".
     bits: of our weights, their mean where layers differ; 0 for other engines.
     """
 
@@ -38,40 +39,47 @@ class Engine:
     limit: str = ""
     bits: float = 0
 
+    def timed(self, threads: int) -> TimedEngine:
+        """Return the engine with this number of threads, as `eval.latency` times it."""
+        return TimedEngine(self.name, self.open, (*self.arguments, threads))
+
 
 def native_engines(
     path: Path, inputs: str, kernels: Sequence[str], bits: float, is_mixed: bool = False
 ) -> list[Engine]:
-    """Return our engine once for each table of inner loops, on a quantized file whose weights have `bits` bits.
+    """Return our engine once for each of `kernels`, on a quantized file whose weights have `bits` bits.
 
-    is_mixed: layers differ, `bits` is the mean over the weights.
+    is_mixed: the bits of layers differ, `bits` is the mean over the weights.
     """
     suffix = "-mixed" if is_mixed else "" if bits == 8 else f"-w{bits}"
     size = path.stat().st_size
     return [
-        Engine(f"zeroq-{table}{suffix}", open_native, (str(path), inputs, table), size, table, bits)
-        for table in kernels
+        Engine(f"zeroq-{name}{suffix}", open_native, (str(path), inputs, name), size, name, bits) for name in kernels
     ]
 
 
 def quantize_ours(
     model: FloatModel, path: Path, calibration: Sequence[Mel], bits: int, ranges: RangeTable | None
 ) -> RangeTable:
-    """Write the form with `bits` weight bits, calibrated, like those of the peers, on what is timed.
+    """Write the model with `bits` weight bits to `path`; return its ranges. Raises ZeroqError.
 
-    Without the methods against errors of weights: they change numbers, not the speed, and take minutes on a large
-    model. ranges: what an earlier call returned, or None.
+    Like the int8 forms of the peers it is calibrated on the inputs that are timed. The methods against weight errors
+    are off: they change values, not the speed, and take minutes on a large model. ranges: what an earlier call
+    returned, or None.
     """
     from zeroq_asr.pipelines.quantize import quantize_model
 
     config = QuantizeConfig(bits=bits, methods=())
-    quantized = quantize_model(model, calibration[:_CALIBRATING], "random", config, ranges=ranges)
+    quantized = quantize_model(model, calibration[:_CALIBRATION_INPUTS], "random", config, ranges=ranges)
     save_model(quantized.model, path)
     return quantized.table
 
 
 def torch_engines(reference: str, inputs: str, size_bytes: int, device: str, low_memory: bool) -> list[Engine]:
-    """Return torch's engines: eager and channels-last float32, and with "cuda" three precisions on the GPU."""
+    """Return torch's engines: eager and channels-last float32, and with device "cuda" three precisions on the GPU.
+
+    low_memory: without the channels-last engine.
+    """
     from zeroq_research.engines.torch_float import CUDA_PRECISIONS, open_channels_last, open_cuda, open_eager
 
     arguments = (reference, inputs)
@@ -84,7 +92,7 @@ def torch_engines(reference: str, inputs: str, size_bytes: int, device: str, low
 
 
 def write_onnx(model: FloatModel, inputs: Sequence[Mel], path: Path) -> None:
-    """Write the float model with folded BatchNorms: of fixed size where all inputs are alike, else of open length."""
+    """Write the float model with folded BatchNorms; its input size is fixed if all inputs have the same shape."""
     from zeroq_asr.exporters import to_onnx
     from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 
@@ -94,8 +102,8 @@ def write_onnx(model: FloatModel, inputs: Sequence[Mel], path: Path) -> None:
 
 
 def peer_engines(peer: str, source: Path, inputs: str, calibration: Sequence[Mel], on_step: OnStep) -> list[Engine]:
-    """Write the files of a peer beside `source`, its float32 form; return its engines."""
-    samples = [mel[:, :, None] for mel in calibration[:_CALIBRATING]]
+    """Write the files of a peer next to `source`, the float32 ONNX file; return its engines. A step is one file."""
+    samples = [mel[:, :, None] for mel in calibration[:_CALIBRATION_INPUTS]]
     return _PEERS[peer](source, inputs, samples, on_step)
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark feeds its engines with: noise of one length, or speech at its real lengths."""
+"""The inputs of a benchmark: noise of one length, or speech at its real lengths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zeroq_research.engines import Mel, noise
 
 @dataclass(frozen=True)
 class Work:
-    """What one run computes: utterances, seconds of audio, multiply-accumulates."""
+    """The work of one run: number of utterances, seconds of audio, number of multiply-accumulates."""
 
     utterances: int
     audio_s: float
@@ -29,9 +29,10 @@ class Work:
 def make_inputs(
     frontend: FrontendSpec, batch: int, frames: int, manifest: str | None, percent: float, seed: int
 ) -> tuple[list[Mel], float]:
-    """Return the inputs, float32 [B, n_mels, T] each, and the seconds of audio they stand for.
+    """Return the inputs, float32 [B, n_mels, T] each, and the seconds of audio that they represent.
 
-    Without a manifest: one batch of noise. With one: each chosen utterance by itself. Raises ZeroqError, EvalError.
+    Without a manifest: one batch of `batch` utterances of noise with `frames` frames. With one: `percent` of its
+    utterances, each as a batch of 1. Raises ZeroqError, EvalError.
     """
     if manifest is None:
         seconds = batch * frames * frontend.hop_samples / frontend.sample_rate_hz
@@ -48,21 +49,21 @@ def make_inputs(
 
 
 def choose_utterances(utterances: Sequence[Utterance], percent: float, seed: int) -> list[Utterance]:
-    """Return `percent` of the utterances, at least one, in their order; the same for the same seed.
+    """Return `percent` of the utterances, at least one, in their order; the same seed gives the same choice.
 
-    Sorted by duration they fall into as many equal parts as are wanted, and each part gives one: so every length has
-    its share.
+    The utterances are sorted by duration and divided into as many equal parts as are wanted; one of each part is
+    chosen. So the chosen durations are distributed like all durations.
     """
     wanted = max(1, math.ceil(len(utterances) * percent / 100 - 1e-9))
     by_length = sorted(range(len(utterances)), key=lambda i: (utterances[i].duration_s, i))
     edges = [len(utterances) * part // wanted for part in range(wanted + 1)]
     rng = np.random.default_rng(seed)
-    places = [int(rng.integers(first, last)) for first, last in pairwise(edges)]
-    return [utterances[i] for i in sorted(by_length[place] for place in places)]
+    positions = [int(rng.integers(first, last)) for first, last in pairwise(edges)]
+    return [utterances[i] for i in sorted(by_length[position] for position in positions)]
 
 
 def measure_work(model: Graph | Program, inputs: Sequence[Mel], audio_s: float) -> Work:
-    """Return what a run of `model` over the inputs computes: convolutions and the products inside attention."""
+    """Return the work of a run of `model` over the inputs: convolutions and the products inside attention count."""
     lengths = [mel.shape[2] for mel in inputs]
     macs = {length: sum(step_macs(model, length).values()) for length in set(lengths)}
     total = sum(mel.shape[0] * macs[length] for mel, length in zip(inputs, lengths, strict=True))
@@ -70,7 +71,7 @@ def measure_work(model: Graph | Program, inputs: Sequence[Mel], audio_s: float) 
 
 
 def step_macs(model: Graph | Program, frames: int) -> dict[str, int]:
-    """Return the multiply-accumulates behind each value that has any, for one utterance of `frames` frames."""
+    """Return the multiply-accumulates of each step that has any, by output, for one utterance of `frames` frames."""
     macs = {name: cost.macs for name, cost in count_costs(model, frames).items()}
     for name, cost in count_products(model, frames).items():
         value = name.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""Where our engine spends its time: its steps, and the same grouped by shape."""
+"""The time of our engine by step, and by shape of layer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from zeroq_research.benchmark.inputs import step_macs
 Record = dict[str, Any]
 
 
-def profile_of(
+def summarize_profile(
     engine: str, program: Program, frames: int, notes: Sequence[tuple[list[tuple[str, int]], float]]
 ) -> Record:
-    """Return what the rounds of `open_profile` found: medians of each step, of each shape, and of the limit.
+    """Return the medians over the rounds of `open_profile`, by step and by shape, as plain JSON values.
 
-    JSON values: engine, frames, limit_gmac_per_s, steps and shapes. GOP/s are twice the GMAC/s: a multiplication and an
-    addition; limit_share is None for steps that multiply nothing.
+    notes: a round's note each, see `open_profile`. Keys: engine, frames, limit_gmac_per_s, steps and shapes. Each step
+    and shape has ms, macs, gmac_per_s, gop_per_s (twice gmac_per_s: a multiplication and an addition) and limit_share,
+    the fraction of the limit, None without multiply-accumulates.
     """
     limit = statistics.median(rate for _, rate in notes)
     names = [name for name, _ in notes[0][0]]
@@ -42,12 +43,12 @@ def _shapes(steps: Sequence[Record], limit: float) -> list[Record]:
     groups: dict[str, list[Record]] = {}
     for step in steps:
         groups.setdefault(step["shape"], []).append(step)
-    whole = sum(step["ms"] for step in steps)
+    total = sum(step["ms"] for step in steps)
     shapes = []
     for shape, members in groups.items():
         ms, macs = sum(step["ms"] for step in members), sum(step["macs"] for step in members)
         shapes.append(
-            {"shape": shape, "count": len(members), "share": ms / whole, **_speed(1e6 * ms, macs, limit)},
+            {"shape": shape, "count": len(members), "share": ms / total, **_speed(1e6 * ms, macs, limit)},
         )
     return shapes
 
@@ -64,7 +65,7 @@ def _speed(nanoseconds: float, macs: int, limit: float) -> Mapping[str, Any]:
 
 
 def describe(step: Step, program: Program) -> str:
-    """Return e.g. "depthwise 256>256 k33 int8" or "sum 256 uint8": equal for steps of equal work."""
+    """Return e.g. "depthwise 256>256 k33 int8" or "sum 256 uint8"; steps with equal work have equal texts."""
     y = program.spec(step.y)
     if not isinstance(step, Conv1d | Conv2d):
         heads = f" {step.heads} heads" if isinstance(step, Attention) else ""

@@ -1,4 +1,4 @@
-"""One model in every engine that can run it here, raced against each other."""
+"""One model in every engine that can run it here, timed in alternation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from eval.latency import Contestant, LatencyError, Timing, race, ratio
+from eval.latency import LatencyError, TimedEngine, Timing, ratio, time_engines
 from zeroq_asr.artifact import IntegerModel, load_model
 from zeroq_asr.config import LOW_MEMORY_FLOAT_MB, SEED
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.models.kind import find_model_kind
 from zeroq_research.benchmark.engines import (
     Engine,
-    OnStep,
     native_engines,
     peer_engines,
     quantize_ours,
@@ -29,9 +28,10 @@ from zeroq_research.benchmark.engines import (
     write_onnx,
 )
 from zeroq_research.benchmark.inputs import Work, make_inputs, measure_work
-from zeroq_research.benchmark.profile import profile_of
+from zeroq_research.benchmark.profile import summarize_profile
 from zeroq_research.engines import installed_peers, load_inputs, save_inputs
 from zeroq_research.engines.native import kernels_in_use, open_limit, open_profile
+from zeroq_research.progress import OnStep, ignore_step
 
 if TYPE_CHECKING:
     from zeroq_asr.adapters import FloatModel
@@ -44,12 +44,12 @@ _INPUTS = "inputs"
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """What is measured: a model on `batch` utterances of `frames` frames, `rounds` times for each number of threads.
 
-    core: the only core that may be used, or None. kernels: our tables of inner loops; none: the one in use. bits: our
-    weight bits; none: 8, or those of a quantized file. manifest: `percent` of its utterances at their real lengths in
-    place of a batch of noise. low_memory: see `prepare` and `run`.
+    core: the only core that may be used, or None. kernels: names of our kernels, empty for the default. bits: of our
+    weights, empty for 8 or those of a quantized file. manifest: a test set of which `percent` of the utterances are run
+    at their real lengths instead of a batch of noise. low_memory: see `prepare` and `run`.
     """
 
     model: str
@@ -69,11 +69,11 @@ class Plan:
 
 
 @dataclass
-class Results:
-    """What has been measured so far; all of it plain JSON.
+class BenchmarkResults:
+    """The measurements so far, as plain JSON values.
 
-    rows: one per engine and number of threads. limits: GMAC/s of each table's instructions. profiles: of our engines.
-    missing: engines that fell out, and why.
+    rows: one per engine and number of threads. limits: GMAC/s of the multiply-accumulate instructions of each kernels.
+    profiles: of our engines. missing: engines that failed, and why.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -82,24 +82,22 @@ class Results:
     missing: list[str] = field(default_factory=list)
 
 
-def prepare(plan: Plan, folder: Path, on_step: OnStep, peers: bool = True) -> tuple[list[Engine], Work]:
+def prepare(
+    plan: BenchmarkPlan, folder: Path, on_step: OnStep = ignore_step, peers: bool = True
+) -> tuple[list[Engine], Work]:
     """Write every engine's file into `folder`; return the engines, ours first, and the work of a run.
 
-    peers: other vendors' engines too, where they are installed. A quantized file has no float weights: only our kernels
-    run it. `on_step` hears what is done next. With low_memory every file is written by a process of its own, which
-    gives all its memory back; a peer whose process dies falls out, and so do float32 engines of large models.
+    peers: include other vendors' engines that are installed. Only our kernels run a quantized file, which has no float
+    weights. `on_step` is called before each file. With low_memory every file is written by a separate process, whose
+    memory is released when it ends; a peer whose process dies is omitted, and so are float32 engines of large models.
     Raises ZeroqError.
     """
-    is_quantized = find_model_kind(plan.model) in (
-        "quantized",
-        "synthetic",
-    )  # load_model tells what is wrong with those
-    if is_quantized:
+    if find_model_kind(plan.model) in ("quantized", "synthetic"):  # load_model reports the error of synthetic data
         return _prepare_file(plan, folder)
-    engines, work = _apart(plan, _prepare_ours, plan, folder, on_step)
+    engines, work = _call_isolated(plan, _prepare_ours, plan, folder, on_step)
     for peer in installed_peers() if peers else ():
         try:
-            engines += _apart(plan, _prepare_peer, folder, plan.model, peer, on_step)
+            engines += _call_isolated(plan, _prepare_peer, folder, plan.model, peer, on_step)
         except BrokenProcessPool:
             on_step(f"without {peer}, whose preparation died; is there enough memory?")
     float_mb = max(engine.size_bytes for engine in engines) / _MB
@@ -109,8 +107,8 @@ def prepare(plan: Plan, folder: Path, on_step: OnStep, peers: bool = True) -> tu
     return engines, work
 
 
-def _apart(plan: Plan, function: Callable[..., T], *arguments: object) -> T:
-    """Call the function; to save memory, in a process of its own. Raises BrokenProcessPool when that dies."""
+def _call_isolated(plan: BenchmarkPlan, function: Callable[..., T], *arguments: object) -> T:
+    """Call the function; with low_memory in a separate process. Raises BrokenProcessPool if that process dies."""
     if not plan.low_memory:
         return function(*arguments)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _die_on_interrupt) as pool:
@@ -118,34 +116,34 @@ def _apart(plan: Plan, function: Callable[..., T], *arguments: object) -> T:
 
 
 def _die_on_interrupt() -> None:
-    """Ctrl-C reaches this process too: it ends without a word, ours says what there is to say."""
+    """Ctrl-C reaches this process too: it ends silently, and the parent process reports the interrupt."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _prepare_file(plan: Plan, folder: Path) -> tuple[list[Engine], Work]:
-    """A quantized file in our kernels."""
+def _prepare_file(plan: BenchmarkPlan, folder: Path) -> tuple[list[Engine], Work]:
+    """Return our engines for a quantized file."""
     model = load_model(plan.model)
     for flag, given in (("--bits", plan.bits), ("--device cuda", plan.device == "cuda")):
         if given:
             raise ConfigError(f"{flag}: expected a float model, got the quantized file {plan.model}")
-    inputs, work = _inputs(plan, folder, model)
+    inputs, work = _write_inputs(plan, folder, model)
     mixed = len(model.weights) > 1
     bits = model.mean_bits if mixed else model.bits[0]
-    return native_engines(Path(plan.model), inputs, _tables(plan), bits, mixed), work
+    return native_engines(Path(plan.model), inputs, _kernels(plan), bits, mixed), work
 
 
-def _prepare_ours(plan: Plan, folder: Path, on_step: OnStep) -> tuple[list[Engine], Work]:
-    """Our forms of a float model, and torch, which reads the model itself."""
+def _prepare_ours(plan: BenchmarkPlan, folder: Path, on_step: OnStep) -> tuple[list[Engine], Work]:
+    """Return our engines for a float model, and those of torch, which loads the model itself."""
     from zeroq_asr.models.resolve import load_float_model
 
     model = load_float_model(plan.model)
-    inputs, work = _inputs(plan, folder, model)
+    inputs, work = _write_inputs(plan, folder, model)
     engines, ranges = [], None
     for bits in plan.bits or (8,):
         on_step(f"our form with {bits} bits")
         path = folder / f"w{bits}.safetensors"
         ranges = quantize_ours(model, path, load_inputs(inputs), bits, ranges)
-        engines += native_engines(path, inputs, _tables(plan), bits)
+        engines += native_engines(path, inputs, _kernels(plan), bits)
     size = sum(array.nbytes for array in model.graph.constants.values())
     return engines + torch_engines(plan.model, inputs, size, plan.device, plan.low_memory), work
 
@@ -159,50 +157,51 @@ def _prepare_peer(folder: Path, reference: str, peer: str, on_step: OnStep) -> l
     return peer_engines(peer, source, inputs, load_inputs(inputs), on_step)
 
 
-def _inputs(plan: Plan, folder: Path, model: FloatModel | IntegerModel) -> tuple[str, Work]:
-    """Write the inputs; return their folder and what a run over them computes."""
+def _write_inputs(plan: BenchmarkPlan, folder: Path, model: FloatModel | IntegerModel) -> tuple[str, Work]:
+    """Write the inputs; return their folder and the work of a run over them."""
     mels, audio_s = make_inputs(model.frontend, plan.batch, plan.frames, plan.manifest, plan.percent, plan.seed)
-    return save_inputs(folder / _INPUTS, mels), measure_work(model.graph, mels, audio_s)
+    executed = model.program if isinstance(model, IntegerModel) else model.graph
+    return save_inputs(folder / _INPUTS, mels), measure_work(executed, mels, audio_s)
 
 
-def _tables(plan: Plan) -> tuple[str, ...]:
+def _kernels(plan: BenchmarkPlan) -> tuple[str, ...]:
     return plan.kernels or (kernels_in_use(),)
 
 
-def count_rounds(plan: Plan, engines: Sequence[Engine]) -> int:
-    """Return how often `run` calls `on_round`."""
+def count_rounds(plan: BenchmarkPlan, engines: Sequence[Engine]) -> int:
+    """Return how often `run` will call `on_round`."""
     ours = sum(engine.bits > 0 for engine in engines)
     return plan.rounds * (len(plan.threads) * (len(engines) if plan.low_memory else 1) + plan.profile * ours)
 
 
 def run(
-    plan: Plan,
+    plan: BenchmarkPlan,
     engines: Sequence[Engine],
     work: Work,
     on_round: Callable[[], None],
-    on_results: Callable[[Results], None] = lambda _: None,
-) -> Results:
-    """Race the engines once for each number of threads, and beside them the instructions that set the limit.
+    on_results: Callable[[BenchmarkResults], None] = lambda _: None,
+) -> BenchmarkResults:
+    """Time the engines for each number of threads, together with the instructions that limit them.
 
-    With low_memory one engine is there at a time: rounds of different engines then lie apart, and one that dies falls
-    out. `on_results` hears of the results whenever there are more. Raises LatencyError.
+    With low_memory there is one engine at a time: the rounds of different engines then do not alternate, and an engine
+    that dies is listed as missing. `on_results` is called whenever there are new results. Raises LatencyError.
     """
-    results = Results()
+    results = BenchmarkResults()
     for threads in plan.threads:
         ours: Timing | None = None
         for group in [[engine] for engine in engines] if plan.low_memory else [list(engines)]:
-            tables = list(dict.fromkeys(engine.limit for engine in group if engine.limit))
-            contestants = [Contestant(engine.name, engine.open, (*engine.arguments, threads)) for engine in group]
-            contestants += [Contestant(f"limit of {table}", open_limit, (table, threads)) for table in tables]
+            kernels = list(dict.fromkeys(engine.limit for engine in group if engine.limit))
+            timed = [engine.timed(threads) for engine in group]
+            timed += [TimedEngine(f"limit of {name}", open_limit, (name, threads)) for name in kernels]
             try:
-                timings = race(contestants, plan.rounds, plan.core, on_round)
+                timings = time_engines(timed, plan.rounds, plan.core, on_round)
             except LatencyError as error:
                 if ours is None or not plan.low_memory:
                     raise
                 results.missing.append(f"{threads} thread(s): {error}")
                 continue
             ours = ours or timings[0]
-            limits = dict(zip(tables, timings[len(group) :], strict=True))
+            limits = dict(zip(kernels, timings[len(group) :], strict=True))
             results.rows += [
                 make_row(engine, timing, ours, threads, work, limits.get(engine.limit))
                 for engine, timing in zip(group, timings, strict=False)
@@ -217,29 +216,30 @@ def run(
     return results
 
 
-def _add_limits(results: Results, limits: Mapping[str, Timing], threads: int) -> None:
-    known = {(limit["kernels"], limit["threads"]) for limit in results.limits}
+def _add_limits(results: BenchmarkResults, limits: Mapping[str, Timing], threads: int) -> None:
+    present = {(limit["kernels"], limit["threads"]) for limit in results.limits}
     results.limits += [
-        {"kernels": table, "threads": threads, "gmac_per_s": statistics.median(timing.notes)}
-        for table, timing in limits.items()
-        if (table, threads) not in known
+        {"kernels": name, "threads": threads, "gmac_per_s": statistics.median(timing.notes)}
+        for name, timing in limits.items()
+        if (name, threads) not in present
     ]
 
 
-def _profile(plan: Plan, engine: Engine, on_round: Callable[[], None]) -> Row:
+def _profile(plan: BenchmarkPlan, engine: Engine, on_round: Callable[[], None]) -> Row:
     path, inputs, _ = engine.arguments
-    contestant = Contestant(f"{engine.name}, layer by layer", open_profile, engine.arguments)
-    (timing,) = race([contestant], plan.rounds, plan.core, on_round)
+    timed = TimedEngine(f"{engine.name}, layer by layer", open_profile, engine.arguments)
+    (timing,) = time_engines([timed], plan.rounds, plan.core, on_round)
     frames = max(mel.shape[2] for mel in load_inputs(inputs))
-    return profile_of(engine.name, load_model(path).program, frames, timing.notes)
+    return summarize_profile(engine.name, load_model(path).program, frames, timing.notes)
 
 
 def make_row(engine: Engine, timing: Timing, ours: Timing, threads: int, work: Work, limit: Timing | None) -> Row:
-    """Return one line of the table as plain JSON.
+    """Return one line of the table as plain JSON values.
 
-    ratio: to ours, paired by round. limit_share: macs / wall time / what the instructions alone reached in that round,
-    median; limit_share_cpu: the same with the CPU time of all threads, for a busy machine. utterance_ms: of each input,
-    median over the rounds. rtf: wall time over time of audio.
+    ratio: of the wall time to that of `ours`, median over the rounds, with quartiles. limit_share: median over the
+    rounds of macs / wall time / the rate of the instructions alone in that round; limit_share_cpu: the same with the
+    CPU time of all threads, for a busy machine. utterance_ms: of each input, median over the rounds. rtf: wall time
+    divided by the duration of the audio.
     """
     median, low, high = ratio(timing, ours)
     peaks = limit.notes if limit else ()

@@ -1,4 +1,4 @@
-"""`zeroq-asr ablate`: what each part of the calibration earns on a model, one part changed at a time."""
+"""`zeroq-asr ablate`: the effect of each part of the calibration of a model, one part changed at a time."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--act-bits", type=int, default=QuantizeConfig.act_bits, metavar="N", help="activation bits")
     add_quantize_flags(parser)
-    parser.add_argument("--preset", choices=PRESETS, default=PRESET, help="what is changed (default: %(default)s)")
+    parser.add_argument(
+        "--preset", choices=PRESETS, default=PRESET, help="settings that the variants change (default: %(default)s)"
+    )
     parser.add_argument("--batches", type=int, metavar="N", help="batches of each variant (default: the preset's)")
     parser.add_argument(
-        "--only", nargs="+", metavar="WORD", help="only variants whose name holds one of these words, and the preset"
+        "--only", nargs="+", metavar="WORD", help="only variants whose name contains one of these words, and the preset"
     )
     parser.add_argument(
         "--seeds", type=int, default=ABLATION_SEEDS, metavar="N", help="independent runs (default: %(default)s)"
@@ -55,7 +57,7 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.models.resolve import load_float_model
     from zeroq_asr.models.shipped import DEFAULT_MODEL, shipped_sets
     from zeroq_asr.pipelines.evaluate import TestSet, read_test_set
-    from zeroq_research.ablation import Ablation, AblationPlan, ablation_sheet, standard_variants
+    from zeroq_research.ablation import Ablation, AblationPlan, ablation_table, standard_variants
 
     variants = standard_variants(generate, configs[0])
     if arguments.only:
@@ -69,10 +71,10 @@ def _main(arguments: argparse.Namespace) -> int:
     ablation = Ablation(model, plan, read_test_set(arguments.real), pooled)
     with progress(ablation.count_steps(), "ablate", arguments.quiet) as bar:
         rows = ablation.run(bar.advance)
-    sheet = ablation_sheet(rows, f"{model.name} on {pooled.name}", ablation.float_wer, configs)
-    print(sheet.to_markdown(), end="", flush=True)
+    table = ablation_table(rows, f"{model.name} on {pooled.name}", ablation.float_wer, configs)
+    print(table.to_markdown(), end="", flush=True)
     if arguments.markdown:
-        write_atomically(arguments.markdown, sheet.to_markdown().encode())
+        write_atomically(arguments.markdown, table.to_markdown().encode())
     if arguments.json:
         write_atomically(arguments.json, (json.dumps({"results": rows}, indent=2) + "\n").encode())
     return 0

@@ -1,4 +1,4 @@
-"""`zeroq-asr analyze MODEL`: which layers lose what, one at a time and both ways, ranked."""
+"""`zeroq-asr analyze MODEL`: the quantization error of every layer, alone and left out, ranked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from zeroq_asr.cli import add_common_flags, add_quantize_flags, chosen_config, p
 from zeroq_asr.config import (
     ANALYTIC,
     CALIBRATIONS,
-    CELLS_DIR,
     DEVICE,
     OUTPUT_DIR,
     PRESET,
@@ -22,6 +21,7 @@ from zeroq_asr.config import (
     QuantizeConfig,
 )
 from zeroq_asr.errors import ConfigError
+from zeroq_research.cli.flags import add_cache_flags
 
 TOP = 20
 
@@ -49,16 +49,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--manifest", default="other", metavar="FILE", help="manifest or shipped set to measure on (default: other)"
     )
     parser.add_argument(
-        "--probes", type=int, default=PROBES, metavar="N", help="its utterances, evenly spread (default: %(default)s)"
+        "--probes",
+        type=int,
+        default=PROBES,
+        metavar="N",
+        help="number of its utterances to use, evenly spread (default: %(default)s)",
     )
     parser.add_argument("--top", type=int, default=TOP, metavar="N", help="layers to print (default: %(default)s)")
-    parser.add_argument("--cells", default=str(CELLS_DIR), metavar="DIR", help="finished work (default: %(default)s)")
-    parser.add_argument("--fresh", action="store_true", help="compute everything anew, whatever is finished")
+    add_cache_flags(parser)
     parser.add_argument(
         "--output",
         default=str(OUTPUT_DIR / "analyze"),
         metavar="DIR",
-        help="report.html, tables and the TensorBoard log go to DIR/MODEL-BITS (default: %(default)s)",
+        help="report.html, tables and the TensorBoard log are written to DIR/MODEL-BITS (default: %(default)s)",
     )
     parser.add_argument("--no-tensorboard", action="store_true", help="write no TensorBoard log")
     add_common_flags(parser, "seed", "threads", "device", "quiet", seed=SEED, threads=THREADS, device=DEVICE)
@@ -78,24 +81,25 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.models.resolve import load_float_model
     from zeroq_asr.models.shipped import DEFAULT_MODEL
     from zeroq_asr.pipelines.evaluate import read_test_set
-    from zeroq_research.experiments import BenchSettings, Program
-    from zeroq_research.result_cache import CellStore
-    from zeroq_research.sensitivity_report import analysis_page, analysis_sheet, analyze, count_steps, spread
+    from zeroq_research.experiments import ExperimentConfig, ExperimentRunner, ExperimentSettings
+    from zeroq_research.result_cache import ResultCache
+    from zeroq_research.sensitivity_report import analysis_page, analyze, choose_probes, count_steps, layers_table
 
     model = load_float_model(arguments.model or DEFAULT_MODEL)
     usual = QuantizeConfig(bits=arguments.bits, act_bits=arguments.act_bits, nonlinear=arguments.nonlinear)
     config = chosen_config(arguments, usual)
-    program = Program(config, arguments.calibration, arguments.seed)
-    probes = spread(read_test_set(arguments.manifest), arguments.probes)
-    settings = BenchSettings(arguments.preset, read_test_set(arguments.real), arguments.threads, arguments.device)
-    store = CellStore(Path(arguments.cells), arguments.fresh)
-    with progress(count_steps(store, model, settings, program), "analyze", arguments.quiet) as bar:
-        analysis = analyze(store, model, settings, program, probes, bar.advance)
-    print(analysis_sheet(analysis, arguments.top).to_text(), end="")
-    folder = Path(arguments.output) / f"{Path(model.name).stem}-{program.bits.lower()}"
-    sheet = analysis_sheet(analysis)
+    experiment = ExperimentConfig(config, arguments.calibration, arguments.seed)
+    probes = choose_probes(read_test_set(arguments.manifest), arguments.probes)
+    settings = ExperimentSettings(arguments.preset, read_test_set(arguments.real), arguments.threads, arguments.device)
+    cache = ResultCache(Path(arguments.cells), arguments.fresh)
+    steps = count_steps(ExperimentRunner(cache, model, settings), experiment)
+    with progress(steps, "analyze", arguments.quiet) as bar:
+        analysis = analyze(ExperimentRunner(cache, model, settings, on_step=bar.advance), experiment, probes)
+    print(layers_table(analysis, arguments.top).to_text(), end="")
+    folder = Path(arguments.output) / f"{Path(model.name).stem}-{experiment.bits.lower()}"
+    table = layers_table(analysis)
     document = json.dumps(analysis.to_json(), indent=2, allow_nan=False) + "\n"
-    contents = {"layers.md": sheet.to_markdown(), "layers.csv": sheet.to_csv(), "analysis.json": document}
+    contents = {"layers.md": table.to_markdown(), "layers.csv": table.to_csv(), "analysis.json": document}
     for name, text in {**contents, "report.html": analysis_page(analysis)}.items():
         write_atomically(folder / name, text.encode())
     if not arguments.no_tensorboard:

@@ -1,4 +1,4 @@
-"""`zeroq-asr benchmark`: how long a model takes in our kernels, in torch and in other vendors' engines."""
+"""`zeroq-asr benchmark`: latency of a model in our kernels, in torch and in other vendors' engines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from zeroq_asr.models.shipped import DEFAULT_MODEL, shipped_sets
 
 if TYPE_CHECKING:
     from zeroq_research.benchmark.inputs import Work
-    from zeroq_research.benchmark.run import Plan, Results
+    from zeroq_research.benchmark.run import BenchmarkPlan, BenchmarkResults
 
 _PACKAGES = ("zeroq-asr", "numpy", "torch", "onnx", "onnxruntime", "openvino", "nncf")
 
@@ -43,6 +43,26 @@ def build_parser() -> argparse.ArgumentParser:
         help="a .nemo file, a quantized file (our kernels only), a shipped model's or a hub name, or a published size "
         f"with random weights: {', '.join(full_size_names())} (default: {DEFAULT_MODEL})",
     )
+    _add_input_flags(parser)
+    _add_engine_flags(parser)
+    parser.add_argument(
+        "--threads",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="numbers of threads, each with rows of its own (default: 1 2)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=BENCHMARK_ROUNDS, metavar="N", help="timed runs each (default: %(default)s)"
+    )
+    parser.add_argument("--profile", action="store_true", help="also time every layer of our engines on one thread")
+    parser.add_argument("--single-core", action="store_true", help="run everything on one core, with one thread")
+    parser.add_argument("--plot", metavar="FILE", help="also write a bar chart of the medians as a PNG file")
+    add_common_flags(parser, "seed", "json", "quiet", seed=SEED)
+    return parser
+
+
+def _add_input_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frames",
         type=int,
@@ -52,46 +72,41 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="utterances per run (default: %(default)s)")
     parser.add_argument(
-        "--threads", type=int, nargs="+", metavar="N", help="numbers of threads, one table part each (default: 1 2)"
+        "--manifest",
+        metavar="SET",
+        help=f"speech at its real lengths instead of noise, one utterance after the other: a NeMo manifest or "
+        f"{', '.join(shipped_sets())}",
     )
     parser.add_argument(
-        "--rounds", type=int, default=BENCHMARK_ROUNDS, metavar="N", help="timed runs each (default: %(default)s)"
+        "--sample-percent",
+        type=float,
+        metavar="P",
+        help="use P %% of the manifest, with the same distribution of lengths (default: 100)",
     )
+
+
+def _add_engine_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bits", type=int, nargs="+", metavar="B", help="our weight bits, one engine each, 2 to 8 (default: 8)"
     )
     parser.add_argument(
         "--kernels",
         nargs="+",
-        metavar="TABLE",
-        help="our tables of inner loops, one engine each, or all (default: the best one here)",
-    )
-    parser.add_argument("--profile", action="store_true", help="also time every layer of our engines on one thread")
-    parser.add_argument("--single-core", action="store_true", help="everything on one core, with one thread")
-    parser.add_argument(
-        "--low-memory",
-        action="store_true",
-        help="one engine in memory at a time, files prepared in processes of their own, one torch layout, no float32 "
-        f"of more than {LOW_MEMORY_FLOAT_MB} MB, {LOW_MEMORY_PERCENT:g} %% of a manifest; engines that die fall out",
-    )
-    parser.add_argument(
-        "--manifest",
-        metavar="SET",
-        help=f"in place of noise, speech at its real lengths, one utterance after the other: a NeMo manifest or "
-        f"{', '.join(shipped_sets())}",
-    )
-    parser.add_argument(
-        "--sample-percent", type=float, metavar="P", help="take P %% of the manifest, all lengths alike (default: 100)"
+        metavar="NAME",
+        help="our kernels, one engine each, or all (default: the best ones here)",
     )
     parser.add_argument(
         "--device",
         choices=("cpu", "cuda"),
         default=DEVICE,
-        help="cuda: torch also on the first GPU (float32, TF32, float16); our program always runs on the processor",
+        help="cuda: torch also on the first GPU (float32, TF32, float16); our program always runs on the CPU",
     )
-    parser.add_argument("--plot", metavar="FILE", help="also draw the medians as bars into a PNG file")
-    add_common_flags(parser, "seed", "json", "quiet", seed=SEED)
-    return parser
+    parser.add_argument(
+        "--low-memory",
+        action="store_true",
+        help="one engine in memory at a time, files prepared in separate processes, one torch layout, no float32 "
+        f"above {LOW_MEMORY_FLOAT_MB} MB, {LOW_MEMORY_PERCENT:g} %% of a manifest; failed engines are omitted",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,17 +114,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     policy = os.environ.get("OMP_WAIT_POLICY")
 
     def measure(arguments: argparse.Namespace) -> int:
-        if (
-            policy is None
-        ):  # the other verbs make torch's threads sleep while they wait; here torch gets its own default
+        if policy is None:  # undo what `run` sets for the other verbs: torch is timed with its own default
             os.environ.pop("OMP_WAIT_POLICY", None)
         return _main(arguments)
 
     return run(measure, build_parser(), argv)
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
-    from zeroq_research.benchmark.run import Plan
+def _plan(arguments: argparse.Namespace) -> BenchmarkPlan:
+    from zeroq_research.benchmark.run import BenchmarkPlan
 
     for flag, most in (("frames", 1_000_000), ("batch", 1024), ("rounds", 1_000_000)):
         value = getattr(arguments, flag)
@@ -122,7 +135,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         QuantizeConfig(bits=bits)
     if arguments.device == "cuda":
         _require_gpu()
-    return Plan(
+    return BenchmarkPlan(
         model=arguments.model or DEFAULT_MODEL,
         frames=arguments.frames,
         batch=arguments.batch,
@@ -144,17 +157,17 @@ def _core(threads: tuple[int, ...]) -> int:
     if threads != (1,):
         raise ConfigError(f"--single-core: goes with --threads 1, got --threads {' '.join(map(str, threads))}")
     if not hasattr(os, "sched_setaffinity"):
-        raise ConfigError("--single-core: expected Linux, which can bind a process to a core; leave the flag away")
+        raise ConfigError("--single-core: expected Linux, which can bind a process to a core; remove the flag")
     return max(os.sched_getaffinity(0))
 
 
 def _kernels(names: Sequence[str]) -> tuple[str, ...]:
     from int_kernels import available_kernels
 
-    tables = available_kernels()
-    if unknown := [name for name in names if name not in (*tables, "all")]:
-        raise ConfigError(f"--kernels: expected some of {', '.join(tables)} or all, got {unknown[0]!r}")
-    return tables if "all" in names else tuple(dict.fromkeys(names))
+    available = available_kernels()
+    if unknown := [name for name in names if name not in (*available, "all")]:
+        raise ConfigError(f"--kernels: expected some of {', '.join(available)} or all, got {unknown[0]!r}")
+    return available if "all" in names else tuple(dict.fromkeys(names))
 
 
 def _percent(arguments: argparse.Namespace) -> float:
@@ -164,7 +177,7 @@ def _percent(arguments: argparse.Namespace) -> float:
             raise ConfigError(f"--sample-percent: goes with --manifest, got {percent:g} alone")
         return 100.0
     if arguments.batch != 1 or arguments.frames != BENCHMARK_FRAMES:
-        raise ConfigError("--manifest: takes utterances as they are, one by one; leave --frames and --batch away")
+        raise ConfigError("--manifest: expected no --frames and no --batch, utterances run one by one at their lengths")
     if percent is None:
         return LOW_MEMORY_PERCENT if arguments.low_memory else 100.0
     if not 0 < percent <= 100:
@@ -176,15 +189,11 @@ def _require_gpu() -> None:
     from zeroq_research.engines.torch_float import has_cuda
 
     if not has_cuda():
-        raise ConfigError("--device cuda: expected a GPU that torch can use, found none; leave the flag away")
+        raise ConfigError("--device cuda: expected a GPU that torch can use, found none; remove the flag")
 
 
-def _prepare_step(step: str) -> None:
+def _report_step(step: str) -> None:
     print(f"preparing {step}", file=sys.stderr, flush=True)
-
-
-def _keep_quiet(step: str) -> None:
-    pass
 
 
 def _main(arguments: argparse.Namespace) -> int:
@@ -192,6 +201,7 @@ def _main(arguments: argparse.Namespace) -> int:
     from zeroq_research.benchmark.run import count_rounds, prepare
     from zeroq_research.benchmark.run import run as run_rounds
     from zeroq_research.engines import PEERS, installed_peers
+    from zeroq_research.progress import ignore_step
 
     plan = _plan(arguments)
     check_writable(arguments.json, arguments.plot)
@@ -199,10 +209,10 @@ def _main(arguments: argparse.Namespace) -> int:
         print(f"without {', '.join(missing)}: pip install -e '.[peers]' adds them", file=sys.stderr)
     machine = describe_machine(_PACKAGES)
     with TemporaryDirectory(prefix="zeroq-benchmark-") as folder:
-        engines, work = prepare(plan, Path(folder), _keep_quiet if arguments.quiet else _prepare_step)
+        engines, work = prepare(plan, Path(folder), ignore_step if arguments.quiet else _report_step)
         machine["load_before"] = load()
 
-        def keep(results: Results) -> None:
+        def save(results: BenchmarkResults) -> None:
             machine["load_after"] = load()
             if arguments.json:
                 document = {**vars(results), "machine": machine, "plan": vars(plan), **vars(work)}
@@ -210,7 +220,7 @@ def _main(arguments: argparse.Namespace) -> int:
                 write_atomically(arguments.json, (json.dumps(document, indent=2) + "\n").encode())
 
         with progress(count_rounds(plan, engines), "benchmark, rounds", arguments.quiet) as bar:
-            results = run_rounds(plan, engines, work, bar.advance, keep)
+            results = run_rounds(plan, engines, work, bar.advance, save)
     title = _title(plan, work)
     _show(plan, work, results, title)
     print(
@@ -220,22 +230,22 @@ def _main(arguments: argparse.Namespace) -> int:
     if arguments.plot:
         from zeroq_research.report.latency_figure import latencies_png
 
-        best: dict[int, float] = {}
+        fastest: dict[int, float] = {}
         for limit in results.limits:
-            best[limit["threads"]] = max(limit["gmac_per_s"], best.get(limit["threads"], 0.0))
-        floor_ms = {threads: work.macs / rate / 1e6 for threads, rate in best.items()}
-        write_atomically(arguments.plot, latencies_png(results.rows, title, floor_ms))
+            fastest[limit["threads"]] = max(limit["gmac_per_s"], fastest.get(limit["threads"], 0.0))
+        limit_ms = {threads: work.macs / rate / 1e6 for threads, rate in fastest.items()}
+        write_atomically(arguments.plot, latencies_png(results.rows, title, limit_ms))
     return 0
 
 
-def _title(plan: Plan, work: Work) -> str:
+def _title(plan: BenchmarkPlan, work: Work) -> str:
     what = f"{plan.batch} x {plan.frames} frames"
     if plan.manifest is not None:
         what = f"{work.utterances} utterances of {plan.manifest} ({work.audio_s:.1f} s)"
     return f"{plan.model}, {what}, {work.macs / 1e9:.3f} GMAC, {plan.rounds} rounds"
 
 
-def _show(plan: Plan, work: Work, results: Results, title: str) -> None:
+def _show(plan: BenchmarkPlan, work: Work, results: BenchmarkResults, title: str) -> None:
     from zeroq_research.report.latency_table import (
         latency_table,
         limit_line,
@@ -248,7 +258,7 @@ def _show(plan: Plan, work: Work, results: Results, title: str) -> None:
     print("\n".join([limit_line(results.limits), *scaling_lines(results.rows)]))
     print(memory_table(results.rows), end="")
     for line in results.missing:
-        print(f"fell out, {line}")
+        print(f"failed, {line}")
     for profile in results.profiles:
         print(profile_table(profile), end="")
 

@@ -1,5 +1,5 @@
 """`zeroq-asr table`: the main table, float against W8A8, W6A8 and W4A8 with synthetic, random and real
-calibration. A killed run goes on where it stopped."""
+calibration. A run that was killed resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -10,25 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zeroq_asr.cli import add_common_flags, add_quantize_flags, chosen_configs, progress, run
-from zeroq_asr.config import (
-    ANALYTIC,
-    CALIBRATIONS,
-    CELLS_DIR,
-    DEVICE,
-    PRESET,
-    PRESETS,
-    TABLE_BITS,
-    TABLE_SEEDS,
-    THREADS,
-    QuantizeConfig,
-)
-from zeroq_asr.errors import ConfigError
+from zeroq_asr.cli import add_common_flags, progress, run
+from zeroq_asr.config import ANALYTIC, CALIBRATIONS
+from zeroq_research.cli.flags import add_experiment_flags, chosen_models, table_spec
 
 if TYPE_CHECKING:
-    from zeroq_asr.pipelines.evaluate import TestSet
-    from zeroq_research.report.table import Sheet
-    from zeroq_research.tables import Plan
+    from zeroq_research.report.table import ReportTable
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=list(CALIBRATIONS),
         help=f"rows (default: {' '.join(CALIBRATIONS)})",
     )
-    add_bench_flags(parser)
+    add_experiment_flags(parser)
     parser.add_argument(
         "--real", default="clean", metavar="FILE", help="manifest or shipped set for real calibration (default: clean)"
     )
@@ -60,37 +47,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_bench_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that every verb built on cells has."""
-    parser.add_argument(
-        "--bits", type=int, nargs="+", default=list(TABLE_BITS), metavar="N", help="weight bits (default: 8 6 4)"
-    )
-    act_bits = QuantizeConfig.act_bits
-    parser.add_argument("--act-bits", type=int, default=act_bits, metavar="N", help="activation bits (default: 8)")
-    add_common_flags(parser, "nonlinear", nonlinear=QuantizeConfig.nonlinear)
-    add_quantize_flags(parser, several=True)
-    parser.add_argument(
-        "--seeds", type=int, default=TABLE_SEEDS, metavar="N", help="independent runs (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--preset", choices=PRESETS, default=PRESET, help="how synthetic data is made (default: %(default)s)"
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N utterances of each set")
-    parser.add_argument(
-        "--cells", default=str(CELLS_DIR), metavar="DIR", help="finished units of work (default: %(default)s)"
-    )
-    parser.add_argument("--fresh", action="store_true", help="compute everything anew, whatever is finished")
-    add_common_flags(parser, "threads", "device", "quiet", threads=THREADS, device=DEVICE)
-
-
-def chosen_models(names: Sequence[str] | None) -> tuple[str, ...]:
-    """The models that --model names, each once; `all` stands for every shipped one."""
-    from zeroq_asr.models.shipped import DEFAULT_MODEL, shipped_models
-
-    listed = [one for name in names or [DEFAULT_MODEL] for one in (shipped_models() if name == "all" else [name])]
-    return tuple(dict.fromkeys(listed))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     return run(_main, build_parser(), argv)
@@ -99,48 +55,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(arguments: argparse.Namespace) -> int:
     from zeroq_asr.models.shipped import shipped_sets
     from zeroq_asr.pipelines.evaluate import read_test_set
-    from zeroq_research.result_cache import CellStore
-    from zeroq_research.tables import Table, overview_sheet, table_sheet
+    from zeroq_research.result_cache import ResultCache
+    from zeroq_research.tables import TableRunner, main_table, overview_table
 
     sets = [read_test_set(name, arguments.limit) for name in dict.fromkeys(arguments.manifest or shipped_sets())]
-    plan = bench_plan(arguments, chosen_models(arguments.model), read_test_set(arguments.real))
-    plan = replace(plan, calibrations=tuple(dict.fromkeys(arguments.calibrations)))
-    table = Table(plan, sets, CellStore(Path(arguments.cells), arguments.fresh))
-    with progress(table.count_steps(), "table", arguments.quiet) as bar:
-        rows = table.fill(bar.advance)
-    sheets = [table_sheet(rows), *([overview_sheet(rows)] if len(plan.models) > 1 else [])]
-    print("\n".join(sheet.to_text() for sheet in sheets), end="", flush=True)
-    _write(arguments, sheets)
+    spec = table_spec(arguments, chosen_models(arguments.model), read_test_set(arguments.real))
+    spec = replace(spec, calibrations=tuple(dict.fromkeys(arguments.calibrations)))
+    cache = ResultCache(Path(arguments.cells), arguments.fresh)
+    with progress(TableRunner(spec, sets, cache).count_steps(), "table", arguments.quiet) as bar:
+        rows = TableRunner(spec, sets, cache, bar.advance).run()
+    tables = [main_table(rows), *([overview_table(rows)] if len(spec.models) > 1 else [])]
+    print("\n".join(table.to_text() for table in tables), end="", flush=True)
+    _write(arguments, tables)
     return 0
 
 
-def bench_plan(arguments: argparse.Namespace, models: tuple[str, ...], real: TestSet) -> Plan:
-    """The plan that the flags of `add_bench_flags` describe. Raises ConfigError."""
-    from zeroq_research.experiments import BenchSettings
-    from zeroq_research.tables import Plan
-
-    if not 1 <= arguments.seeds <= 100:
-        raise ConfigError(f"--seeds: expected 1 to 100, got {arguments.seeds}")
-    for bits in arguments.bits:  # (some parts of `reproduce` do not look at them)
-        QuantizeConfig(bits=bits)
-    return Plan(
-        models=models,
-        bits=tuple(dict.fromkeys(arguments.bits)),
-        configs=chosen_configs(arguments, QuantizeConfig(act_bits=arguments.act_bits, nonlinear=arguments.nonlinear)),
-        calibrations=CALIBRATIONS,
-        seeds=tuple(range(arguments.seeds)),
-        settings=BenchSettings(arguments.preset, real, arguments.threads, arguments.device),
-    )
-
-
-def _write(arguments: argparse.Namespace, sheets: Sequence[Sheet]) -> None:
-    """Write the files that were asked for; the records of CSV and JSON are the first sheet's."""
+def _write(arguments: argparse.Namespace, tables: Sequence[ReportTable]) -> None:
+    """Write the files that the flags ask for; CSV and JSON hold the records of the first table."""
     from zeroq_asr.files import write_atomically
 
-    document = json.dumps({"results": list(sheets[0].records)}, indent=2, allow_nan=False) + "\n"
+    document = json.dumps({"results": list(tables[0].records)}, indent=2, allow_nan=False) + "\n"
     for ending, named, content in (
-        ("md", arguments.markdown, "\n".join(sheet.to_markdown() for sheet in reversed(sheets))),
-        ("csv", arguments.csv, sheets[0].to_csv()),
+        ("md", arguments.markdown, "\n".join(table.to_markdown() for table in reversed(tables))),
+        ("csv", arguments.csv, tables[0].to_csv()),
         ("json", arguments.json, document),
     ):
         folder = [Path(arguments.output) / f"table.{ending}"] if arguments.output else []

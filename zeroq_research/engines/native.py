@@ -1,4 +1,4 @@
-"""Our integer program on the compiled kernels, from features to token ids, and how fast the kernels could be at all."""
+"""Our integer program on the native kernels, from features to token ids, and the rate that limits these kernels."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from int_kernels.backends.native.executable import NativeExecutable
 from int_kernels.peak import measure_peak
 from zeroq_asr.artifact import IntegerModel, load_model
 from zeroq_asr.runtime.integer_executor import IntegerExecutor, quantize_input
-from zeroq_asr.runtime.memory import give_back_freed
+from zeroq_asr.runtime.memory import release_freed_memory
 from zeroq_research.engines import Mel, load_inputs, one_by_one
 
 StepTimes = list[tuple[str, int]]
-"""(the value a step makes, nanoseconds) of every step."""
+"""(output of the step, nanoseconds) of every step."""
 
 
 def kernels_in_use() -> str:
-    """Return the table of inner loops that ZEROQ_KERNELS, or else the processor, chooses."""
+    """Return the kernels that ZEROQ_KERNELS names, or else the best ones for this processor."""
     return os.environ.get("ZEROQ_KERNELS") or available_kernels()[0]
 
 
 def open_native(path: str, inputs: str, kernels: str, threads: int) -> Opened:
-    """Return the run of a quantized file; quantizing the input is part of it. Imports no torch.
+    """Return the run of a quantized file, which includes quantizing the input. Imports no torch. Raises FileError.
 
-    Weights are in memory once, as in `transcribe`. Chooses `kernels` for the whole process. Facts, in bytes:
-    `model` (weights and tables as the kernels read them), `packed` (the part that is in an order of theirs) and
-    `values` (what a worker needs for the longest input).
+    As in `transcribe`, weights are in memory once. Selects `kernels` for the whole process. Facts, in bytes: `model`
+    (weights and lookup tables as the kernels read them), `packed` (the part of them in a packed layout) and `values`
+    (the activations of one worker for the longest input).
     """
     os.environ["ZEROQ_KERNELS"] = kernels
     model = load_model(path)
     program, input_scale = model.program, model.input_scale
     del model
     executor = IntegerExecutor.spending(program, input_scale, threads)
-    give_back_freed()
+    release_freed_memory()
     features = [list(mel) for mel in load_inputs(inputs)]
     executable = executor.executable
     assert isinstance(executable, NativeExecutable)
@@ -53,27 +53,27 @@ def open_native(path: str, inputs: str, kernels: str, threads: int) -> Opened:
 
 
 def open_profile(path: str, inputs: str, kernels: str) -> Callable[[], Note]:
-    """Return the run that notes (StepTimes of the longest input's first utterance, GMAC/s the table could reach).
+    """Return a run whose note is (StepTimes of the longest input's first utterance, GMAC/s of the instructions alone).
 
-    On one thread, all in CPU time of that thread, so that other programs disturb little.
+    Both are in CPU time of a single thread, so that other processes have little influence. Raises FileError.
     """
     os.environ["ZEROQ_KERNELS"] = kernels
     model = load_model(path)
     executable = NativeExecutable(model.program)
-    codes = _codes(model, max(load_inputs(inputs), key=lambda mel: mel.shape[2])[0])
+    values = _quantized(model, max(load_inputs(inputs), key=lambda mel: mel.shape[2])[0])
 
     def run() -> Note:
         products, nanoseconds = measure_peak(kernels)
-        steps = [(y, spent) for y, _, spent in executable.profile(codes, time.thread_time_ns)]
+        steps = [(y, elapsed) for y, _, elapsed in executable.profile(values, time.thread_time_ns)]
         return Note((steps, products / nanoseconds))
 
     return run
 
 
 def open_limit(kernels: str, threads: int) -> Callable[[], Note]:
-    """Return the run that notes the GMAC/s which `threads` threads reach at once with the table's instructions alone.
+    """Return a run whose note is the GMAC/s of `threads` concurrent threads with the kernels' instructions alone.
 
-    In CPU time of each thread: what the processor could do while nobody else had it.
+    It is in CPU time of each thread: the rate without other load on the processor.
     """
     pool = ThreadPoolExecutor(threads)
 
@@ -84,6 +84,6 @@ def open_limit(kernels: str, threads: int) -> Callable[[], Note]:
     return run
 
 
-def _codes(model: IntegerModel, mel: Mel) -> npt.NDArray[np.int8]:
+def _quantized(model: IntegerModel, mel: Mel) -> npt.NDArray[np.int8]:
     type = model.program.spec(model.program.input).type
     return quantize_input(mel, model.input_scale, type)

@@ -9,7 +9,7 @@ from zeroq_research.engines import load_inputs, one_by_one
 
 
 def open_onnxruntime(path: str, inputs: str, threads: int) -> Callable[[], Note]:
-    """Return the run of an ONNX file, whose input is float32 [B, n_mels, 1, T], on the inputs in a folder."""
+    """Return the run of an ONNX file, whose input is float32 [B, n_mels, 1, T], over the inputs in a folder."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -14,10 +14,10 @@ from zeroq_research.engines import Mel, load_inputs, one_by_one
 
 
 def open_openvino(path: str, inputs: str, threads: int) -> Callable[[], Note]:
-    """Return the run of an OpenVINO file (.xml beside its .bin) on the inputs in a folder.
+    """Return the run of an OpenVINO file (.xml next to its .bin) over the inputs in a folder.
 
-    The file's input is float32 [B, n_mels, 1, T]. What is not int8 is computed in float32, also where the processor has
-    bfloat16.
+    The file's input is float32 [B, n_mels, 1, T]. Operations that are not int8 run in float32, even if the processor
+    supports bfloat16.
     """
     import openvino
 
@@ -39,16 +39,16 @@ def open_openvino(path: str, inputs: str, threads: int) -> Callable[[], Note]:
 
 
 def save_float(source: Path, target: Path) -> None:
-    """Convert a float ONNX file to OpenVINO's form in float32."""
+    """Convert a float ONNX file to OpenVINO's format, in float32."""
     import openvino
 
     openvino.save_model(openvino.convert_model(str(source)), str(target), compress_to_fp16=False)
 
 
 def quantize_openvino(source: Path, target: Path, samples: Sequence[Mel]) -> None:
-    """Write the int8 form of a float ONNX file. samples: float32 [B, n_mels, 1, T] each.
+    """Write the int8 form of a float ONNX file, calibrated on `samples`, float32 [B, n_mels, 1, T] each.
 
-    Without bias correction: it changes numbers, not the speed, and takes minutes.
+    Bias correction is off: it changes values, not the speed, and takes minutes.
     """
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
         import nncf

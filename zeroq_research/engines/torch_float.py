@@ -1,4 +1,7 @@
-"""The float model in torch, on the processor in two ways, on a GPU in three. Every row is full: masks are left out."""
+"""The float model in torch: two engines on the CPU, three on a GPU.
+
+All utterances of an input have its full length, so the masks of padding are omitted.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eval.latency import Note, forget_peak_memory
+from eval.latency import Note, reset_peak_memory
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.models.resolve import load_float_model
 from zeroq_asr.ops.registry import OPS
@@ -22,11 +25,11 @@ from zeroq_research.engines import load_inputs, one_by_one
 Run = Callable[[], Note]
 
 CUDA_PRECISIONS = {"float32": (torch.float32, False), "tf32": (torch.float32, True), "float16": (torch.float16, False)}
-"""Name -> (type of weights and values, whether products may round their factors to TF32)."""
+"""Name -> (dtype of weights and values, whether products may round their factors to TF32)."""
 
 
 def open_eager(reference: str, inputs: str, threads: int) -> Run:
-    """Return the run as NeMo does it: eager one-dimensional convolutions, BatchNorms not folded."""
+    """Return the run that corresponds to NeMo: eager one-dimensional convolutions, BatchNorms not folded."""
     graph, mels = _prepare(reference, inputs, threads)
     constants = {name: torch.tensor(array) for name, array in graph.constants.items()}
     nodes, (source,), (result,) = graph.nodes, graph.inputs, graph.outputs
@@ -43,32 +46,32 @@ def open_eager(reference: str, inputs: str, threads: int) -> Run:
 
     del graph
     gc.collect()
-    forget_peak_memory()
+    reset_peak_memory()
     return torch.inference_mode()(one_by_one(infer, mels))
 
 
 def open_channels_last(reference: str, inputs: str, threads: int) -> Run:
-    """Return the run of our float executor: two-dimensional convolutions, channels last, BatchNorms folded."""
+    """Return the run of our float executor: two-dimensional channels-last convolutions, BatchNorms folded."""
     graph, mels = _prepare(reference, inputs, threads)
     executor = FloatExecutor(prepare(graph))
     executor.graph = replace(executor.graph, constants={})  # torch has its own copy
     (result,) = graph.outputs
     del graph
     gc.collect()
-    forget_peak_memory()
+    reset_peak_memory()
     return torch.inference_mode()(one_by_one(lambda mel: executor.run(mel)[result], mels))
 
 
 def has_cuda() -> bool:
-    """Tell whether torch finds a GPU that it can use."""
+    """Return whether torch can use a GPU."""
     return torch.cuda.is_available()
 
 
 def open_cuda(reference: str, inputs: str, precision: str, threads: int) -> Run:
-    """Return the run of our float executor on the first GPU, as one CUDA graph per shape of input.
+    """Return the run of our float executor on the first GPU, as one CUDA graph per input shape.
 
-    precision: a name in CUDA_PRECISIONS. Copying the input there and the logits back is part of the run. Relative
-    positions are made on the processor, which cannot be recorded: models with attention run without a CUDA graph.
+    precision: a name in CUDA_PRECISIONS. Copying the input to the GPU and the logits back is part of the run. Relative
+    positions are computed on the CPU, which a CUDA graph cannot record, so models with attention run without one.
     """
     dtype, may_round = CUDA_PRECISIONS[precision]
     torch.set_float32_matmul_precision("high" if may_round else "highest")
@@ -85,7 +88,7 @@ def open_cuda(reference: str, inputs: str, precision: str, threads: int) -> Run:
 
 
 def _capture(compute: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[Tensor], Tensor]:
-    """Record `compute` on the buffer `x`; return what copies an input there, replays, and copies the result back."""
+    """Record `compute` on the buffer `x`; return a function that copies an input there, replays and copies back."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -112,7 +115,7 @@ def _prepare(reference: str, inputs: str, threads: int) -> tuple[Graph, list[Ten
 def _step(node: Node, values: Mapping[str, Tensor]) -> Tensor:
     x, *others = (values[name] for name in node.inputs)
     if node.op == "conv1d":
-        if others[0].shape[2] == 1 and not node.integer("masked"):  # what NeMo calls Linear
+        if others[0].shape[2] == 1 and not node.integer("masked"):  # NeMo uses a Linear layer here
             return F.linear(x.transpose(1, 2), others[0][:, :, 0], *others[1:]).transpose(1, 2)
         geometry = [node.integer(name) for name in ("stride", "padding", "dilation", "groups")]
         return F.conv1d(x, others[0], others[1] if len(others) > 1 else None, *geometry)

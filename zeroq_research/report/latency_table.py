@@ -1,4 +1,4 @@
-"""Latencies and profiles as text."""
+"""Latencies and profiles as text tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from zeroq_asr.report.text_table import align
 Row = Mapping[str, Any]
 
 _WHOLE_CORE = 0.9
+"""Below this ratio of CPU to wall time the engine shared its core with another process."""
 _COLUMNS: dict[str, Callable[[Row], str]] = {
     "engine": lambda row: row["engine"],
     "threads": lambda row: str(row["threads"]),
@@ -30,55 +31,56 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "RSS MB": lambda row: f"{row['rss_mb']:.0f}",
     "file MB": lambda row: f"{row['file_mb']:.1f}",
 }
-_OF_BATCHES, _OF_SPEECH = {"ms each"}, {"p50 ms", "p95 ms", "RTF"}
+_BATCH_COLUMNS, _SPEECH_COLUMNS = {"ms each"}, {"p50 ms", "p95 ms", "RTF"}
 _MEMORY = ("model_mb", "packed_mb", "values_mb")
 
 
 def latency_table(rows: Sequence[Row], utterances: int = 1, is_speech: bool = False) -> str:
-    """Return the rows as text, one line per engine and number of threads.
+    """Return the rows as text, one line per engine and number of threads. Times are in milliseconds.
 
-    utterances: in one run; of several each one's time is shown too. is_speech: of different lengths, one by one; then
-    median and 95th percentile of theirs, and processing time over time of audio.
+    utterances: in one run; with more than one, the time per utterance is shown too. is_speech: the utterances have
+    different lengths and run one by one; then the median and the 95th percentile of their times are shown, and RTF,
+    the processing time divided by the duration of the audio.
     """
-    hidden = _OF_BATCHES if is_speech or utterances == 1 else set()
-    hidden = hidden if is_speech else hidden | _OF_SPEECH
+    hidden = _BATCH_COLUMNS if is_speech or utterances == 1 else set()
+    hidden = hidden if is_speech else hidden | _SPEECH_COLUMNS
     headings = [heading for heading in _COLUMNS if heading not in hidden]
     cells = [headings, *([_COLUMNS[heading](row) for heading in headings] for row in rows)]
     lines = align(cells, left={0, headings.index("[quartiles]")})
     if any(row["cpu_per_wall"] < _WHOLE_CORE for row in rows):
         lines.append(
-            "The machine was busy: an engine did not get one whole core. What holds: CPU ms, ratios of 1 thread."
+            "The machine was busy: an engine did not get one whole core. Still valid: CPU ms, ratios of 1 thread."
         )
     return "\n".join(lines) + "\n"
 
 
 def limit_line(limits: Sequence[Row]) -> str:
-    """Return one line on what the instructions alone reached."""
-    found = (
+    """Return one line on the rate that the multiply-accumulate instructions alone reached."""
+    rates = (
         f"{limit['gmac_per_s']:.0f} GMAC/s ({limit['kernels']}, {limit['threads']} thread"
         f"{'s' if limit['threads'] > 1 else ''})"
         for limit in limits
     )
-    return f"limit, measured in every round: {', '.join(found)}"
+    return f"limit, measured in every round: {', '.join(rates)}"
 
 
 def scaling_lines(rows: Sequence[Row]) -> list[str]:
-    """Return for each further number of threads how much faster than with the first one every engine was."""
+    """Return one line for each number of threads after the first: the speed-up of every engine over the first."""
     first, *others = dict.fromkeys(row["threads"] for row in rows)
     base = {row["engine"]: row["median_ms"] for row in rows if row["threads"] == first}
     lines = []
     for threads in others:
-        gains = (
+        speedups = (
             f"{row['engine']} {base[row['engine']] / row['median_ms']:.2f}"
             for row in rows
             if row["threads"] == threads and row["engine"] in base
         )
-        lines.append(f"{threads} threads against {first}: {', '.join(gains)}")
+        lines.append(f"{threads} threads against {first}: {', '.join(speedups)}")
     return lines
 
 
 def memory_table(rows: Sequence[Row]) -> str:
-    """Return what our engines hold in memory; nothing where no row tells it."""
+    """Return the memory of our engines in MB (10^6 bytes) as text, or "" where no row has these numbers."""
     ours = {row["engine"]: row for row in rows if all(name in row for name in _MEMORY)}
     if not ours:
         return ""
@@ -96,7 +98,7 @@ def memory_table(rows: Sequence[Row]) -> str:
 
 
 def profile_table(profile: Row) -> str:
-    """Return a profile as text, one line per shape of layer."""
+    """Return a profile (`benchmark.profile.summarize_profile`) as text, one line per shape of layer."""
     headings = ("layers of a shape", "count", "ms", "% of time", "GMAC/s", "GOP/s", "% of limit")
     cells = [
         (

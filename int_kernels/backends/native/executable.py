@@ -1,6 +1,6 @@
 """The compiled executor: loading it, running programs on it, its status codes as exceptions.
 
-setup.py compiles native/*.c into the shared object `_native` beside this file. It is loaded with ctypes, which releases
+setup.py compiles native/**/*.c into int_kernels/_native.so. It is loaded with ctypes, which releases
 the interpreter's lock while C runs. ZEROQ_KERNELS names the table of inner loops ("c", "avx2", "avxvnni",
 "avx512vl-vnni", "avx512vnni", "amx", on AArch64 "neon", "neon-dotprod"); unset, the best one for the processor is
 taken.
@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_uint8, c_uint64, c_void_p
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +71,8 @@ class _State(Structure):
 
 def library_path() -> Path | None:
     """The shared object built from native/*.c, or None where it has not been built."""
-    here = Path(__file__).parents[2]
-    return next((path for suffix in EXTENSION_SUFFIXES if (path := here.joinpath(f"_native{suffix}")).is_file()), None)
+    path = Path(__file__).parents[2] / "_native.so"
+    return path if path.is_file() else None
 
 
 @cache

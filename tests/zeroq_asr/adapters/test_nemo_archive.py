@@ -147,7 +147,7 @@ def test_folders_and_pipes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["QuartzNet15x5Base-En", "nvidia/stt_en_quartznet15x5"])
 def test_a_hub_name_without_nemo_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setitem(sys.modules, "nemo.collections.asr.models", None)
-    with pytest.raises(FileError, match=r"install nemo_toolkit\[asr\]") as caught:
+    with pytest.raises(FileError, match=r"install 'zeroq-asr\[nemo\]'") as caught:
         load_float_model(name)
     assert "\n" not in str(caught.value) and name in str(caught.value)
 

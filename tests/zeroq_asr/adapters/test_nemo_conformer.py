@@ -19,7 +19,7 @@ from support.nemo_files import changed_config, old_layout
 
 from eval.ctc import decode
 from zeroq_asr.adapters import FloatModel
-from zeroq_asr.adapters.nemo.config import Section
+from zeroq_asr.adapters.nemo.config import ConfigSection
 from zeroq_asr.adapters.nemo.conformer_config import read_conformer
 from zeroq_asr.adapters.safe.sentencepiece import read_pieces
 from zeroq_asr.errors import UnsupportedModelError
@@ -87,7 +87,7 @@ def test_files_of_older_versions_lack_switches_and_are_the_same_model(tmp_path: 
 
 
 def test_defaults_are_the_classs_own() -> None:
-    settings = read_conformer(Section({"feat_in": 80, "d_model": 64, "n_layers": 2}, "encoder"), 80)
+    settings = read_conformer(ConfigSection({"feat_in": 80, "d_model": 64, "n_layers": 2}, "encoder"), 80)
     assert (settings.heads, settings.feed_forward, settings.kernel, settings.max_frames) == (4, 256, 31, 5000)
     assert (settings.subsampling, settings.halvings, settings.conv_channels) == ("striding", 2, 64)
     assert settings.x_scaling and settings.bias and settings.out_width == 0

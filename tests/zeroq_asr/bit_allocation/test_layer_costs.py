@@ -11,11 +11,11 @@ from support.toy_models import toy_float_model
 
 from zeroq_asr.analyses.divergence import log_posteriors
 from zeroq_asr.analyses.sensitivity import round_weights
-from zeroq_asr.bit_allocation.layer_costs import WeightWidths
+from zeroq_asr.bit_allocation.layer_costs import LayerCosts
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.ir.types import Graph
 from zeroq_asr.passes.correct_biases import correct_biases, measure_means
-from zeroq_asr.passes.gptq import round_by_moments
+from zeroq_asr.passes.gptq import round_with_gptq
 from zeroq_asr.pipelines.quantize import Quantized, quantize_model
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
@@ -28,9 +28,9 @@ def base() -> Quantized:
     return quantize_model(toy_float_model(), BATCHES, "noise", CONFIG)
 
 
-def widths_of(base: Quantized, config: QuantizeConfig) -> WeightWidths:
+def widths_of(base: Quantized, config: QuantizeConfig) -> LayerCosts:
     means = measure_means(base.graph, BATCHES)
-    return WeightWidths(base.graph, base.qparams, config, BATCHES[:1], means, BATCHES)
+    return LayerCosts(base.graph, base.qparams, config, BATCHES[:1], means, BATCHES)
 
 
 def divergence(first: Graph, second: Graph) -> float:
@@ -43,7 +43,7 @@ def divergence(first: Graph, second: Graph) -> float:
 @pytest.mark.parametrize("methods", [(), ("clipping",), ("clipping", "bias-correction"), ("gptq", "bias-correction")])
 def test_the_divergence_is_that_of_a_model_with_these_weights(base: Quantized, methods: tuple[str, ...]) -> None:
     config, graph = replace(CONFIG, bits=3, methods=methods), base.graph
-    rounded = round_by_moments(graph, base.qparams, config, BATCHES) if "gptq" in methods else {}
+    rounded = round_with_gptq(graph, base.qparams, config, BATCHES) if "gptq" in methods else {}
     made = graph
     if "bias-correction" in methods:
         made = correct_biases(graph, base.qparams, config, measure_means(graph, BATCHES), rounded)

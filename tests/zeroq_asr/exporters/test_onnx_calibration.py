@@ -9,7 +9,7 @@ import pytest
 from support.toy import toy_graph, toy_mel
 from support.toy_conformer import toy_conformer
 
-from zeroq_asr.errors import ConfigError
+from zeroq_asr.errors import MissingExtraError
 from zeroq_asr.exporters import onnx_calibration, to_onnx
 from zeroq_asr.exporters.onnx_calibration import (
     OnnxTokens,
@@ -86,5 +86,5 @@ def test_tokens_are_those_of_our_float_model(graph: Graph, tmp_path: Path) -> No
 
 def test_without_the_packages_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_calibration, "find_spec", lambda package: None)
-    with pytest.raises(ConfigError, match=r"onnx is missing; pip install -e '.\[peers\]'"):
+    with pytest.raises(MissingExtraError, match=r"the package onnx, .*`pip install 'zeroq-asr\[peers\]'`"):
         require_onnxruntime()

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("nemo.collections.asr", reason="nemo_toolkit is not installed")
 import torch
 
-from zeroq_asr.adapters.nemo.config import Section
+from zeroq_asr.adapters.nemo.config import ConfigSection
 from zeroq_asr.adapters.nemo.frontend import read_frontend
 from zeroq_asr.frontend.log_mel import log_mel
 
@@ -65,7 +65,7 @@ def compare_with_nemo(changes: dict[str, Any]) -> None:
     settings = {"dither": 0.0, **changes}
     theirs = AudioToMelSpectrogramPreprocessor(**settings).eval()
     tensors = {f"preprocessor.{key}": tensor.numpy() for key, tensor in theirs.state_dict().items()}
-    spec = read_frontend(Section({"preprocessor": {"_target_": TARGET, **settings}}, "config"), tensors)
+    spec = read_frontend(ConfigSection({"preprocessor": {"_target_": TARGET, **settings}}, "config"), tensors)
     for kind, audio in sounds(spec.sample_rate_hz).items():
         with torch.no_grad():
             mel, length = theirs(input_signal=torch.from_numpy(audio)[None], length=torch.tensor([audio.size]))

@@ -5,17 +5,18 @@ import re
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 import soundfile
 
-from zeroq_asr.errors import ConfigError
+from zeroq_asr.errors import ConfigError, FileError
 from zeroq_asr.models.configs.presets import LABELS, model_config
 from zeroq_asr.models.shipped import DEFAULT_MODEL, manifest_path, model_path, shipped_models, shipped_sets
 from zeroq_recipes.voice_commands.corpus import test_texts as texts_of_set
 from zeroq_recipes.voice_commands.grammar import split_of
 from zeroq_recipes.voice_commands.measure import measure, open_model, read_set
-from zeroq_recipes.voice_commands.training_recipes import PLANS
+from zeroq_recipes.voice_commands.training_recipes import RECIPES
 
 MODELS = ("quartznet-voice-1m", "jasper-voice-1m", "conformer-voice-2m", "fastconformer-voice-2m")
 
@@ -30,7 +31,7 @@ def test_the_list_of_models_is_light() -> None:
 def test_four_models_are_shipped_each_with_its_recipe() -> None:
     assert shipped_models() == MODELS
     assert MODELS[0] == DEFAULT_MODEL
-    assert set(PLANS) == set(MODELS)
+    assert set(RECIPES) == set(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -41,7 +42,7 @@ def test_a_model_is_shipped_as_a_tar_with_the_members_of_a_nemo_file(name: str) 
         # NeMo puts a random number before the names of a tokenizer's files.
         names = {member.removeprefix("./").split("_", 1)[-1] for member in archive.getnames()} - {"", "."}
     pieces = {"tokenizer.model", "tokenizer.vocab", "vocab.txt"}
-    assert names == {"config.yaml", "weights.ckpt"} | (pieces if PLANS[name].pieces else set())
+    assert names == {"config.yaml", "weights.ckpt"} | (pieces if RECIPES[name].pieces else set())
 
 
 @pytest.mark.parametrize("function", [model_path, manifest_path])
@@ -49,6 +50,15 @@ def test_an_unknown_name_is_refused_with_the_known_ones(function: object) -> Non
     known = shipped_models() if function is model_path else shipped_sets()
     with pytest.raises(ConfigError, match=known[0]):
         function("nonesuch")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("function", "name"), [(model_path, DEFAULT_MODEL), (manifest_path, "clean")])
+def test_without_the_files_it_says_where_they_are(
+    function: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zeroq_asr.models.shipped._DATA", tmp_path)
+    with pytest.raises(FileError, match=f"'{name}': .* the wheel has no shipped models"):
+        function(name)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", ["clean", "other"])

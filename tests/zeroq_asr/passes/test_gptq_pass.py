@@ -17,7 +17,7 @@ from zeroq_asr.ir import Graph
 from zeroq_asr.passes import gptq as module
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.canonicalize import prepare
-from zeroq_asr.passes.gptq import round_by_moments
+from zeroq_asr.passes.gptq import round_with_gptq
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.runtime.float_executor import FloatExecutor
@@ -61,7 +61,7 @@ def output_errors(graph: Graph, weights: dict[str, np.ndarray]) -> dict[str, flo
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS.keys())
 def test_layers_err_less(graph: Graph) -> None:
     qparams = codes_of(graph)
-    rounded = round_by_moments(graph, qparams, CONFIG, BATCHES)
+    rounded = round_with_gptq(graph, qparams, CONFIG, BATCHES)
     assert rounded.keys() == {node.output for node in graph.nodes if node.op in CONVOLUTIONS}
     plain = output_errors(graph, round_weights(graph, qparams, CONFIG))
     found = output_errors(graph, round_weights(graph, qparams, CONFIG, rounded))
@@ -72,7 +72,7 @@ def test_layers_err_less(graph: Graph) -> None:
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS.keys())
 def test_the_program_holds_these_codes(graph: Graph) -> None:
     qparams = codes_of(graph)
-    rounded = round_by_moments(graph, qparams, CONFIG, BATCHES)
+    rounded = round_with_gptq(graph, qparams, CONFIG, BATCHES)
     lowered = lower_to_integer(graph, qparams, CONFIG, rounded)
     for name, weights in rounded.items():
         np.testing.assert_array_equal(layer_integers(lowered, name)[0], weights.codes)
@@ -83,19 +83,19 @@ def test_layers_have_their_own_bits_and_those_of_8_are_left_alone() -> None:
     graph = GRAPHS["quartznet"]
     first, second, third = [node.output for node in graph.nodes if node.op == "conv1d"][:3]
     config = QuantizeConfig(bits=2, methods=("gptq",), layer_bits=((first, 7), (third, 8)))
-    rounded = round_by_moments(graph, codes_of(graph), config, BATCHES)
+    rounded = round_with_gptq(graph, codes_of(graph), config, BATCHES)
     assert np.abs(rounded[first].codes).max() > 50
     assert np.abs(rounded[second].codes).max() == 1
     assert third not in rounded
-    assert round_by_moments(graph, codes_of(graph), QuantizeConfig(methods=("gptq",)), BATCHES) == {}
+    assert round_with_gptq(graph, codes_of(graph), QuantizeConfig(methods=("gptq",)), BATCHES) == {}
 
 
 def test_little_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = GRAPHS["conformer"]
     qparams = codes_of(graph)
-    expected = round_by_moments(graph, qparams, CONFIG, BATCHES)
+    expected = round_with_gptq(graph, qparams, CONFIG, BATCHES)
     monkeypatch.setattr(module, "MOMENT_BYTES", 1)
-    found = round_by_moments(graph, qparams, CONFIG, BATCHES)
+    found = round_with_gptq(graph, qparams, CONFIG, BATCHES)
     for name, weights in expected.items():
         np.testing.assert_array_equal(found[name].codes, weights.codes)
         np.testing.assert_array_equal(found[name].scale, weights.scale)
@@ -106,7 +106,7 @@ def test_wide_layers_are_cut_into_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
     qparams = codes_of(graph)
     plain = output_errors(graph, round_weights(graph, qparams, CONFIG))
     monkeypatch.setattr(module, "MOST_COLUMNS", 3)
-    rounded = round_by_moments(graph, qparams, CONFIG, BATCHES)
+    rounded = round_with_gptq(graph, qparams, CONFIG, BATCHES)
     found = output_errors(graph, round_weights(graph, qparams, CONFIG, rounded))
     assert sum(found.values()) < sum(plain.values())
 
@@ -114,4 +114,4 @@ def test_wide_layers_are_cut_into_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_no_data_is_refused() -> None:
     graph = GRAPHS["quartznet"]
     with pytest.raises(QuantizationError, match="at least one batch"):
-        round_by_moments(graph, codes_of(graph), CONFIG, [])
+        round_with_gptq(graph, codes_of(graph), CONFIG, [])

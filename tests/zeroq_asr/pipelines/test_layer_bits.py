@@ -17,9 +17,10 @@ from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import IntegerModel, load_model, save_model, to_bytes
 from zeroq_asr.config import METHODS, QuantizeConfig
 from zeroq_asr.errors import ConfigError, QuantizationError
-from zeroq_asr.inspect import describe, render
+from zeroq_asr.inspect import describe
 from zeroq_asr.pipelines.mixed_precision import convolutions_of, layer_of
 from zeroq_asr.pipelines.quantize import quantize_model
+from zeroq_asr.report.inspection import render
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.transcriber import bits_of
 
@@ -101,7 +102,7 @@ def test_a_mixed_model_is_named_after_the_mean_of_its_bits(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("pairs", "word"),
-    [((("c1.bn", 9),), "2 to 8"), ((("c1.bn", 4), ("c1.bn", 5)), "twice"), ((("c1.bn", 1),), "got 1")],
+    [((("c1.bn", 9),), "2 to 8"), ((("c1.bn", 4), ("c1.bn", 5)), "duplicate"), ((("c1.bn", 1),), "got 1")],
 )
 def test_wrong_bits_are_refused(pairs: tuple[tuple[str, int], ...], word: str) -> None:
     with pytest.raises(ConfigError, match=word):

@@ -17,7 +17,7 @@ from eval.cost import total_bops
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import load_model, to_bytes
 from zeroq_asr.bit_allocation.solver import Limit
-from zeroq_asr.config import ANALYTIC, MIXED_WIDTHS, Budget, QuantizeConfig
+from zeroq_asr.config import ANALYTIC, LAYER_BITS, Budget, QuantizeConfig
 from zeroq_asr.errors import ConfigError
 from zeroq_asr.models.resolve import load_float_model
 from zeroq_asr.models.shipped import shipped_models
@@ -54,7 +54,7 @@ def table(probe: Probe) -> WidthTable:
 
 
 def test_fewer_bits_diverge_more_and_corrected_biases_less(probe: Probe, table: WidthTable) -> None:
-    assert table.layers == layers_of(probe.base.model) and table.widths == MIXED_WIDTHS
+    assert table.layers == layers_of(probe.base.model) and table.widths == LAYER_BITS
     assert (np.diff(np.log(table.losses[:, [0, 2, 5]]), axis=1) < 0).all()
     everywhere = dict.fromkeys(table.layers, 2)
     plain = Probe(toy_float_model(), BATCHES, "noise", QuantizeConfig(methods=("clipping",)))
@@ -91,7 +91,7 @@ def test_a_budget_in_floats_means_whole_bytes(probe: Probe, table: WidthTable, m
         assert len(costs) < 9, "goes round for ever"
         return (0,) * len(table.layers)
 
-    monkeypatch.setattr(mixed_precision, "choose_widths", cheapest)
+    monkeypatch.setattr(mixed_precision, "allocate_bits", cheapest)
     assert choose(probe.base.model, table, Budget(megabytes=size / 1e6)) == dict.fromkeys(table.layers, 2)
     assert costs == [size]
 
@@ -164,7 +164,7 @@ def test_the_least_size_is_known_before_there_is_data(name: str) -> None:
         exact, named = (float(str(error.value).split()[4]) for error in (late, early))
         assert exact <= named <= exact + 0.0016
         check_budget_early(model, "synthetic", config, Budget(megabytes=exact), facts)
-        bits = min(MIXED_WIDTHS)
+        bits = min(LAYER_BITS)
         check_budget_early(model, "synthetic", config, Budget(mean_bits=bits), facts)
         least = total_bops(count_costs(made.program).values()) / 1e9 * bits / config.bits
         check_budget_early(model, "synthetic", config, Budget(gbop=least), facts)
@@ -208,7 +208,7 @@ def test_quantize_writes_a_file_within_the_budget(
     assert mean <= 3.5 and path.name == f"toy-w{mean:.1f}a8.safetensors"
     assert model.provenance["budget"] == {"mean_bits": 3.5}
     assert document["weights"] == {str(b): n for b, n in model.weights.items()}
-    assert document["divergences"]["together"] > 0 and "nats a frame" in printed.out
+    assert document["divergences"]["together"] > 0 and "nats per frame" in printed.out
     assert "bits for each layer" in printed.err
 
 
@@ -234,6 +234,6 @@ def test_provenance_is_foreseen_as_it_will_be(kind: str, tmp_path: Path, monkeyp
         calibration.ensure_synthetic(model, "fast", 3)
         (data,) = (tmp_path / "zeroq-out").glob("**/*.safetensors")
     word = "synthetic" if kind == "file" else kind
-    foreseen = calibration.foreseen_provenance(model, word, data=data, seed=5)
+    foreseen = calibration.expected_provenance(model, word, data=data, seed=5)
     made = calibration.calibration_data(model, word, data=data, seed=5).provenance
     assert foreseen == made and (kind == "clean" or json.dumps(made) != "{}")

@@ -24,8 +24,8 @@ from zeroq_asr.pipelines.generate import (
     find_data,
     generate,
     read_data,
+    statistics_forward,
     synthesis_settings,
-    tap_forward,
 )
 
 TESTS = Path(__file__).parents[2]
@@ -52,11 +52,11 @@ def test_the_loss_falls_and_the_file_is_the_result(tmp_path: Path) -> None:
 def test_nothing_behind_the_last_batchnorm_is_computed() -> None:
     import torch
 
-    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
 
     graph = toy_float_model().graph
-    names = tuple(tap.name for tap in find_batchnorm_taps(graph))
-    values = tap_forward(graph, names, "cpu", 1)(torch.zeros(1, 6, 40))
+    names = tuple(norm.name for norm in find_batchnorm_statistics(graph))
+    values = statistics_forward(graph, names, "cpu", 1)(torch.zeros(1, 6, 40))
     assert tuple(values) == names and "logits" not in values
 
 
@@ -130,7 +130,7 @@ def test_resume_with_other_settings_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Killed):
         generate(model, small(), output, threads=1, on_record=interrupt)
-    with pytest.raises(FileError, match="holds others"):
+    with pytest.raises(FileError, match="got others"):
         generate(model, small(seed=9), output, resume=True, threads=1)
     again = generate(model, small(seed=9), output, threads=1)
     assert again.batches_found == 0, "without --resume it begins anew"

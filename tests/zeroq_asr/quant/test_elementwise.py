@@ -36,7 +36,7 @@ def test_degenerate_ranges_are_coded_and_damaged_ones_refused() -> None:
     assert choose_stream("x", Range(0.0, 0.0, 1)).scale == 1.0
     assert choose_channels("x", Range(0.0, 0.0, 1, np.zeros(3)), 8).scale == 1.0
     for choose in (lambda r: choose_shifted("x", r, 8), lambda r: choose_stream("x", r)):
-        with pytest.raises(QuantizationError, match="not finite"):
+        with pytest.raises(QuantizationError, match="finite"):
             choose(Range(-math.inf, 1.0, 9))
     with pytest.raises(ValueError, match="limits per channel"):
         choose_channels("x", Range(-1.0, 1.0, 9), 8)
@@ -123,7 +123,7 @@ def test_an_affine_fit_is_exact_to_its_shift(ratios: list[float], offset: float,
 def test_sums_refuse_what_is_no_scale_ratio() -> None:
     with pytest.raises(QuantizationError, match=">= 0"):
         fit_common_shift("x", np.array([[-1.0]]), [[1]])
-    with pytest.raises(QuantizationError, match="not finite"):
+    with pytest.raises(QuantizationError, match="finite"):
         fit_affine("x", np.array([[1.0]]), np.array([np.nan]), [[1]])
     with pytest.raises(QuantizationError, match="no common shift"):
         fit_affine("x", np.array([[1e30]]), np.array([0.0]), [[1]])

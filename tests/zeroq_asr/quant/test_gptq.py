@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from zeroq_asr.quant import gptq as second_order
-from zeroq_asr.quant.gptq import round_second_order
+from zeroq_asr.quant import gptq
+from zeroq_asr.quant.gptq import gptq_round
 from zeroq_asr.quant.qparams import round_half_up
 
 TOP = 7
@@ -39,7 +39,7 @@ def scales(weight: np.ndarray) -> np.ndarray:
 def test_the_output_errs_much_less_than_with_nearest_rounding(shape: tuple[int, ...], groups: int) -> None:
     weight = np.random.default_rng(1).normal(0, 1, shape)
     h = moments_of(groups, weight[0].size)
-    codes, scale = round_second_order(weight, [h], scales(weight), TOP)
+    codes, scale = gptq_round(weight, [h], scales(weight), TOP)
     assert codes.dtype == np.int8 and codes.shape == shape and np.abs(codes).max() <= TOP
     s = scales(weight)
     nearest = round_half_up(weight / s.reshape(-1, *(1,) * (len(shape) - 1)))
@@ -47,10 +47,10 @@ def test_the_output_errs_much_less_than_with_nearest_rounding(shape: tuple[int, 
 
 
 def test_it_is_close_to_the_best_of_all_roundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(second_order, "DAMPING", 0.0)
+    monkeypatch.setattr(gptq, "GPTQ_DAMPING", 0.0)
     weight = np.random.default_rng(2).normal(0, 1, (20, 6, 1))
     h = moments_of(1, 6)
-    codes, scale = round_second_order(weight, [h], scales(weight), TOP)
+    codes, scale = gptq_round(weight, [h], scales(weight), TOP)
     found = error(weight, codes, scale, h)
     floor = np.floor(weight / scale[:, None, None])
     choices = [floor + np.array(up)[None, :, None] for up in itertools.product((-1, 0, 1, 2), repeat=6)]
@@ -61,14 +61,14 @@ def test_it_is_close_to_the_best_of_all_roundings(monkeypatch: pytest.MonkeyPatc
 
 def test_inputs_of_one_size_that_know_nothing_of_each_other_mean_nearest_rounding() -> None:
     weight = np.random.default_rng(3).normal(0, 1, (8, 20, 1))
-    codes, scale = round_second_order(weight, [np.eye(20)[None]], scales(weight), TOP)
+    codes, scale = gptq_round(weight, [np.eye(20)[None]], scales(weight), TOP)
     np.testing.assert_array_equal(codes, round_half_up(weight / scale[:, None, None]).clip(-TOP, TOP))
 
 
 def test_weights_on_the_grid_stay() -> None:
     grid = np.random.default_rng(4).integers(-TOP, TOP + 1, (8, 20, 1))
     grid[:, 0] = TOP
-    codes, scale = round_second_order(grid * 0.25, [moments_of(1, 20)], np.full(8, 0.25), TOP)
+    codes, scale = gptq_round(grid * 0.25, [moments_of(1, 20)], np.full(8, 0.25), TOP)
     np.testing.assert_array_equal(codes, grid)
     np.testing.assert_allclose(scale, 0.25)
 
@@ -78,15 +78,15 @@ def test_blocks_of_columns_know_nothing_of_each_other() -> None:
     h = moments_of(1, 20)
     apart = h.copy()
     apart[:, :10, 10:] = apart[:, 10:, :10] = 0
-    codes, scale = round_second_order(weight, [h[:, :10, :10], h[:, 10:, 10:]], scales(weight), TOP)
-    whole, whole_scale = round_second_order(weight, [apart], scales(weight), TOP)
+    codes, scale = gptq_round(weight, [h[:, :10, :10], h[:, 10:, 10:]], scales(weight), TOP)
+    whole, whole_scale = gptq_round(weight, [apart], scales(weight), TOP)
     # (the two share a scale only, which is looked for on the first of them)
     assert error(weight, codes, scale, apart).sum() < 1.5 * error(weight, whole, whole_scale, apart).sum()
 
 
 def test_one_scale_for_the_tensor_stays_one() -> None:
     weight = np.random.default_rng(6).normal(0, 1, (8, 20, 1))
-    _, scale = round_second_order(weight, [moments_of(1, 20)], np.full(8, scales(weight).max()), TOP, per_tensor=True)
+    _, scale = gptq_round(weight, [moments_of(1, 20)], np.full(8, scales(weight).max()), TOP, per_tensor=True)
     assert len(set(scale)) == 1
 
 
@@ -95,7 +95,7 @@ def test_nothing_but_zeros() -> None:
     h = moments_of(4, 5)
     h[1] = 0  # a channel that is never heard
     weight[2] = 0  # a channel without weights
-    codes, scale = round_second_order(weight, [h], np.full(4, 0.3), TOP)
+    codes, scale = gptq_round(weight, [h], np.full(4, 0.3), TOP)
     assert np.isfinite(scale).all() and (scale > 0).all()
     assert not codes[2].any()
     np.testing.assert_array_equal(codes[1], round_half_up(weight[1] / scale[1]).clip(-TOP, TOP))

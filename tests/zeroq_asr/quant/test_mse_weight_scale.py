@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zeroq_asr.quant.mse_weight_scale import RATIOS, clip_scale
+from zeroq_asr.quant.mse_weight_scale import WEIGHT_SCALE_RATIOS, mse_weight_scale
 from zeroq_asr.quant.weights import FloatConv, quantize_conv
 
 
@@ -29,18 +29,20 @@ def test_no_channel_loses_and_few_bits_gain(bits: int, shape: tuple[int, ...]) -
 def test_the_best_ratio_is_found_by_hand() -> None:
     """Twenty weights of 0.6 beside one of 1, one bit beside the sign: 0.6 is coded best by itself."""
     weight = np.array([[1.0] + [0.6] * 20])
-    assert clip_scale(weight, np.array([1.0]), 1)[0] == pytest.approx(0.625)  # 0.6 exactly would lose more of the 1
-    assert clip_scale(np.zeros((1, 4)), np.array([0.0]), 1)[0] == 0
+    assert mse_weight_scale(weight, np.array([1.0]), 1)[0] == pytest.approx(
+        0.625
+    )  # 0.6 exactly would lose more of the 1
+    assert mse_weight_scale(np.zeros((1, 4)), np.array([0.0]), 1)[0] == 0
 
 
 def test_one_scale_for_a_tensor_and_large_layers_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = np.random.default_rng(0).standard_t(5, (12, 40))
     full = np.full(12, np.abs(weight).max() / 7)
-    one, many = clip_scale(weight, full, 7, per_tensor=True), clip_scale(weight, full, 7)
+    one, many = mse_weight_scale(weight, full, 7, per_tensor=True), mse_weight_scale(weight, full, 7)
     assert len(set(one)) == 1 < len(set(many))
-    assert one[0] / full[0] in RATIOS
+    assert one[0] / full[0] in WEIGHT_SCALE_RATIOS
     monkeypatch.setattr("zeroq_asr.quant.mse_weight_scale._BLOCK", 100)
-    np.testing.assert_array_equal(clip_scale(weight, full, 7), many)
+    np.testing.assert_array_equal(mse_weight_scale(weight, full, 7), many)
 
 
 def test_both_methods_of_rounding_go_together() -> None:

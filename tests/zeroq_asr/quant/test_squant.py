@@ -82,5 +82,5 @@ def test_methods_are_checked_and_kept_in_one_order() -> None:
     assert [QuantizeConfig(methods=m).unusual_methods for m in ((), DEFAULT_METHODS, ("squant",))] == [
         ("plain",), (), ("squant",)
     ]  # fmt: skip
-    with pytest.raises(ConfigError, match=r"--methods.*squant.*'magic'"):
+    with pytest.raises(ConfigError, match=r"--weight-methods.*squant.*'magic'"):
         QuantizeConfig(methods=("magic",))

@@ -14,7 +14,7 @@ from eval.types import Utterance
 from zeroq_asr.analyses.cost import count_costs, count_products
 from zeroq_asr.frontend.spec import FrontendSpec
 from zeroq_research.benchmark.inputs import choose_utterances, make_inputs, measure_work, step_macs
-from zeroq_research.benchmark.run import Plan, _apart
+from zeroq_research.benchmark.run import BenchmarkPlan, _call_isolated
 
 
 def utterances(count: int) -> list[Utterance]:
@@ -23,7 +23,7 @@ def utterances(count: int) -> list[Utterance]:
 
 
 @pytest.mark.parametrize(("percent", "count"), [(0.001, 1), (1, 3), (10, 25), (33, 83), (100, 250)])
-def test_a_share_of_the_utterances_has_all_their_lengths(percent: float, count: int) -> None:
+def test_a_sample_of_the_utterances_has_their_distribution_of_lengths(percent: float, count: int) -> None:
     everything = utterances(250)
     chosen = choose_utterances(everything, percent, 0)
     assert len(chosen) == count and [everything.index(u) for u in chosen] == sorted(everything.index(u) for u in chosen)
@@ -39,7 +39,7 @@ def test_the_choice_is_seeded() -> None:
     assert choose_utterances(everything, 100, 3) == everything
 
 
-def test_noise_stands_for_its_seconds_and_speech_for_its_own(tmp_path: Path) -> None:
+def test_noise_and_speech_have_their_duration(tmp_path: Path) -> None:
     spec = FrontendSpec(n_mels=6)
     (mel,), seconds = make_inputs(spec, 3, 200, None, 100, 0)
     assert mel.shape == (3, 6, 200) and seconds == pytest.approx(6.0)
@@ -64,8 +64,8 @@ def test_work_is_convolutions_and_the_products_of_attention() -> None:
     assert sum(step_macs(toy_graph(), 60).values()) == sum(c.macs for c in count_costs(toy_graph(), 60).values())
 
 
-def test_a_process_that_prepares_ends_at_an_interrupt_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
-    plan = Plan("m", frames=8, batch=1, threads=(1,), rounds=1, low_memory=True)
-    with pytest.raises(BrokenProcessPool):  # (Ctrl-C reaches it too; what is raised here is for tests alone)
-        _apart(plan, signal.raise_signal, signal.SIGINT)
+def test_a_preparing_process_ends_silently_at_an_interrupt(capfd: pytest.CaptureFixture[str]) -> None:
+    plan = BenchmarkPlan("m", frames=8, batch=1, threads=(1,), rounds=1, low_memory=True)
+    with pytest.raises(BrokenProcessPool):  # Ctrl-C reaches it too
+        _call_isolated(plan, signal.raise_signal, signal.SIGINT)
     assert capfd.readouterr().err == ""

@@ -11,10 +11,10 @@ from support.toy_models import save_noise, toy_float_model
 
 import zeroq_asr.models.resolve
 from synth import SpectrogramSpec, random_baseline
-from zeroq_asr import ablate
 from zeroq_asr.config import GenerateConfig
 from zeroq_research import ablation
 from zeroq_research.ablation import standard_variants
+from zeroq_research.cli import ablate
 
 
 def test_every_variant_changes_something() -> None:
@@ -38,7 +38,7 @@ def test_the_command_prints_a_markdown_table(
     small = replace(GenerateConfig.of_preset("fast"), frames=80, batch_size=2, iterations=(8,))
     monkeypatch.setattr(GenerateConfig, "of_preset", lambda name: small)
     manifest, out = str(save_noise(tmp_path, 3)), tmp_path / "rows.json"
-    words = [
+    flags = [
         "--model",
         "toy",
         "--manifest",
@@ -51,10 +51,10 @@ def test_the_command_prints_a_markdown_table(
         "3",
         "--quiet",
     ]
-    assert ablate.main([*words, "--only", "no optimisation", "smoothness", "ranges: m", "--json", str(out)]) == 0
-    said = capsys.readouterr()
-    lines = [line for line in said.out.splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + 8 and said.err == ""
+    assert ablate.main([*flags, "--only", "no optimisation", "smoothness", "ranges: m", "--json", str(out)]) == 0
+    captured = capsys.readouterr()
+    lines = [line for line in captured.out.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + 8 and captured.err == ""
     assert "W8A3 WER" in lines[0] and "W6A3 same text %" in lines[0]
     rows = {row["variant"]: row for row in json.loads(out.read_text())["results"]}
     real, preset, start = rows["real speech"], rows["preset fast"], rows["no optimisation"]

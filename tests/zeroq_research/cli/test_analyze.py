@@ -115,8 +115,8 @@ def test_reports_agree_and_a_second_run_is_the_same(tmp_path: Path, capsys: pyte
     model.write_bytes(nemo_bytes())
     manifest = str(save_noise(noise, 4))
     flags = ["--bits", "4", "--manifest", manifest, "--real", manifest, "--probes", "2", "--threads", "1", "--quiet"]
-    words = [str(model), *flags, "--cells", str(tmp_path / "cells"), "--output", str(tmp_path / "out")]
-    assert main(words) == 0
+    command = [str(model), *flags, "--cells", str(tmp_path / "cache"), "--output", str(tmp_path / "out")]
+    assert main(command) == 0
     printed, folder = capsys.readouterr().out, tmp_path / "out" / "toy-w4a8"
     document = json.loads((folder / "analysis.json").read_text())
     layers = document["layers"]
@@ -131,7 +131,7 @@ def test_reports_agree_and_a_second_run_is_the_same(tmp_path: Path, capsys: pyte
     assert "quantize/codes/mel" in log.Tags()["histograms"]
     assert len(log.Scalars("analyze/by_depth/kl_only")) == len(layers)
     before = {path.name: path.read_bytes() for path in folder.iterdir() if "tfevents" not in path.name}
-    assert main([*words, "--no-tensorboard"]) == 0
+    assert main([*command, "--no-tensorboard"]) == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir() if "tfevents" not in path.name} == before
 
 

@@ -11,7 +11,7 @@ from support.toy_models import save_noise, save_toy, toy_float_model, toy_intege
 
 import zeroq_research.benchmark.run
 import zeroq_research.engines
-from eval.latency import Contestant, LatencyError, Timing, race
+from eval.latency import LatencyError, TimedEngine, Timing, time_engines
 from int_kernels import available_kernels
 from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import save_model
@@ -44,7 +44,7 @@ def test_a_quantized_file_is_timed_on_our_kernels(tmp_path: Path, capsys: pytest
         (kernels_in_use(), 2),
     ]
     assert all(limit["gmac_per_s"] > 0.01 for limit in document["limits"])
-    assert document["macs"] == 3 * sum(cost.macs for cost in count_costs(model.graph, 100).values())
+    assert document["macs"] == 3 * sum(cost.macs for cost in count_costs(model.program, 100).values())
     assert document["machine"]["cores"] >= 1 and {"load_before", "load_after"} <= set(document["machine"])
     assert latency_table(document["results"], 3) in text and "ms each" in text and document["machine"]["cpu"] in text
     assert plot.read_bytes().startswith(b"\x89PNG")
@@ -80,7 +80,7 @@ def test_a_checkpoint_is_timed_in_torch_too_and_absent_peers_take_one_line(
     assert capsys.readouterr().err == "without onnxruntime, openvino: pip install -e '.[peers]' adds them\n"
 
 
-def test_our_tables_and_weight_bits_stand_side_by_side_with_their_layers(
+def test_our_kernels_and_weight_bits_are_listed_with_their_layers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zeroq_research.benchmark.run, "installed_peers", tuple)
@@ -118,7 +118,7 @@ def test_speech_is_timed_at_its_own_lengths(tmp_path: Path, capsys: pytest.Captu
     assert "RTF" in capsys.readouterr().out
 
 
-def test_with_little_memory_one_engine_is_there_at_a_time(
+def test_with_low_memory_one_engine_runs_at_a_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zeroq_research.benchmark.run, "installed_peers", tuple)
@@ -126,21 +126,21 @@ def test_with_little_memory_one_engine_is_there_at_a_time(
     path.write_bytes(nemo_bytes())
     groups = []
 
-    def observed(contestants: list[Contestant], *rest: Any) -> list[Timing]:
-        groups.append([contestant.name for contestant in contestants])
+    def observed(engines: list[TimedEngine], *rest: Any) -> list[Timing]:
+        groups.append([engine.name for engine in engines])
         if groups[-1] == ["torch-float32"]:
             raise LatencyError("engine torch-float32: its process ended early")
-        return race(contestants, *rest)
+        return time_engines(engines, *rest)
 
-    monkeypatch.setattr(zeroq_research.benchmark.run, "race", observed)
+    monkeypatch.setattr(zeroq_research.benchmark.run, "time_engines", observed)
     assert main(["--model", str(path), *QUICK, "--threads", "1", "--low-memory", "--json", str(out)]) == 0
     table = kernels_in_use()
     assert groups == [[f"zeroq-{table}", f"limit of {table}"], ["torch-float32"]]
     assert [row["engine"] for row in json.loads(out.read_text())["results"]] == [f"zeroq-{table}"]
-    assert "fell out, 1 thread(s): engine torch-float32: its process ended early" in capsys.readouterr().out
+    assert "failed, 1 thread(s): engine torch-float32: its process ended early" in capsys.readouterr().out
 
 
-def test_a_busy_machine_is_told() -> None:
+def test_a_busy_machine_is_reported() -> None:
     numbers = (
         *("median_ms", "min_ms", "ratio", "ratio_low", "ratio_high", "gmac_per_s", "cpu_ms", "rss_mb", "file_mb"),
         "limit_share",
@@ -163,7 +163,7 @@ def test_a_busy_machine_is_told() -> None:
         (["--kernels", "abacus"], "--kernels: expected some of"),
         (["--sample-percent", "5"], "--sample-percent: goes with --manifest"),
         (["--manifest", "clean", "--sample-percent", "0"], "--sample-percent: expected a number above 0"),
-        (["--manifest", "clean", "--batch", "2"], "leave --frames and --batch away"),
+        (["--manifest", "clean", "--batch", "2"], "expected no --frames and no --batch"),
         (["--manifest", "no-such.json"], "no-such.json"),
         (["--seed", "-1"], "--seed: expected 0 to"),
         (["--json", "."], "expected the name of a file"),
@@ -180,7 +180,7 @@ def test_without_a_gpu_cuda_is_an_error(capsys: pytest.CaptureFixture[str], monk
     monkeypatch.setattr("zeroq_research.engines.torch_float.has_cuda", lambda: False)
     assert main(["--device", "cuda", "--quiet"]) == 2
     assert capsys.readouterr().err.strip() == (
-        "error: --device cuda: expected a GPU that torch can use, found none; leave the flag away"
+        "error: --device cuda: expected a GPU that torch can use, found none; remove the flag"
     )
 
 

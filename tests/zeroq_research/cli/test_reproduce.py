@@ -16,9 +16,9 @@ from support.toy_models import save_noise
 
 from zeroq_research.cli.reproduce import main
 from zeroq_research.engines import installed_peers
-from zeroq_research.reproduction import paper as reproduce_paper
-from zeroq_research.reproduction.paper import PAPER_ROWS
-from zeroq_research.reproduction.sections import table1_sheet, table2_sheet
+from zeroq_research.reproduction import figure2, paper_table, pareto
+from zeroq_research.reproduction.paper_table import PAPER_ROWS
+from zeroq_research.reproduction.tables import calibration_table, error_and_cost_table
 
 ENGINES = ("zeroq", "torch")
 
@@ -31,16 +31,11 @@ def small() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figure 2 without a race, full sizes without their weights, few kinds of mixed models."""
-    from zeroq_research.reproduction import figures as reproduce_figures
-    from zeroq_research.reproduction import pareto as reproduce_pareto
+    """Figure 2 without timing, full sizes without their weights, few bit allocations."""
+    for name in ("PARETO_BITS", "MIXED_BUDGETS"):
+        monkeypatch.setattr(pareto, name, (4,))
 
-    kind = reproduce_pareto._Kind
-    small = {"PARETO_BITS": (4,), "_WHOLE": 4, "_UNIFORM": (kind(4),), "_MIXED": (kind(4, "bytes"),)}
-    for name, value in small.items():
-        monkeypatch.setattr(reproduce_pareto, name, value)
-
-    def timings(study: object, size: str, on_step: object) -> dict[str, object]:
+    def timings(config: object, size: str, on_step: object) -> dict[str, object]:
         rows = [
             {
                 "engine": engine,
@@ -56,9 +51,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
         return {"rows": rows, "macs": 1, "machine": {"cpu": "a <cpu>", "cores": 2, "features": ["avx2"]}}
 
-    monkeypatch.setattr(reproduce_figures, "measure_latency", timings)
+    monkeypatch.setattr(figure2, "measure_latency", timings)
     count = {"weights": 1000, "channels": 10, "parameters": 1010, "macs": 10**9, "product_macs": 0, "value_macs": 0}
-    monkeypatch.setattr(reproduce_paper, "count_full_size", lambda *_: count)
+    monkeypatch.setattr(paper_table, "count_full_size", lambda *_: count)
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +66,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def librispeech(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     for split, chapter in (("dev-clean", "84-1"), ("test-other", "61-2"), ("train-clean-100", "1-1")):
-        place = folder / "LibriSpeech" / split / chapter.replace("-", "/")
-        place.mkdir(parents=True)
+        chapter_folder = folder / "LibriSpeech" / split / chapter.replace("-", "/")
+        chapter_folder.mkdir(parents=True)
         names = [f"{chapter}-{number:04d}" for number in range(3)]
-        (place / f"{chapter}.trans.txt").write_text("".join(f"{name} A B A\n" for name in names))
+        (chapter_folder / f"{chapter}.trans.txt").write_text("".join(f"{name} A B A\n" for name in names))
         for number, name in enumerate(names):
-            soundfile.write(place / f"{name}.flac", rng.normal(0, 0.1, 4800 + 1600 * number), 16000)
+            soundfile.write(chapter_folder / f"{name}.flac", rng.normal(0, 0.1, 4800 + 1600 * number), 16000)
     return folder
 
 
@@ -95,12 +90,12 @@ def run(what: str, model: str, tmp_path: Path, *more: str) -> Path:
         "quartznet5x5",
         "--quiet",
     ]
-    cells, out = str(tmp_path / "cells"), tmp_path / "out"
-    assert main([what, *flags, "--cells", cells, "--output", str(out), *more]) == 0
+    cache, out = str(tmp_path / "cache"), tmp_path / "out"
+    assert main([what, *flags, "--cells", cache, "--output", str(out), *more]) == 0
     return out
 
 
-def test_librispeech_goes_the_same_way(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_parts_run_on_librispeech(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(librispeech(tmp_path / "unpacked"))
     out = run("all", model, tmp_path, "--librispeech", folder)
     table1 = json.loads((out / "table1.json").read_text())["results"]
@@ -110,11 +105,19 @@ def test_librispeech_goes_the_same_way(model: str, tmp_path: Path, capsys: pytes
     table2 = json.loads((out / "table2.json").read_text())["results"]
     assert set(table2[0]) >= {"wer_synthetic", "wer_random", "wer_real"} and len(table2) == 4
     printed, page = capsys.readouterr().out, (out / "report.html").read_text()
-    for heading in ("Table 1", "Table 2", "Figure 2", "Figure 3", "Which layer hurts", "QuartzNet-15x5", "dev-clean"):
+    for heading in (
+        "Table 1",
+        "Table 2",
+        "Figure 2",
+        "Figure 3",
+        "Quantization error by layer",
+        "QuartzNet-15x5",
+        "dev-clean",
+    ):
         assert heading in printed and heading in page
     assert "a &lt;cpu&gt;" in page and "a <cpu>" not in page
     assert page.count("<svg") == 12 and page.count("data:image/png;base64,") == 3
-    assert not re.search(r'(?:src|href)="(?!data:)', page)
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     assert {path.name for path in out.iterdir()} == {
         *(f"{n}.{e}" for n in ("table1", "table1-paper", "table2", "table2-details") for e in ("md", "csv", "json")),
         *(
@@ -143,7 +146,7 @@ def test_ranges_and_methods_are_chosen_by_flags(model: str, tmp_path: Path) -> N
     assert [row["bits"] for row in rows] == bits
 
 
-def test_the_language_model_writes_below_the_spectrograms(
+def test_the_texts_of_the_language_model_are_below_the_spectrograms(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("flashlight.lib.text")
@@ -189,19 +192,19 @@ def row(**changes: object) -> dict[str, object]:
     return {**fields, **changes}
 
 
-def test_sheets_say_what_the_rows_hold() -> None:
+def test_the_tables_show_the_rows() -> None:
     rows = [
         row(bits="float32", calibration="-", wer_deviation=None, difference=0.0),
         row(),
         row(calibration="random", wer=5.0, difference=1.25),
     ]
-    assert table1_sheet(rows[:2]).rows == (
+    assert error_and_cost_table(rows[:2]).rows == (
         ("m", "float32", "4.00", "", "2.500", "3.0", ""),
         ("m", "W8A8", "4.00 ± 0.50", "+0.25 [+0.10, +0.40] *", "2.500", "3.0", ""),
     )
-    sheet = table2_sheet(rows)
-    assert sheet.headings == ("model", "set", "bits", "synthetic", "random")
-    assert sheet.rows == (("m", "clean", "W8A8", "4.00 ± 0.50 (+0.25)", "5.00 ± 0.50 (+1.25)"),)
+    table = calibration_table(rows)
+    assert table.headings == ("model", "set", "bits", "synthetic", "random")
+    assert table.rows == (("m", "clean", "W8A8", "4.00 ± 0.50 (+0.25)", "5.00 ± 0.50 (+1.25)"),)
 
 
 def test_the_papers_bit_operations_follow_from_its_own_rule() -> None:
@@ -214,9 +217,9 @@ def test_the_papers_bit_operations_follow_from_its_own_rule() -> None:
 
 def test_quartznets_cost_is_the_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    from zeroq_research.result_cache import CellStore
+    from zeroq_research.result_cache import ResultCache
 
-    count = reproduce_paper.count_full_size(CellStore(tmp_path), "quartznet15x5")
+    count = paper_table.count_full_size(ResultCache(tmp_path), "quartznet15x5")
     assert count["macs"] == pytest.approx(9.442e9, rel=1e-3)
     assert count["macs"] * 1024 == pytest.approx(9.48e12, rel=0.025)
     assert count["parameters"] == 18_885_725

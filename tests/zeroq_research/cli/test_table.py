@@ -1,4 +1,4 @@
-"""The table on a toy model: cells survive a kill, the bytes of the result do not depend on it, every writing agrees."""
+"""The table on a toy model: cached results survive a kill, the output does not depend on it, all formats agree."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from support.nemo_files import nemo_bytes
 from support.small_bench import small_bench
 from support.toy_models import save_noise
 
-from zeroq_asr import table as verb
-from zeroq_research.cli.table import chosen_models, main
+from zeroq_research.cli import table as verb
+from zeroq_research.cli.flags import chosen_models
+from zeroq_research.cli.table import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COLUMNS = [
     *("model", "manifest", "bits", "calibration", "runs", "utterances", "words", "hypothesis_words"),
     *("wer", "wer_deviation", "wer_min", "wer_max", "wer_runs", "wer_low", "wer_high"),
@@ -44,10 +45,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(model), str(save_noise(folder, 4))
 
 
-def words(files: tuple[str, str], cells: Path, *more: str) -> list[str]:
+def table_flags(files: tuple[str, str], cache: Path, *more: str) -> list[str]:
     model, manifest = files
-    flags = ["--model", model, "--manifest", manifest, "--real", manifest, "--seeds", "2", "--bits", "8", "4"]
-    return [*flags, "--cells", str(cells), "--threads", "1", "--quiet", *more]
+    options = ["--model", model, "--manifest", manifest, "--real", manifest, "--seeds", "2", "--bits", "8", "4"]
+    return [*options, "--cells", str(cache), "--threads", "1", "--quiet", *more]
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -56,14 +57,14 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def finished(files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The cells and the written tables of a run that nobody interrupted."""
+    """The cached results and the tables of a run that was not interrupted."""
     folder = tmp_path_factory.mktemp("finished")
-    assert main(words(files, folder / "cells", "--output", str(folder / "out"))) == 0
-    return folder / "cells", folder / "out"
+    assert main(table_flags(files, folder / "cache", "--output", str(folder / "out"))) == 0
+    return folder / "cache", folder / "out"
 
 
-def test_all_writings_tell_the_same(finished: tuple[Path, Path]) -> None:
-    cells, out = finished
+def test_all_formats_agree(finished: tuple[Path, Path]) -> None:
+    cache, out = finished
     rows = json.loads((out / "table.json").read_text())["results"]
     assert [(row["bits"], row["calibration"], row["runs"]) for row in rows] == [
         ("float32", "-", 1),
@@ -83,61 +84,61 @@ def test_all_writings_tell_the_same(finished: tuple[Path, Path]) -> None:
     for row, line in zip(rows, table, strict=True):
         assert float(line["wer"]) == row["wer"] and line["calibration"] == row["calibration"]
         assert f"{row['wer']:.2f}" in markdown and f"{row['size_bytes']:,}" in markdown
-    # 1 float program, 2 x 2 synthetic, 2 x 2 random, 2 real; and the data of two seeds
-    assert len(list(cells.glob("score-*.json"))) == 11 and len(list(cells.glob("synthetic-*.safetensors"))) == 2
+    # 1 float model, 2 x 2 synthetic, 2 x 2 random, 2 real; and the data of two seeds
+    assert len(list(cache.glob("score-*.json"))) == 11 and len(list(cache.glob("synthetic-*.safetensors"))) == 2
 
 
 def test_a_second_run_computes_nothing(
     files: tuple[str, str], finished: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from zeroq_research.experiments import Bench
+    from zeroq_research.experiments import ExperimentRunner
 
     def refuse(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(Bench, "_compute", refuse)
-    assert main(words(files, finished[0], "--output", str(tmp_path))) == 0
+    monkeypatch.setattr(ExperimentRunner, "_compute", refuse)
+    assert main(table_flags(files, finished[0], "--output", str(tmp_path))) == 0
     assert content(tmp_path) == content(finished[1])
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(
+def test_an_interrupted_run_resumes_and_ends_with_the_same_bytes(
     files: tuple[str, str], finished: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from zeroq_asr.cli import Progress
 
-    told: list[str] = []
+    notes: list[str] = []
     original = Progress.advance
 
     def interrupt(self: Progress, note: str = "") -> None:
-        told.append(note)
-        if len(told) in (3, 9, 14):  # among synthetic batches, then among scores
+        notes.append(note)
+        if len(notes) in (3, 9, 14):  # during synthesis, then during scoring
             raise KeyboardInterrupt
         original(self, note)
 
     monkeypatch.setattr(Progress, "advance", interrupt)
-    run = words(files, tmp_path / "cells", "--output", str(tmp_path / "out"))
+    run = table_flags(files, tmp_path / "cache", "--output", str(tmp_path / "out"))
     assert [main(run) for _ in range(4)] == [130, 130, 130, 0]
     assert content(tmp_path / "out") == content(finished[1])
-    assert content(tmp_path / "cells") == content(finished[0])
+    assert content(tmp_path / "cache") == content(finished[0])
 
 
-def test_a_killed_process_leaves_cells_that_the_next_one_uses(
+def test_a_killed_process_leaves_results_that_the_next_one_uses(
     files: tuple[str, str], finished: tuple[Path, Path], tmp_path: Path
 ) -> None:
     run = (
         "from support.small_bench import small_bench\nfrom zeroq_research.cli.table import main\n"
         "with small_bench(): main({})"
     )
-    command = [sys.executable, "-c", run.format(words(files, tmp_path / "cells"))]
+    command = [sys.executable, "-c", run.format(table_flags(files, tmp_path / "cache"))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests")}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("cells/score-*.json")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(tmp_path.glob("cache/score-*.json")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert list(tmp_path.glob("cells/score-*.json"))
-    assert main(words(files, tmp_path / "cells", "--output", str(tmp_path / "out"))) == 0
+    assert list(tmp_path.glob("cache/score-*.json"))
+    assert main(table_flags(files, tmp_path / "cache", "--output", str(tmp_path / "out"))) == 0
     assert content(tmp_path / "out") == content(finished[1])
 
 
@@ -145,21 +146,21 @@ def test_methods_get_rows_of_their_own(
     files: tuple[str, str], finished: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     both = ("--methods", "none", "--methods", "equalization", "bias-correction", "--methods", "squant")
-    run = words(files, finished[0], "--calibrations", "synthetic", "--bits", "4", "--seeds", "1", *both)
+    run = table_flags(files, finished[0], "--calibrations", "synthetic", "--bits", "4", "--seeds", "1", *both)
     assert main([*run, "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())["results"]
     names = ["float32", "W4A8 + plain", "W4A8 + equalization + bias-correction", "W4A8 + squant"]
     assert [row["bits"] for row in rows] == names
     programs = {json.loads(path.read_text())["result"]["program"] for path in finished[0].glob("score-*.json")}
     assert len(programs) == 14, "11 programs before, and one of each new row"
-    assert main(words(files, tmp_path, "--methods", "none", "squant")) == 2
-    assert "expected none alone" in capsys.readouterr().err
+    assert main(table_flags(files, tmp_path, "--methods", "none", "squant")) == 2
+    assert "expected either none or methods" in capsys.readouterr().err
 
 
 def test_ranges_get_rows_of_their_own_and_analytic_only_one(files: tuple[str, str], tmp_path: Path) -> None:
     ranges = [f"--ranges={name}" for name in ("minmax", "percentile", "mse", "kl")]
     flags = [*ranges, "--percentile=90", "--percentile=99.99", "--calibrations", "synthetic", "analytic"]
-    run = words(files, tmp_path / "cells", *flags, "--bits", "8", "--act-bits", "5")
+    run = table_flags(files, tmp_path / "cache", *flags, "--bits", "8", "--act-bits", "5")
     assert main([*run, "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())["results"]
     assert [(row["bits"], row["calibration"], row["runs"]) for row in rows] == [
@@ -171,7 +172,7 @@ def test_ranges_get_rows_of_their_own_and_analytic_only_one(files: tuple[str, st
         ("W8A5 + mse", "synthetic", 2),
         ("W8A5 + kl", "synthetic", 2),
     ]
-    programs = [json.loads(path.read_text())["result"]["program"] for path in tmp_path.glob("cells/score-*.json")]
+    programs = [json.loads(path.read_text())["result"]["program"] for path in tmp_path.glob("cache/score-*.json")]
     assert len(set(programs)) == len(programs) == 12, "no two ways give the same program"
 
 
@@ -189,29 +190,28 @@ def test_bad_flags_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -
     assert "no-such.nemo" in capsys.readouterr().err
 
 
-def test_programs_that_share_ranges_are_those_that_do_not(files: tuple[str, str], tmp_path: Path) -> None:
-    """Ranges are measured once for all bits of weights; a program made alone has the same bytes."""
+def test_models_that_share_ranges_equal_models_made_alone(files: tuple[str, str], tmp_path: Path) -> None:
+    """Ranges are measured once for all bits of weights; a model made alone has the same bytes."""
     from zeroq_asr.config import QuantizeConfig
     from zeroq_asr.models.resolve import load_float_model
     from zeroq_asr.pipelines.evaluate import read_test_set
-    from zeroq_research.experiments import Bench, BenchSettings, Program
-    from zeroq_research.feature_cache import FeatureShelf
-    from zeroq_research.result_cache import CellStore
+    from zeroq_research.experiments import ExperimentConfig, ExperimentRunner, ExperimentSettings
+    from zeroq_research.result_cache import ResultCache
 
     noise = read_test_set(files[1])
-    settings = BenchSettings("fast", noise, 1, "cpu")
-    programs = [
-        Program(QuantizeConfig(bits=bits, act_bits=act_bits, range_method="mse"), "random", seed)
+    settings = ExperimentSettings("fast", noise, 1, "cpu")
+    experiments = [
+        ExperimentConfig(QuantizeConfig(bits=bits, act_bits=act_bits, range_method="mse"), "random", seed)
         for seed in (0, 1)
         for bits, act_bits in ((8, 8), (4, 8), (4, 5))
     ]
 
-    def made(programs: list[Program], folder: Path) -> list[str]:
-        bench = Bench(CellStore(folder), load_float_model(files[0]), settings, FeatureShelf())
-        return [bench.score(program, noise, lambda _: None)["program"] for program in programs]
+    def made(experiments: list[ExperimentConfig], folder: Path) -> list[str]:
+        runner = ExperimentRunner(ResultCache(folder), load_float_model(files[0]), settings)
+        return [runner.score(experiment, noise)["program"] for experiment in experiments]
 
-    together = made(programs, tmp_path / "together")
-    assert together == [made([program], tmp_path / str(n))[0] for n, program in enumerate(programs)]
+    together = made(experiments, tmp_path / "together")
+    assert together == [made([experiment], tmp_path / str(n))[0] for n, experiment in enumerate(experiments)]
     assert len(set(together)) == 6
 
 
@@ -220,8 +220,8 @@ def test_several_models_get_an_overview(
 ) -> None:
     twin = tmp_path / "twin.nemo"
     twin.write_bytes(Path(files[0]).read_bytes())
-    flags = words(
-        files, tmp_path / "cells", "--model", str(twin), "--calibrations", "random", "--output", str(tmp_path)
+    flags = table_flags(
+        files, tmp_path / "cache", "--model", str(twin), "--calibrations", "random", "--output", str(tmp_path)
     )
     assert main(flags) == 0
     overview = capsys.readouterr().out.split("overview: ")[1].splitlines()

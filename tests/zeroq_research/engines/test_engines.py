@@ -96,11 +96,11 @@ def test_our_engine_runs_the_whole_program(table: str, tmp_path: Path, monkeypat
     assert opened.facts["model"] > max(weights, opened.facts["packed"])
 
 
-def test_a_profile_times_every_step_beside_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_times_every_step_and_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZEROQ_KERNELS", "c")
     steps, limit = open_profile(str(save_toy(tmp_path / "m")), inputs_in(tmp_path, 6, (50, 90)), "c")().value
     assert [name for name, _ in steps] == [step.y for step in toy_integer_model().program.steps]
-    assert all(spent > 0 for _, spent in steps) and limit > 0.01
+    assert all(elapsed > 0 for _, elapsed in steps) and limit > 0.01
 
 
 def test_the_limit_of_two_threads_is_more_than_that_of_one() -> None:
@@ -109,7 +109,7 @@ def test_the_limit_of_two_threads_is_more_than_that_of_one() -> None:
 
 
 def write_onnx(checkpoint: str, folder: Path) -> tuple[Path, Array]:
-    """The float ONNX file with fixed sizes, and the input as peers want it; both lie in `folder`."""
+    """Return the float ONNX file with fixed sizes, written to `folder`, and the input in the layout of the peers."""
     inputs_in(folder, 16)
     graph = fold_batchnorm(load_float_model(checkpoint).graph)
     mel = noise(BATCH, 16, FRAMES)[:, :, None]

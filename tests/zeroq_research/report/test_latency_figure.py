@@ -11,9 +11,10 @@ def test_every_engine_and_number_of_threads_has_its_bar() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ours", "torch"]
     assert axes.get_title(loc="left") == "model_x, $5"
     assert latencies_png(rows, "$_").startswith(b"\x89PNG")
+    assert latencies_png(rows, "$_") == latencies_png(rows, "$_")
 
 
-def test_the_least_possible_time_is_a_line_in_the_colour_of_its_bars() -> None:
+def test_the_limit_is_a_line_in_the_colour_of_its_bars() -> None:
     rows = [{"engine": e, "threads": t, "median_ms": 10.0 * t} for t in (1, 2) for e in ("ours", "torch")]
     (axes,) = draw_latencies(rows, "model", {1: 7.0, 2: 4.0}).axes
     assert [line.get_xdata()[0] for line in axes.get_lines()] == [7.0, 4.0]  # type: ignore[index]

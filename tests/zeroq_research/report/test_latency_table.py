@@ -17,7 +17,7 @@ def test_threads_are_compared_with_the_first_number() -> None:
     assert scaling_lines(rows[:2]) == []
 
 
-def test_columns_follow_what_was_run() -> None:
+def test_columns_depend_on_the_inputs() -> None:
     rows = [row("a", 1, 30.0, per_utterance_ms=10.0, rtf=0.002, utterance_ms=[5.0, 10.0, 15.0], limit_share=0.5)]
     one, batch, speech = latency_table(rows), latency_table(rows, 3), latency_table(rows, 3, is_speech=True)
     assert "ms each" in batch and "ms each" not in one + speech
@@ -26,7 +26,7 @@ def test_columns_follow_what_was_run() -> None:
     assert limit_line([{"kernels": "c", "threads": 2, "gmac_per_s": 71.6}]).endswith("72 GMAC/s (c, 2 threads)")
 
 
-def test_memory_is_told_once_for_each_of_our_engines() -> None:
+def test_memory_is_listed_once_for_each_of_our_engines() -> None:
     memory = {"model_mb": 2.0, "packed_mb": 3.0, "values_mb": 0.5, "bits": 4, "rss_mb": 41.0}
     rows = [row("zeroq-c", threads, 1.0, **memory) for threads in (1, 2)]
     assert memory_table([row("torch", 1, 1.0)]) == ""

@@ -1,7 +1,8 @@
-"""A `.nemo` file as plain data: its config and its tensors. Nothing is extracted, imported or called.
+"""A `.nemo` file as plain data: its config and its tensors. Nothing is extracted, imported or executed.
 
-A .nemo file is a tar (gzip'ed up to NeMo 1.6) of `model_config.yaml`, `model_weights.ckpt` and, for some models,
-tokenizer files whose names start with 32 hexadecimal digits and which the config mentions as `nemo:<name>`.
+A .nemo file is a tar archive (compressed with gzip up to NeMo 1.6) of `model_config.yaml`, `model_weights.ckpt` and,
+for some models, tokenizer files. Their names start with 32 hexadecimal digits; the config refers to them as
+`nemo:<name>`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ WEIGHTS = "model_weights.ckpt"
 MAX_CONFIG_BYTES = 4 << 20
 MAX_ARTIFACT_BYTES = 64 << 20
 MAX_TOKENIZER_BYTES = 8 << 20
-"""Largest file beside config and weights that is read; larger ones are passed over."""
+"""Largest tokenizer file that is read; the content of larger ones is ignored."""
 
 _ARTIFACT = re.compile(r"[0-9a-f]{32}_[A-Za-z0-9._-]{1,100}")
 _TOKENIZER_ENDINGS = (".model", ".txt")
@@ -30,9 +31,9 @@ _TOKENIZER_ENDINGS = (".model", ".txt")
 
 @dataclass(frozen=True, eq=False)
 class NemoArchive:
-    """The content of a `.nemo` file: the config as plain data; the weights and the tokenizer's files, still as bytes.
+    """The content of a `.nemo` file: the config as plain data; the weights and the tokenizer files still as bytes.
 
-    artifacts: by the name that the config mentions as `nemo:<name>`.
+    where: the path, for messages. artifacts: tokenizer files, by the name that the config gives as `nemo:<name>`.
     """
 
     where: str
@@ -48,8 +49,8 @@ class NemoArchive:
 def read_nemo(path: str | Path) -> NemoArchive:
     """Read the `.nemo` file at `path`.
 
-    Raises FileError (missing, not a file) and CheckpointError: not a tar, cut short, members that do not belong, double
-    members, links, sizes beyond the caps, YAML with tags, ...
+    Raises FileError (missing, not a file) and CheckpointError (not a tar archive, truncated, unexpected or duplicate
+    members, links, sizes beyond the limits, YAML with tags, ...).
     """
     where = str(path)
     contents: dict[str, bytes] = {}
@@ -76,14 +77,14 @@ def read_nemo(path: str | Path) -> NemoArchive:
     config = parse_yaml(contents.pop(CONFIG), f"{where}, {CONFIG}")
     if not isinstance(config, Mapping):
         raise CheckpointError(f"{where}, {CONFIG}: expected keys and values, got {type(config).__name__}")
-    strangers = set(artifacts) - set(_mentioned(config))
-    if strangers:
-        raise CheckpointError(f"{where}: member {min(strangers)!r}: expected a mention in the config, got none")
+    unmentioned = set(artifacts) - set(_mentioned(config))
+    if unmentioned:
+        raise CheckpointError(f"{where}: member {min(unmentioned)!r}: expected a mention in the config, got none")
     return NemoArchive(where, config, contents.pop(WEIGHTS), {name: data for name, data in artifacts.items() if data})
 
 
 def _mentioned(value: Plain) -> Iterator[str]:
-    """Yield the names that the config refers to as `nemo:<name>`; the parser has bounded depth and size."""
+    """Yield the names that the config refers to as `nemo:<name>`. The parser has bounded depth and size."""
     if isinstance(value, str):
         if value.startswith("nemo:"):
             yield value.removeprefix("nemo:")

@@ -1,10 +1,10 @@
-"""The `jasper` list of a NeMo encoder config as typed blocks, and the decoder's vocabulary."""
+"""The `jasper` list of a NeMo encoder config as typed blocks, and the vocabulary of the decoder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zeroq_asr.adapters.nemo.config import Section
+from zeroq_asr.adapters.nemo.config import ConfigSection
 
 MAX_BLOCKS = 256
 MAX_REPEAT = 64
@@ -19,9 +19,9 @@ _CONTEXTS = ("se_context_size", "se_context_window")
 
 @dataclass(frozen=True)
 class Block:
-    """The switches of one block, checked: `repeat` units of `filters` channels and their residual branches.
+    """The checked settings of one block: `repeat` units of `filters` channels and their residual branches.
 
-    se_ratio: by how much squeeze-and-excite narrows its middle, 0 without it.
+    se_ratio: reduction ratio of squeeze-and-excite, 0 if there is none.
     """
 
     filters: int
@@ -39,12 +39,15 @@ class Block:
     se_ratio: int
 
 
-def read_blocks(encoder: Section) -> list[Block]:
-    """Return the encoder's blocks, at most MAX_UNITS units in all. Raises CheckpointError, UnsupportedModelError."""
+def read_blocks(encoder: ConfigSection) -> list[Block]:
+    """Return the blocks of the encoder, at most MAX_UNITS units in all.
+
+    Raises CheckpointError, UnsupportedModelError.
+    """
     mode = encoder.text("residual_mode", "add")
     blocks = []
     for section in encoder.sections("jasper", MAX_BLOCKS):
-        mode = section.text("residual_mode", mode)  # sticky, as in NeMo: it holds until a block names another
+        mode = section.text("residual_mode", mode)  # as in NeMo, it applies until a block sets another
         blocks.append(_read_block(section, mode))
     encoder.finish()
     units = sum(block.repeat for block in blocks)
@@ -53,12 +56,12 @@ def read_blocks(encoder: Section) -> list[Block]:
     return blocks
 
 
-def _read_block(section: Section, residual_mode: str) -> Block:
+def _read_block(section: ConfigSection, residual_mode: str) -> Block:
     factor = section.number("kernel_size_factor", 0.01, 100, 1.0)
     section.ignore("dropout", "residual_mode")
     if section.integer("future_context", -1, MAX_KERNEL, -1) >= 0:
         section.refuse("future_context", "-1, the same context on both sides", section.raw("future_context"))
-    # NeMo makes every kernel odd, with or without a factor
+    # NeMo makes every kernel odd, with and without a factor.
     kernel = max(int(section.single("kernel", 1, MAX_KERNEL) * factor), 1) | 1
     block = Block(
         filters=section.integer("filters", 1, MAX_CHANNELS),
@@ -78,18 +81,18 @@ def _read_block(section: Section, residual_mode: str) -> Block:
     if block.residual and residual_mode not in _ADDING:
         section.refuse("residual_mode", "add, stride_add", residual_mode)
     if block.stride > 1 and block.dilation > 1:
-        section.fail("dilation", "1 beside a stride above 1", block.dilation)
+        section.fail("dilation", "1 when the stride is above 1", block.dilation)
     if kernel > MAX_KERNEL:
         section.fail("kernel_size_factor", f"kernels of at most {MAX_KERNEL}", factor)
     section.finish()
     return block
 
 
-def _read_squeeze_excite(section: Section) -> int:
+def _read_squeeze_excite(section: ConfigSection) -> int:
     ratio = section.integer("se_reduction_ratio", 1, MAX_CHANNELS, 8)
-    # NeMo before 1.0 wrote se_context_window
+    # NeMo before 1.0 wrote se_context_window.
     contexts = {key: section.integer(key, -MAX_CONTEXT, MAX_CONTEXT, -1) for key in _CONTEXTS}
-    section.ignore("se_interpolation_mode")  # of limited contexts only
+    section.ignore("se_interpolation_mode")  # it applies to limited contexts only
     if not section.flag("se", False):
         return 0
     for key, context in contexts.items():
@@ -98,8 +101,8 @@ def _read_squeeze_excite(section: Section) -> int:
     return ratio
 
 
-def read_vocabulary(section: Section) -> tuple[str, ...]:
-    """Return the decoder's vocabulary: texts of 1 to 64 characters, each once. Raises CheckpointError."""
+def read_vocabulary(section: ConfigSection) -> tuple[str, ...]:
+    """Return the vocabulary of the decoder: unique strings of 1 to 64 characters. Raises CheckpointError."""
     classes = section.integer("num_classes", -1, 65_536, -1)
     vocabulary = section.raw("vocabulary")
     if not isinstance(vocabulary, list) or not 1 <= len(vocabulary) <= 65_536:

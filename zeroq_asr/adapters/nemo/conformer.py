@@ -13,114 +13,114 @@ from __future__ import annotations
 
 import math
 
-from zeroq_asr.adapters.nemo.config import CONFORMER_ENCODERS, Section, module_section
+from zeroq_asr.adapters.nemo.config import ConfigSection
 from zeroq_asr.adapters.nemo.conformer_config import ConformerSettings, read_conformer
-from zeroq_asr.adapters.nemo.graph_builder import Geometry, Parts, Stream
+from zeroq_asr.adapters.nemo.graph_builder import Geometry, NemoGraphBuilder, TensorRef
 
 BATCH_NORM_EPS = 1e-5
 LAYER_NORM_EPS = 1e-5
-"""Both torch's default, which NeMo takes here; a config cannot change them. A live model may carry others."""
+"""torch's default values, which NeMo uses here; a config cannot change them. A live model may have other values."""
 
 
-def add_conformer_encoder(model: Section, parts: Parts, features: int) -> tuple[Stream, str]:
-    """Add the encoder behind the graph's input; return its output and the family's name.
+def add_conformer_encoder(section: ConfigSection, builder: NemoGraphBuilder, features: int) -> tuple[TensorRef, str]:
+    """Add the input and the encoder that `section` describes; return the output and the name of the family.
 
     Raises CheckpointError, UnsupportedModelError.
     """
-    settings = read_conformer(module_section(model, "encoder", CONFORMER_ENCODERS), features)
-    x = _subsampling("encoder.pre_encode", parts, settings, parts.input(features))
+    settings = read_conformer(section, features)
+    x = _subsampling("encoder.pre_encode", builder, settings, builder.input(features))
     if settings.x_scaling:
-        x = parts.node("scale", "encoder.pos_enc.xscale", x, factor=math.sqrt(settings.width))
-    positions = parts.node("positions", "encoder.pos_enc", x, max_frames=settings.max_frames)
+        x = builder.node("scale", "encoder.pos_enc.xscale", x, factor=math.sqrt(settings.width))
+    positions = builder.node("positions", "encoder.pos_enc", x, max_frames=settings.max_frames)
     for index in range(settings.layers):
-        x = _Layer(f"encoder.layers.{index}", parts, settings, positions).add_to(x)
+        x = _Layer(f"encoder.layers.{index}", builder, settings, positions).add_to(x)
     if settings.out_width:
-        x = parts.linear("encoder.out_proj", x, settings.out_width, bias=True)
+        x = builder.linear("encoder.out_proj", x, settings.out_width, bias=True)
     return x, "conformer" if settings.subsampling == "striding" else "fastconformer"
 
 
-def _subsampling(path: str, parts: Parts, settings: ConformerSettings, x: Stream) -> Stream:
-    """Add 3x3 convolutions of stride 2, depthwise from the second on for "dw_striding", and a linear layer.
+def _subsampling(path: str, builder: NemoGraphBuilder, settings: ConformerSettings, x: TensorRef) -> TensorRef:
+    """Add 3x3 convolutions of stride 2 and a linear layer; for "dw_striding" all but the first are depthwise.
 
-    The mel bins are the rows of one feature map. NeMo masks the padding before every layer since 2.5.
+    The mel bins are the rows of one feature map. Since version 2.5 NeMo masks the padding before every layer.
     """
-    x, index, maps = Stream(x.name, x.channels, x.channels), 0, settings.conv_channels
+    x, index, maps = TensorRef(x.name, x.channels, x.channels), 0, settings.conv_channels
     for step in range(settings.halvings):
         depthwise = settings.subsampling == "dw_striding" and step > 0
-        x = parts.conv2d(f"{path}.conv.{index}", x, maps, 3, 2, 1, groups=maps if depthwise else 1)
+        x = builder.conv2d(f"{path}.conv.{index}", x, maps, 3, 2, 1, groups=maps if depthwise else 1)
         if depthwise:
             index += 1
-            x = parts.conv2d(f"{path}.conv.{index}", x, maps, 1, 1, 0, groups=1)
-        x = parts.node("relu", f"{path}.conv.{index + 1}", x)
+            x = builder.conv2d(f"{path}.conv.{index}", x, maps, 1, 1, 0, groups=1)
+        x = builder.node("relu", f"{path}.conv.{index + 1}", x)
         index += 2
-    return parts.linear(f"{path}.out", x, settings.width, bias=True)
+    return builder.linear(f"{path}.out", x, settings.width, bias=True)
 
 
 class _Layer:
-    """Adds the nodes of one layer."""
+    """Builds one Conformer layer."""
 
-    def __init__(self, path: str, parts: Parts, settings: ConformerSettings, positions: Stream) -> None:
-        self._path, self._parts, self._settings, self._positions = path, parts, settings, positions
+    def __init__(self, path: str, builder: NemoGraphBuilder, settings: ConformerSettings, positions: TensorRef) -> None:
+        self._path, self._builder, self._settings, self._positions = path, builder, settings, positions
 
-    def add_to(self, x: Stream) -> Stream:
-        """Return the layer's output."""
+    def add_to(self, x: TensorRef) -> TensorRef:
+        """Add the nodes of the layer behind `x`; return its output."""
         x = self._residual("feed_forward1", x, self._feed_forward("feed_forward1", x))
         x = self._residual("self_attn", x, self._attention(self._norm("norm_self_att", x)))
         x = self._residual("conv", x, self._convolution(self._norm("norm_conv", x)))
         x = self._residual("feed_forward2", x, self._feed_forward("feed_forward2", x))
         return self._norm("norm_out", x)
 
-    def _norm(self, name: str, x: Stream) -> Stream:
-        return self._parts.layer_norm(f"{self._path}.{name}", x, LAYER_NORM_EPS)
+    def _norm(self, name: str, x: TensorRef) -> TensorRef:
+        return self._builder.layer_norm(f"{self._path}.{name}", x, LAYER_NORM_EPS)
 
-    def _residual(self, name: str, x: Stream, branch: Stream) -> Stream:
-        return self._parts.node("add", f"{self._path}.{name}.add", x, branch.name, origin=self._path)
+    def _residual(self, name: str, x: TensorRef, branch: TensorRef) -> TensorRef:
+        return self._builder.node("add", f"{self._path}.{name}.add", x, branch.name, origin=self._path)
 
-    def _linear(self, name: str, x: Stream, channels: int) -> Stream:
-        return self._parts.linear(f"{self._path}.{name}", x, channels, self._settings.bias)
+    def _linear(self, name: str, x: TensorRef, channels: int) -> TensorRef:
+        return self._builder.linear(f"{self._path}.{name}", x, channels, self._settings.bias)
 
-    def _feed_forward(self, name: str, x: Stream) -> Stream:
+    def _feed_forward(self, name: str, x: TensorRef) -> TensorRef:
         x = self._linear(f"{name}.linear1", self._norm(f"norm_{name}", x), self._settings.feed_forward)
-        x = self._parts.node("swish", f"{self._path}.{name}.activation", x)
+        x = self._builder.node("swish", f"{self._path}.{name}.activation", x)
         x = self._linear(f"{name}.linear2", x, self._settings.width)
-        return self._parts.node("scale", f"{self._path}.{name}.half", x, origin=self._path, factor=0.5)
+        return self._builder.node("scale", f"{self._path}.{name}.half", x, origin=self._path, factor=0.5)
 
-    def _attention(self, x: Stream) -> Stream:
-        path, parts, width = f"{self._path}.self_attn", self._parts, self._settings.width
+    def _attention(self, x: TensorRef) -> TensorRef:
+        path, builder, width = f"{self._path}.self_attn", self._builder, self._settings.width
         q, k, v = (self._linear(f"self_attn.linear_{name}", x, width) for name in "qkv")
-        p = parts.linear(f"{path}.linear_pos", self._positions, width, bias=False)
+        p = builder.linear(f"{path}.linear_pos", self._positions, width, bias=False)
         qu, qv = (self._add_position_bias(path, q, name) for name in "uv")
         heads = self._settings.heads
-        y = parts.node("attention", path, qu, qv.name, k.name, v.name, p.name, heads=heads)
+        y = builder.node("attention", path, qu, qv.name, k.name, v.name, p.name, heads=heads)
         return self._linear("self_attn.linear_out", y, width)
 
-    def _add_position_bias(self, path: str, q: Stream, which: str) -> Stream:
-        """Add one number per channel, stored as [heads, channels of a head]."""
+    def _add_position_bias(self, path: str, q: TensorRef, which: str) -> TensorRef:
+        """Add a bias per channel, stored as [heads, channels per head]."""
         name, heads = f"{path}.pos_bias_{which}", self._settings.heads
-        bias = self._parts.tensors.take(name, (heads, q.channels // heads)).reshape(-1)
-        constant = self._parts.constant(name, bias)
-        return self._parts.node("add_bias", f"{path}.q_with_bias_{which}", q, constant, origin=path)
+        bias = self._builder.tensors.take(name, (heads, q.channels // heads)).reshape(-1)
+        constant = self._builder.constant(name, bias)
+        return self._builder.node("add_bias", f"{path}.q_with_bias_{which}", q, constant, origin=path)
 
-    def _convolution(self, x: Stream) -> Stream:
-        path, parts, settings = f"{self._path}.conv", self._parts, self._settings
+    def _convolution(self, x: TensorRef) -> TensorRef:
+        path, builder, settings = f"{self._path}.conv", self._builder, self._settings
         x = self._gated(f"{path}.pointwise_conv1", x)
-        weight = parts.tensors.take(f"{path}.depthwise_conv.weight", (x.channels, 1, settings.kernel))
-        bias = parts.tensors.take(f"{path}.depthwise_conv.bias", (x.channels,)) if settings.bias else None
+        weight = builder.tensors.take(f"{path}.depthwise_conv.weight", (x.channels, 1, settings.kernel))
+        bias = builder.tensors.take(f"{path}.depthwise_conv.bias", (x.channels,)) if settings.bias else None
         geometry = Geometry(padding=(settings.kernel - 1) // 2, groups=x.channels, masked=True)
-        x = parts.conv1d(f"{path}.depthwise_conv", x, weight, bias, geometry)
-        x = parts.batch_norm(f"{path}.batch_norm", x, BATCH_NORM_EPS)
-        x = parts.node("swish", f"{path}.activation", x)
-        weight = parts.tensors.take(f"{path}.pointwise_conv2.weight", (settings.width, x.channels, 1))
-        bias = parts.tensors.take(f"{path}.pointwise_conv2.bias", (settings.width,)) if settings.bias else None
-        return parts.conv1d(f"{path}.pointwise_conv2", x, weight, bias)
+        x = builder.conv1d(f"{path}.depthwise_conv", x, weight, bias, geometry)
+        x = builder.batch_norm(f"{path}.batch_norm", x, BATCH_NORM_EPS)
+        x = builder.node("swish", f"{path}.activation", x)
+        weight = builder.tensors.take(f"{path}.pointwise_conv2.weight", (settings.width, x.channels, 1))
+        bias = builder.tensors.take(f"{path}.pointwise_conv2.bias", (settings.width,)) if settings.bias else None
+        return builder.conv1d(f"{path}.pointwise_conv2", x, weight, bias)
 
-    def _gated(self, path: str, x: Stream) -> Stream:
-        """Add a convolution to twice the channels and the gate over its halves, as two convolutions and one `glu`."""
-        parts, width = self._parts, self._settings.width
-        weight = parts.tensors.take(f"{path}.weight", (2 * width, x.channels, 1))
-        bias = parts.tensors.take(f"{path}.bias", (2 * width,)) if self._settings.bias else None
+    def _gated(self, path: str, x: TensorRef) -> TensorRef:
+        """Add a pointwise convolution to 2 * width channels and a GLU, as two convolutions and one `glu` node."""
+        builder, width = self._builder, self._settings.width
+        weight = builder.tensors.take(f"{path}.weight", (2 * width, x.channels, 1))
+        bias = builder.tensors.take(f"{path}.bias", (2 * width,)) if self._settings.bias else None
         halves = []
         for name, rows in (("a", slice(0, width)), ("b", slice(width, None))):
             part = None if bias is None else bias[rows]
-            halves.append(parts.conv1d(f"{path}.{name}", x, weight[rows], part))
-        return parts.node("glu", f"{path}.glu", halves[0], halves[1].name, origin=path)
+            halves.append(builder.conv1d(f"{path}.{name}", x, weight[rows], part))
+        return builder.node("glu", f"{path}.glu", halves[0], halves[1].name, origin=path)

@@ -1,7 +1,7 @@
-"""The settings of a NeMo ConformerEncoder, checked: what is honoured, what changes nothing, what is refused by name.
+"""The settings of a NeMo ConformerEncoder: which are used, which do not matter for inference, which are refused.
 
-A key that is missing has the class default of NeMo 3.0.0; files of earlier versions lack the switches that came later,
-whose defaults mean the network as it was before.
+A missing key has the class default of NeMo 3.0.0. Files of earlier versions lack the switches that were added later;
+the defaults of those switches describe the network as it was before.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zeroq_asr.adapters.nemo.blocks import MAX_CHANNELS, MAX_KERNEL
-from zeroq_asr.adapters.nemo.config import Section
+from zeroq_asr.adapters.nemo.config import ConfigSection
 from zeroq_asr.adapters.safe.yaml_reader import Plain
 
 MAX_LAYERS = 256
@@ -23,12 +23,13 @@ _UNLIMITED = [-1, -1]
 
 @dataclass(frozen=True)
 class ConformerSettings:
-    """`layers` layers of `width` channels behind `halvings` steps of subsampling.
+    """`layers` layers of `width` channels (d_model) behind `halvings` steps of subsampling by 2.
 
-    subsampling: "striding" or "dw_striding", of `conv_channels` feature maps. feed_forward: its inner channels.
-    kernel: taps of the depthwise convolution, odd. x_scaling: multiply by sqrt(width) behind the subsampling. bias: of
-    the layers' linear layers and convolutions. max_frames: largest length behind the subsampling. out_width: channels
-    of a projection behind the last layer, 0 without it.
+    features: mel bins. heads: attention heads. feed_forward: inner channels of the feed-forward modules.
+    subsampling: "striding" or "dw_striding", with `conv_channels` feature maps. kernel: taps of the depthwise
+    convolution, odd. x_scaling: whether the output of the subsampling is multiplied by sqrt(width). bias: whether the
+    linear layers and convolutions of the layers have biases. max_frames: largest length behind the subsampling.
+    out_width: channels of a projection behind the last layer, 0 if there is none.
     """
 
     features: int
@@ -46,8 +47,8 @@ class ConformerSettings:
     out_width: int
 
 
-def read_conformer(section: Section, features: int) -> ConformerSettings:
-    """Return the encoder's settings. Raises CheckpointError (no sense) and UnsupportedModelError (which switch)."""
+def read_conformer(section: ConfigSection, features: int) -> ConformerSettings:
+    """Return the settings of the encoder. Raises CheckpointError (invalid), UnsupportedModelError (which switch)."""
     feat_in = section.integer("feat_in", 1, MAX_CHANNELS)
     if feat_in != features:
         section.fail("feat_in", f"{features}, as many as the preprocessor's features", feat_in)
@@ -87,7 +88,7 @@ def read_conformer(section: Section, features: int) -> ConformerSettings:
     return settings
 
 
-def _read_subsampling(section: Section) -> tuple[str, int]:
+def _read_subsampling(section: ConfigSection) -> tuple[str, int]:
     kind = section.text("subsampling", "striding")
     if kind not in SUBSAMPLINGS:
         section.refuse("subsampling", ", ".join(SUBSAMPLINGS), kind)
@@ -101,8 +102,8 @@ def _read_subsampling(section: Section) -> tuple[str, int]:
     return kind, factor.bit_length() - 1
 
 
-def _refuse_switches(section: Section, kernel: int) -> None:
-    """Refuse what changes the network into one that is not built here."""
+def _refuse_switches(section: ConfigSection, kernel: int) -> None:
+    """Refuse the switches that select a network which is not supported."""
     if section.text("self_attention_model", "rel_pos") != "rel_pos":
         section.refuse("self_attention_model", "rel_pos", section.raw("self_attention_model"))
     if section.text("conv_norm_type", "batch_norm") != "batch_norm":
@@ -124,15 +125,15 @@ def _refuse_switches(section: Section, kernel: int) -> None:
 
 
 def _is_unlimited(value: Plain) -> bool:
-    """Tell whether attention sees the whole utterance: NeMo runs with the first pair of a list of pairs."""
+    """Return whether attention sees the whole utterance. Of a list of pairs NeMo uses the first in inference."""
     if value is None or value == []:
         return True
     first = value[0] if isinstance(value, list) and isinstance(value[0], list) else value
     return isinstance(first, list) and len(first) == 2 and all(type(n) is int and n < 0 for n in first)
 
 
-def _ignore_switches(section: Section) -> None:
-    """Mark what acts in training only, or changes how the same numbers are computed."""
+def _ignore_switches(section: ConfigSection) -> None:
+    """Mark the switches that act in training only, or that do not change the result of the computation."""
     section.flag("untie_biases", True)  # tied biases are stored once for each layer
     section.flag("use_pytorch_sdpa", False)
     section.ignore("dropout", "dropout_pre_encoder", "dropout_emb", "dropout_att", "att_context_probs")

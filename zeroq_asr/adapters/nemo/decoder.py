@@ -1,14 +1,14 @@
-"""NeMo's ConvASRDecoder, the CTC head of every supported family: one convolution with one tap."""
+"""NeMo's ConvASRDecoder, the CTC head of every supported family: one convolution of kernel 1."""
 
 from __future__ import annotations
 
 from zeroq_asr.adapters.nemo.blocks import MAX_CHANNELS, read_vocabulary
-from zeroq_asr.adapters.nemo.config import DECODERS, Section, module_section
-from zeroq_asr.adapters.nemo.graph_builder import Parts, Stream
+from zeroq_asr.adapters.nemo.config import DECODERS, ConfigSection, module_section
+from zeroq_asr.adapters.nemo.graph_builder import NemoGraphBuilder, TensorRef
 
 
-def add_head(model: Section, parts: Parts, x: Stream) -> tuple[str, ...]:
-    """Add the head behind `x` as "logits"; return the vocabulary that the config states.
+def add_head(model: ConfigSection, builder: NemoGraphBuilder, x: TensorRef) -> tuple[str, ...]:
+    """Add the CTC head behind `x` as "logits"; return the vocabulary of the config.
 
     Raises CheckpointError, UnsupportedModelError.
     """
@@ -21,6 +21,6 @@ def add_head(model: Section, parts: Parts, x: Stream) -> tuple[str, ...]:
     vocabulary = read_vocabulary(section)
     section.finish()
     path, classes = "decoder.decoder_layers.0", len(vocabulary) + 1
-    weight = parts.tensors.take(f"{path}.weight", (classes, x.channels, 1))
-    parts.conv1d(path, x, weight, parts.tensors.take(f"{path}.bias", (classes,)), name="logits")
+    weight = builder.tensors.take(f"{path}.weight", (classes, x.channels, 1))
+    builder.conv1d(path, x, weight, builder.tensors.take(f"{path}.bias", (classes,)), name="logits")
     return vocabulary

@@ -1,4 +1,4 @@
-"""The preprocessor of a NeMo config as a FrontendSpec, and the check that the checkpoint's tables agree with ours."""
+"""The preprocessor of a NeMo config as a FrontendSpec; the tables of the checkpoint must agree with ours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zeroq_asr.adapters.nemo.config import PREPROCESSORS, Section, module_section
+from zeroq_asr.adapters.nemo.config import PREPROCESSORS, ConfigSection, module_section
 from zeroq_asr.errors import CheckpointError, ConfigError, UnsupportedModelError
 from zeroq_asr.frontend.log_mel import analysis_window, mel_filters
 from zeroq_asr.frontend.spec import FrontendSpec
@@ -21,12 +21,13 @@ _FLOAT32_GUARDS = {"tiny": float(np.finfo(np.float32).tiny), "eps": float(np.fin
 _NO_NORMALIZATION = (None, False, "NA", "none", "None")
 
 
-def read_frontend(model: Section, tensors: Mapping[str, Array], edge: str = "zeros") -> FrontendSpec:
+def read_frontend(model: ConfigSection, tensors: Mapping[str, Array], edge: str = "zeros") -> FrontendSpec:
     """Return the front end of the model.
 
-    `edge` says which NeMo to follow at the ends of the audio (see FrontendSpec); a checkpoint does not say.
-    Raises UnsupportedModelError (a switch that is not supported, tables that differ from the ones the settings give),
-    CheckpointError (a value that makes no sense, a table that is missing).
+    edge: the padding at the ends of the audio, which depends on the version of NeMo (see FrontendSpec) and is not in
+    the checkpoint.
+    Raises UnsupportedModelError (a switch that is not supported, tables that do not follow from the settings),
+    CheckpointError (an invalid value, a missing table).
     """
     section = module_section(model, "preprocessor", PREPROCESSORS)
     rate = section.integer("sample_rate", 1000, 384_000, 16000)
@@ -60,39 +61,39 @@ def read_frontend(model: Section, tensors: Mapping[str, Array], edge: str = "zer
     return spec
 
 
-def _refuse_switches(section: Section) -> None:
+def _refuse_switches(section: ConfigSection) -> None:
     section.must_be("log", True, None)
     section.must_be("exact_pad", False, None)
     section.must_be("frame_splicing", 1, None)
-    # only the padding of batches and the noise of training; gone at an utterance's own length and in evaluation
+    # These affect the padding of batches and the noise in training only, not an utterance at its own length.
     section.ignore("dither", "pad_to", "pad_value", "max_duration", "rng", "use_grads")
     section.ignore("nb_augmentation_prob", "nb_max_freq")
     section.ignore("stft_conv", "stft_exact_pad", "use_torchaudio")
     section.finish()
 
 
-def _samples(section: Section, samples_key: str, seconds_key: str, default_s: float, rate: int) -> int:
+def _samples(section: ConfigSection, samples_key: str, seconds_key: str, default_s: float, rate: int) -> int:
     if section.has(samples_key):
         if section.has(seconds_key):
             section.fail(samples_key, f"either this or {seconds_key}", "both")
         section.ignore(seconds_key)
         return section.integer(samples_key, 1, rate)
     section.ignore(samples_key)
-    # NeMo cuts: int(0.025 * 22050)
+    # NeMo truncates: int(0.025 * 22050).
     samples = int(section.number(seconds_key, 0.0001, 1.0, default_s) * rate)
     if samples < 1:
         section.fail(seconds_key, "at least one sample", section.raw(seconds_key))
     return samples
 
 
-def _preemphasis(section: Section) -> float:
+def _preemphasis(section: ConfigSection) -> float:
     if section.raw("preemph") is None:
-        # NeMo's default holds when the key is missing; an explicit null switches it off
+        # NeMo's default applies when the key is missing; an explicit null switches it off.
         return 0.0 if "preemph" in section.written else 0.97
     return section.number("preemph", 0, 1)
 
 
-def _normalization(section: Section) -> str:
+def _normalization(section: ConfigSection) -> str:
     if "normalize" not in section.written:
         return "per_feature"
     value = section.raw("normalize")
@@ -103,7 +104,7 @@ def _normalization(section: Section) -> str:
     section.refuse("normalize", "per_feature, all_features, NA", value)
 
 
-def _log_guard(section: Section) -> float:
+def _log_guard(section: ConfigSection) -> float:
     value = section.raw("log_zero_guard_value")
     if isinstance(value, str):
         if value not in _FLOAT32_GUARDS:
@@ -112,7 +113,7 @@ def _log_guard(section: Section) -> float:
     return section.number("log_zero_guard_value", 1e-45, 1, 2.0**-24)
 
 
-def _mel_norm(section: Section) -> str:
+def _mel_norm(section: ConfigSection) -> str:
     if "mel_norm" not in section.written:
         return "slaney"
     section.must_be("mel_norm", "slaney", None)
@@ -128,6 +129,6 @@ def _compare(name: str, tensors: Mapping[str, Array], ours: Array) -> None:
     worst = float(np.abs(np.subtract(theirs, ours, dtype=np.float64)).max() / np.abs(ours).max())
     if worst > TABLE_TOLERANCE:
         raise UnsupportedModelError(
-            f"tensor {name!r}: differs from the table that the settings give by {worst:.1e} of its largest value;"
-            " a front end with tables of its own is not supported"
+            f"tensor {name!r}: expected the table that follows from the settings, got one that differs by {worst:.1e}"
+            " of the largest value; custom front-end tables are not supported"
         )

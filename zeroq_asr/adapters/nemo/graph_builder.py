@@ -1,6 +1,7 @@
-"""Modules of a checkpoint as nodes of a float graph: each method adds one module, named by its path.
+"""Modules of a NeMo checkpoint as nodes of a float graph. Each method adds one module, named by its path.
 
-Linear layers are convolutions with one tap: a value is always [B, C, T]. Feature maps are [B, C * H, T], row c * H + h.
+Every value is [B, C, T]. A linear layer is a convolution of kernel 1; a feature map is [B, C * H, T] with row h of map
+c at channel c * H + h.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from zeroq_asr.ops import GraphBuilder
 
 @dataclass(frozen=True)
 class Geometry:
-    """Of a convolution over time; `masked`: what lies beyond a row's end in a padded batch counts as zero."""
+    """Parameters of a convolution over time; `masked`: the padding of a batch beyond a row's end counts as zero."""
 
     stride: int = 1
     dilation: int = 1
@@ -26,46 +27,48 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Stream:
-    """A value in the graph and its channel count; `height` is above 1 for feature maps."""
+class TensorRef:
+    """A value of the graph: its name and its channels; for a feature map `height` is the rows of each map, else 1."""
 
     name: str
     channels: int
     height: int = 1
 
 
-class Parts:
-    """A graph in the making, the tensors it takes and, by module path, the eps of a live model's normalisations."""
+class NemoGraphBuilder:
+    """Builds a float graph out of the tensors of a checkpoint.
+
+    eps: of normalisation layers of a live model, by module path; the other layers use the eps that the caller gives.
+    Methods raise CheckpointError for a tensor that is missing or has another shape or dtype.
+    """
 
     def __init__(self, tensors: TensorSource, eps: Mapping[str, float]) -> None:
         self.tensors = tensors
         self._eps = eps
         self._graph = GraphBuilder()
 
-    def input(self, features: int) -> Stream:
+    def input(self, features: int) -> TensorRef:
         """Declare the graph's input."""
-        return Stream(self._graph.input("mel", features), features)
+        return TensorRef(self._graph.input("mel", features), features)
 
     def build(self) -> Graph:
-        """Return the finished graph. Raises UnsupportedModelError when tensors are left over."""
+        """Return the finished graph. Raises UnsupportedModelError when a tensor was not used."""
         self.tensors.finish()
         return self._graph.build(("logits",))
 
     def constant(self, name: str, array: Array) -> str:
-        """Store an array; return its name."""
+        """Store an array under `name`; return the name."""
         return self._graph.constant(name, array)
-
-    # ---- convolutions --------------------------------------------------------------------------------------------
 
     def conv1d(
         self,
         path: str,
-        x: Stream,
+        x: TensorRef,
         weight: Array,
         bias: Array | None = None,
         geometry: Geometry = Geometry(),
         name: str | None = None,
-    ) -> Stream:
+    ) -> TensorRef:
         """Add a convolution over time: weight [C_out, C_in / groups, K], bias [C_out]."""
         names = [x.name, self.constant(f"{path}.weight", weight)]
         if bias is not None:
@@ -83,16 +86,21 @@ class Parts:
             groups=geometry.groups,
             masked=int(geometry.masked),
         )
-        return Stream(made, channels)
+        return TensorRef(made, channels)
 
-    def linear(self, path: str, x: Stream, channels: int, bias: bool, name: str | None = None) -> Stream:
+    def linear(self, path: str, x: TensorRef, channels: int, bias: bool, name: str | None = None) -> TensorRef:
         """Add a linear layer over channels, stored as [C_out, C_in]."""
         weight = self.tensors.take(f"{path}.weight", (channels, x.channels))
         taken = self.tensors.take(f"{path}.bias", (channels,)) if bias else None
         return self.conv1d(path, x, weight[:, :, None], taken, name=name)
 
-    def conv2d(self, path: str, x: Stream, maps: int, kernel: int, stride: int, padding: int, groups: int) -> Stream:
-        """Add a masked convolution over rows and time with bias, the same along both, stored [O, C, time, rows]."""
+    def conv2d(
+        self, path: str, x: TensorRef, maps: int, kernel: int, stride: int, padding: int, groups: int
+    ) -> TensorRef:
+        """Add a masked convolution over rows and time with a bias.
+
+        kernel, stride and padding are the same along both axes; the checkpoint stores the weight as [O, C, time, rows].
+        """
         inner = x.channels // x.height // groups
         weight = self.tensors.take(f"{path}.weight", (maps, inner, kernel, kernel)).transpose(0, 1, 3, 2)
         bias = self.tensors.take(f"{path}.bias", (maps,))
@@ -111,12 +119,10 @@ class Parts:
             groups=groups,
             masked=1,
         )
-        return Stream(path, maps * height, height)
+        return TensorRef(path, maps * height, height)
 
-    # ---- normalisation -------------------------------------------------------------------------------------------
-
-    def batch_norm(self, path: str, x: Stream, eps: float, order: Array | None = None) -> Stream:
-        """Add a batch norm; `order` re-orders its channels. Raises CheckpointError for a negative variance."""
+    def batch_norm(self, path: str, x: TensorRef, eps: float, order: Array | None = None) -> TensorRef:
+        """Add a batch norm whose channels are reordered by `order`. Raises CheckpointError for a negative variance."""
         names = []
         for part in ("running_mean", "running_var", "weight", "bias"):
             array = self.tensors.take(f"{path}.{part}", (x.channels,))
@@ -126,18 +132,16 @@ class Parts:
         self.tensors.discard(f"{path}.num_batches_tracked")
         return self.node("batch_norm", path, x, *names, eps=self._eps.get(path, eps))
 
-    def layer_norm(self, path: str, x: Stream, eps: float) -> Stream:
+    def layer_norm(self, path: str, x: TensorRef, eps: float) -> TensorRef:
         """Add a layer norm over channels."""
         names = []
         for part in ("weight", "bias"):
             names.append(self.constant(f"{path}.{part}", self.tensors.take(f"{path}.{part}", (x.channels,))))
         return self.node("layer_norm", path, x, *names, eps=self._eps.get(path, eps))
 
-    # ---- everything else -----------------------------------------------------------------------------------------
-
     def node(
-        self, op: str, name: str, x: Stream, *others: str, origin: str | None = None, **attrs: int | float
-    ) -> Stream:
+        self, op: str, name: str, x: TensorRef, *others: str, origin: str | None = None, **attrs: int | float
+    ) -> TensorRef:
         """Add a node that reads `x` and `others` (values or constants) and keeps x's channels."""
         made = self._graph.node(op, (x.name, *others), name, x.channels, origin=origin, **attrs)
-        return Stream(made, x.channels, x.height)
+        return TensorRef(made, x.channels, x.height)

@@ -8,26 +8,25 @@ from typing import Any
 
 from zeroq_asr.adapters.float_model import FloatModel, fingerprint
 from zeroq_asr.adapters.nemo.archive import read_nemo
-from zeroq_asr.adapters.nemo.config import CONFORMER_ENCODERS, Section, check_classes, is_module
-from zeroq_asr.adapters.nemo.conformer import add_conformer_encoder
-from zeroq_asr.adapters.nemo.convolutional import add_conv_encoder
+from zeroq_asr.adapters.nemo.config import ConfigSection, check_classes, read_module
 from zeroq_asr.adapters.nemo.decoder import add_head
 from zeroq_asr.adapters.nemo.frontend import read_frontend
-from zeroq_asr.adapters.nemo.graph_builder import Parts
+from zeroq_asr.adapters.nemo.graph_builder import NemoGraphBuilder
 from zeroq_asr.adapters.nemo.tensors import CheckpointTensors, TensorSource
 from zeroq_asr.adapters.nemo.tokenizer import read_subwords
+from zeroq_asr.adapters.registry import encoder_targets, find_family
 from zeroq_asr.adapters.safe.yaml_reader import Plain
 from zeroq_asr.errors import FileError, UnsupportedModelError
 from zeroq_asr.ir import Array, Graph, read_only
 
-_LIVE = "tokenizer.model"
+_LIVE_TOKENIZER = "tokenizer.model"
 
 
 def from_nemo_object(model: Any, name: str = "nemo", edge: str = "zeros") -> FloatModel:
-    """Convert a live NeMo CTC model: its config, state dict and tokenizer go through the same builder as a file's.
+    """Convert a NeMo CTC model in memory: config, state dict and tokenizer are read like those of a file.
 
-    The eps of each BatchNorm and LayerNorm is taken from the module itself. Raises CheckpointError,
-    UnsupportedModelError.
+    The eps of each BatchNorm and LayerNorm is read from the module itself. edge: see FrontendSpec.
+    Raises CheckpointError, UnsupportedModelError.
     """
     from omegaconf import OmegaConf
 
@@ -42,24 +41,26 @@ def from_nemo_object(model: Any, name: str = "nemo", edge: str = "zeros") -> Flo
     processor: Any = getattr(getattr(model, "tokenizer", None), "tokenizer", None)
     files: dict[str, bytes] = {}
     if hasattr(processor, "serialized_model_proto"):
-        files[_LIVE] = processor.serialized_model_proto()
-        settings["tokenizer"] = {"type": "bpe", "model_path": f"nemo:{_LIVE}"}
+        files[_LIVE_TOKENIZER] = processor.serialized_model_proto()
+        settings["tokenizer"] = {"type": "bpe", "model_path": f"nemo:{_LIVE_TOKENIZER}"}
     return _convert(settings, tensors, name, edge, eps, files)
 
 
 def build_graph(
-    model: Section, tensors: TensorSource, features: int, eps: Mapping[str, float]
+    model: ConfigSection, tensors: TensorSource, features: int, eps: Mapping[str, float]
 ) -> tuple[Graph, tuple[str, ...], str]:
-    """Return the float graph of a checkpoint's config, the vocabulary that the config states and the family's name.
+    """Return the float graph that a config describes, the vocabulary of the config and the name of the family.
 
-    features: mel bins. eps: of normalisations, by module path, where they differ from the class's.
+    features: mel bins. eps: of normalisation layers, by module path, where it differs from the default of the class.
     Raises CheckpointError, UnsupportedModelError.
     """
-    parts = Parts(tensors, eps)
-    add_encoder = add_conformer_encoder if is_module(model, "encoder", CONFORMER_ENCODERS) else add_conv_encoder
-    x, family = add_encoder(model, parts, features)
-    vocabulary = add_head(model, parts, x)
-    return parts.build(), vocabulary, family
+    builder = NemoGraphBuilder(tensors, eps)
+    target, section = read_module(model, "encoder", encoder_targets())
+    family = find_family(target)
+    assert family is not None  # read_module has refused every other class
+    x, name = family.load_builder()(section, builder, features)
+    vocabulary = add_head(model, builder, x)
+    return builder.build(), vocabulary, name
 
 
 def load_nemo_file(path: Path, name: str, edge: str = "zeros") -> FloatModel:
@@ -69,7 +70,7 @@ def load_nemo_file(path: Path, name: str, edge: str = "zeros") -> FloatModel:
     """
     archive = read_nemo(path)
     try:
-        check_classes(Section(archive.config, "config"))  # what a model is comes before what its tensors are worth
+        check_classes(ConfigSection(archive.config, "config"))  # report an unsupported class before a damaged tensor
         return _convert(archive.config, archive.tensors(), name, edge, {}, archive.artifacts)
     except (FileError, UnsupportedModelError) as error:
         if str(error).startswith(str(path)):
@@ -85,7 +86,7 @@ def _convert(
     eps: Mapping[str, float],
     files: Mapping[str, bytes],
 ) -> FloatModel:
-    model = Section(config, "config")
+    model = ConfigSection(config, "config")
     kind = check_classes(model)
     if model.has("adapters"):
         model.refuse("adapters", "models without adapters", model.raw("adapters"))

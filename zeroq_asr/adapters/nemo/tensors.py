@@ -1,4 +1,4 @@
-"""Where a graph's constants come from: a checkpoint's tensors, asked for by name and shape."""
+"""Sources of the constants of a graph: tensors of a checkpoint, requested by name and shape."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from zeroq_asr.ir import Array
 
 
 class TensorSource(Protocol):
-    """What a builder of graphs asks for its constants."""
+    """Gives a graph builder its constants."""
 
     def take(self, name: str, shape: tuple[int, ...]) -> Array:
         """Return the float32 tensor `name` of exactly this shape. Raises CheckpointError."""
         ...
 
     def discard(self, name: str) -> None:
-        """Say that the tensor `name`, if there, changes nothing when the model only runs."""
+        """Mark the tensor `name`, if there is one, as irrelevant for inference."""
         ...
 
     def finish(self) -> None:
-        """Say that everything has been asked for. Raises UnsupportedModelError when something is left over."""
+        """Check that every tensor was used. Raises UnsupportedModelError when one was not."""
         ...
 
 
 class CheckpointTensors:
-    """The tensors of a state dict, with account of which were used."""
+    """The tensors of a state dict; it records which were used."""
 
     def __init__(self, tensors: Mapping[str, Array]) -> None:
         self._tensors = tensors
@@ -48,11 +48,11 @@ class CheckpointTensors:
         return array
 
     def discard(self, name: str) -> None:
-        """Say that the tensor `name`, if there, changes nothing when the model only runs."""
+        """Mark the tensor `name`, if there is one, as irrelevant for inference."""
         self._unused.discard(name)
 
     def finish(self) -> None:
-        """Raise UnsupportedModelError when a tensor was never asked for: a part that the config does not explain."""
+        """Raise UnsupportedModelError when a tensor was not used: it belongs to a module that the config lacks."""
         if self._unused:
             raise UnsupportedModelError(
                 f"the checkpoint has {len(self._unused)} tensor(s) that the config does not explain, such as"

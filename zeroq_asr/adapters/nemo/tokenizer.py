@@ -1,10 +1,10 @@
-"""The tokenizer of a NeMo config: what each token of a sub-word model writes."""
+"""The tokenizer of a NeMo config: the text of each token of a sub-word model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from zeroq_asr.adapters.nemo.config import Section
+from zeroq_asr.adapters.nemo.config import ConfigSection
 from zeroq_asr.adapters.safe.sentencepiece import (
     BYTE,
     NORMAL,
@@ -19,12 +19,13 @@ from zeroq_asr.adapters.safe.sentencepiece import (
 _BYTE_PIECE_LENGTH = len("<0x00>")
 
 
-def read_subwords(section: Section, files: Mapping[str, bytes], vocabulary: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what each token adds to the transcript; a piece that begins a word begins with a space.
+def read_subwords(section: ConfigSection, files: Mapping[str, bytes], vocabulary: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the text of each token; a piece that begins a word begins with a space.
 
-    files: those of the archive, by the name that the config mentions as `nemo:<name>`. vocabulary: the decoder's.
-    The SentencePiece model decides, as in NeMo; the decoder's vocabulary and vocab.txt have to agree with it. A file
-    without the model, which NeMo cannot open either, is read by its decoder's vocabulary.
+    files: the tokenizer files of the archive, by the name that the config gives as `nemo:<name>`. vocabulary: the
+    vocabulary of the decoder.
+    As in NeMo, the SentencePiece model decides; the vocabulary and vocab.txt must agree with it. If the archive has no
+    such model, which NeMo cannot open, the vocabulary alone decides.
     Raises CheckpointError (damaged, contradicting files), UnsupportedModelError (WordPiece, byte fallback, ...).
     """
     kind = section.text("type")
@@ -45,13 +46,13 @@ def read_subwords(section: Section, files: Mapping[str, bytes], vocabulary: tupl
     return spell(pieces)
 
 
-def _mentioned(section: Section, key: str, files: Mapping[str, bytes]) -> bytes | None:
+def _mentioned(section: ConfigSection, key: str, files: Mapping[str, bytes]) -> bytes | None:
     if not section.has(key):
         return None
     return files.get(section.text(key).removeprefix("nemo:"))
 
 
 def _piece(entry: str) -> Piece:
-    """Return a piece known by its text alone."""
+    """Return the piece with the text `entry`; its kind follows from the text."""
     is_byte = entry.startswith("<0x") and entry.endswith(">") and len(entry) == _BYTE_PIECE_LENGTH
     return Piece(entry, BYTE if is_byte else UNKNOWN if entry == "<unk>" else NORMAL)

@@ -1,8 +1,8 @@
-"""What a torch pickle would build, found out without building anything.
+"""A safe interpreter of torch pickles: it describes what a pickle would build without building it.
 
-A state dict needs a few of pickle's opcodes and three kinds of names. This reader interprets exactly those on inert
-objects of its own and refuses the rest, so a file that passes here contains nothing that could be called. It returns
-the description of every tensor, bounds included. Format: the comments of CPython's pickletools; torch/serialization.py.
+A state dict needs only a few pickle opcodes and three kinds of names. This reader interprets exactly those, on inert
+objects of its own, and refuses all others; so a file that passes contains nothing that could be called. It returns the
+description of every tensor and checks its bounds. Format: comments in CPython's pickletools; torch/serialization.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ALLOWED = frozenset({_ORDERED_DICT, _REBUILD_TENSOR, *(f"torch.{name}" for name
 
 @dataclass(frozen=True)
 class StorageRecord:
-    """A block of numbers that the pickle refers to: `numel` items of `itemsize` bytes under `key`."""
+    """A storage that the pickle refers to: `numel` items of `itemsize` bytes under `key`."""
 
     key: str
     dtype: str
@@ -47,7 +47,7 @@ class StorageRecord:
 
 @dataclass(frozen=True)
 class TensorRecord:
-    """A tensor that the pickle describes: a view into `storage`."""
+    """A tensor that the pickle describes: a view of `storage`."""
 
     storage: StorageRecord
     shape: tuple[int, ...]
@@ -63,16 +63,16 @@ class _Mark:
 
 
 def scan_pickle(data: bytes, position: int, where: str) -> tuple[Any, int]:
-    """Interpret the one pickle that starts at `position`; return what it describes and the position behind it.
+    """Interpret the pickle that starts at `position`; return its description and the position behind it.
 
-    The result is made of dict, tuple, list, str, int, bool, None and TensorRecord. Raises CheckpointError.
+    The description consists of dict, tuple, list, str, int, bool, None and TensorRecord. Raises CheckpointError.
     """
     machine = _Machine(data, position, where)
     return machine.run(), machine.position
 
 
 class _Machine:
-    """Pickle's stack machine, reduced to data."""
+    """Pickle's stack machine, restricted to plain data."""
 
     def __init__(self, data: bytes, position: int, where: str) -> None:
         self._data = data
@@ -105,7 +105,7 @@ class _Machine:
     def _take(self, count: int) -> bytes:
         chunk = self._data[self.position : self.position + count]
         if len(chunk) != count:
-            raise self._error("a whole pickle", "its end too early")
+            raise self._error("a complete pickle", "a truncated one")
         self.position += count
         return chunk
 
@@ -208,7 +208,7 @@ class _Machine:
 
     def build(self) -> None:
         state, target = self._pop(), self._pop()
-        # torch hangs the version numbers of the modules on its OrderedDict
+        # torch attaches the version numbers of modules to its OrderedDict as the attribute _metadata.
         if not isinstance(target, dict) or not isinstance(state, dict) or set(state) != {"_metadata"}:
             raise self._error("a state dict with '_metadata'", f"attributes for a {type(target).__name__}")
         self.push(target)
@@ -222,7 +222,7 @@ class _Machine:
         if not isinstance(kind, _Global) or kind.name.removeprefix("torch.") not in STORAGES:
             raise self._error("a storage of numbers", "something else")
         if not isinstance(key, str) or not isinstance(location, str) or not _is_count(numel):
-            raise self._error("a storage with key, place and size", "something else")
+            raise self._error("a storage with key, location and size", "something else")
         dtype, itemsize = STORAGES[kind.name.removeprefix("torch.")]
         self.push(StorageRecord(key, dtype, itemsize, numel))
 

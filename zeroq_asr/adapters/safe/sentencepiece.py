@@ -1,8 +1,8 @@
-"""A SentencePiece model file as a list of pieces, and what each piece writes.
+"""Reader of SentencePiece model files: the list of pieces and the text of each.
 
-The file is a protocol buffer: field 1 of the message is a piece, whose own field 1 is its text and field 3 its kind.
-Only that is read, with bounds on everything; the rest (scores, training and normalisation settings) is passed over.
-Formats: protobuf.dev/programming-guides/encoding; sentencepiece_model.proto of github.com/google/sentencepiece.
+The file is a protocol buffer. Field 1 of the message is a piece; its own field 1 is its text and field 3 its kind. Only
+these are read, with limits on all sizes; the rest (scores, settings of training and normalisation) is skipped.
+Formats: protobuf.dev/programming-guides/encoding; sentencepiece_model.proto in github.com/google/sentencepiece.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_PIECES = 65_536
 MAX_PIECE_BYTES = 256
 WORD_START = "\u2581"
 UNKNOWN_TEXT = " \u2047 "
-"""What SentencePiece writes for its unknown piece."""
+"""The text of SentencePiece's unknown piece."""
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
@@ -24,14 +24,14 @@ _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece: its text with U+2581 where a word begins, and its kind."""
+    """One piece: its text, with U+2581 at the start of a word, and its kind."""
 
     text: str
     kind: int = NORMAL
 
 
 def read_pieces(data: bytes, where: str) -> tuple[Piece, ...]:
-    """Return the pieces of a SentencePiece model, by id. Raises CheckpointError: not such a file, or out of bounds."""
+    """Return the pieces of a SentencePiece model by id. Raises CheckpointError (another file, sizes out of limits)."""
     pieces: list[Piece] = []
     for field, value in _fields(data, where):
         if field == 1 and isinstance(value, bytes):
@@ -61,7 +61,7 @@ def _piece(data: bytes, where: str) -> Piece:
 
 
 def _fields(data: bytes, where: str) -> Iterator[tuple[int, int | bytes]]:
-    """Yield number and value of each field of a message: whole numbers as int, everything with a length as bytes."""
+    """Yield number and value of each field of a message: varints as int, all others as bytes."""
     position = 0
     while position < len(data):
         key, position = _varint(data, position, where)
@@ -77,7 +77,9 @@ def _fields(data: bytes, where: str) -> Iterator[tuple[int, int | bytes]]:
         else:
             raise CheckpointError(f"{where}: expected a SentencePiece model, got a field of wire type {wire}")
         if size > len(data) - position:
-            raise CheckpointError(f"{where}: expected {size:,} bytes more, got {len(data) - position:,}; cut short?")
+            raise CheckpointError(
+                f"{where}: expected {size:,} more bytes, got {len(data) - position:,}; is the file truncated?"
+            )
         yield key >> 3, data[position : position + size]
         position += size
 
@@ -98,7 +100,7 @@ def _varint(data: bytes, position: int, where: str) -> tuple[int, int]:
 def spell(pieces: Sequence[Piece]) -> tuple[str, ...]:
     """Return what each piece adds to the transcript: U+2581 as a space, control pieces nothing.
 
-    Raises UnsupportedModelError for byte pieces: several of them make one character, so none has a text of its own.
+    Raises UnsupportedModelError for byte pieces: a character consists of several of them, so they have no text each.
     """
     texts = []
     for index, piece in enumerate(pieces):
@@ -116,8 +118,8 @@ def spell(pieces: Sequence[Piece]) -> tuple[str, ...]:
 def check_vocabulary(pieces: Sequence[Piece], vocabulary: Sequence[str], where: str) -> None:
     """Raise CheckpointError unless `vocabulary` names the same pieces in the same order.
 
-    Both spellings that NeMo has written are known: the pieces themselves, and BERT's, where a piece that begins a word
-    lacks its U+2581 and every other begins with "##".
+    Both spellings of NeMo are accepted: the pieces themselves, and BERT's spelling, in which a piece at the start of a
+    word has no U+2581 and every other piece begins with "##".
     """
     if len(pieces) != len(vocabulary):
         raise CheckpointError(f"{where}: expected the {len(pieces)} pieces of the tokenizer, got {len(vocabulary)}")
@@ -129,7 +131,7 @@ def check_vocabulary(pieces: Sequence[Piece], vocabulary: Sequence[str], where: 
 
 
 def bert_spelling(piece: Piece) -> str:
-    """Return a piece as NeMo's vocab.txt spells it."""
+    """Return the spelling of a piece in NeMo's vocab.txt."""
     if piece.kind in (UNKNOWN, CONTROL):
         return piece.text
     if piece.text.startswith(WORD_START):
@@ -140,7 +142,7 @@ def bert_spelling(piece: Piece) -> str:
 def check_vocabulary_file(pieces: Sequence[Piece], data: bytes, where: str) -> None:
     """Raise CheckpointError unless a vocab.txt, one piece per line, names the same pieces in the same order.
 
-    NeMo leaves out special pieces there; files with them are accepted as well.
+    NeMo omits special pieces there; files with them are accepted, too.
     """
     try:
         lines = [line for line in data.decode("utf-8").replace("\r\n", "\n").split("\n") if line]
@@ -148,6 +150,6 @@ def check_vocabulary_file(pieces: Sequence[Piece], data: bytes, where: str) -> N
         raise CheckpointError(f"{where}: expected UTF-8 text, got byte {data[error.start]:#04x}") from error
     plain = [piece for piece in pieces if piece.kind not in (UNKNOWN, CONTROL)]
     if len(lines) < len(pieces) and plain and len(lines) < len(plain):
-        # the lone U+2581 is an empty line in some files
+        # In some files the single U+2581 is an empty line.
         plain = [piece for piece in plain if piece.text != WORD_START]
     check_vocabulary(pieces if len(lines) == len(pieces) else plain, lines, where)

@@ -1,7 +1,7 @@
-"""A tar archive read as a stream of members: nothing is extracted, nothing is skipped silently.
+"""Reader of tar archives as a stream of members: nothing is extracted, and nothing is skipped silently.
 
-Python's own tarfile follows every dialect of forty years: links, sparse files, long names, numbers in base 256. A
-checkpoint needs none of them, so this reader knows plain files and folders only and refuses the rest by name.
+Python's tarfile supports every variant of the format: links, sparse files, long names, numbers in base 256. A
+checkpoint needs none of them, so this reader accepts plain files and folders only and refuses all other types by name.
 Format: POSIX.1-2017, pax, "ustar Interchange Format".
 """
 
@@ -24,11 +24,11 @@ MAX_FILE_BYTES = 8 << 30
 """Largest archive that is opened."""
 PLAIN_BYTES_FREE = 64 << 20
 MAX_GZIP_RATIO = 20
-"""A gzip stream may expand to PLAIN_BYTES_FREE + MAX_GZIP_RATIO times its size; trained weights hardly shrink."""
+"""A gzip stream may expand to PLAIN_BYTES_FREE + MAX_GZIP_RATIO times its size; weights are hardly compressible."""
 MAX_MEMBERS = 64
 MAX_PAX_BYTES = 4096
 MAX_TRAILER_BYTES = 1 << 20
-"""Zeros behind the archive's end; tar fills its last record, of 10,240 bytes by default."""
+"""Largest number of zeros behind the end of the archive; tar pads its last record, of 10,240 bytes by default."""
 
 _REFUSED_TYPES = {
     b"1": "a hard link",
@@ -45,12 +45,12 @@ _REFUSED_TYPES = {
     b"M": "a part of a multi-volume archive",
     b"D": "a GNU folder dump",
 }
-# written by Python's tarfile for fractional times; they say nothing about content
+# Python's tarfile writes these keys, e.g. for fractional times; they do not affect the content.
 _HARMLESS_PAX_KEYS = frozenset({"mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "comment"})
 
 
 class TarMember:
-    """One plain file in the archive; `read` must be called before the next member is asked for."""
+    """One plain file of the archive; `read` must be called before the next member is requested."""
 
     def __init__(self, archive: TarStream, name: str, size: int) -> None:
         self._archive = archive
@@ -58,14 +58,14 @@ class TarMember:
         self.size = size
 
     def read(self, max_bytes: int) -> bytes:
-        """Return the content. Raises CheckpointError when it is larger than `max_bytes` or cut short."""
+        """Return the content. Raises CheckpointError if it is larger than `max_bytes` or truncated."""
         if self.size > max_bytes:
             raise self._archive.error(f"member {self.name!r}", f"at most {max_bytes:,} bytes", f"{self.size:,}")
         return self._archive.take(self)
 
 
 class TarStream:
-    """The members of an archive, once, in order."""
+    """The members of an archive, in order; they can be read once."""
 
     def __init__(self, stream: BinaryIO, where: str, budget: int) -> None:
         self._stream = stream
@@ -74,13 +74,11 @@ class TarStream:
         self._pending = 0
 
     def error(self, part: str, expected: str, got: str) -> CheckpointError:
-        """Return the error that says where in which file."""
-        return CheckpointError(
-            f"{self._where}: {part}: expected {expected}, got {got}; is this a .nemo file, and whole?"
-        )
+        """Return the error for `part` of the file."""
+        return CheckpointError(f"{self._where}: {part}: expected {expected}, got {got}; is this a complete .nemo file?")
 
     def members(self) -> Iterator[TarMember]:
-        """Yield every plain file; folders are passed over, anything else is refused."""
+        """Yield every plain file; folders are skipped, all other types are refused. Raises CheckpointError."""
         count = 0
         while (header := self._header()) is not None:
             name, size, kind = header
@@ -98,7 +96,7 @@ class TarStream:
                 raise self.error(f"member {name[:80]!r}", "a plain file", _REFUSED_TYPES.get(kind, f"type {kind!r}"))
             plain = _plain_name(name)
             if not plain:
-                raise self.error(f"member {name[:80]!r}", "a relative name without '..'", "another one")
+                raise self.error(f"member {name[:80]!r}", "a relative name without '..'", "another name")
             if size > self._budget:
                 raise self.error(f"member {plain!r}", f"at most {self._budget:,} more bytes", f"{size:,}")
             self._pending = size
@@ -138,7 +136,7 @@ class TarStream:
             raise self.error("tar header", "the word 'ustar'", repr(block[257:262]))
         checksum = sum(block[:148]) + 8 * 32 + sum(block[156:])
         if self._octal(block[148:156], "checksum") != checksum:
-            raise self.error("tar header", "a checksum that fits", "one that does not")
+            raise self.error("tar header", "the checksum of the header", "another number")
         name = block[:100].split(b"\0", 1)[0]
         prefix = block[345:500].split(b"\0", 1)[0] if block[257:263] == b"ustar\0" else b""
         full = (prefix + b"/" + name if prefix else name).decode("utf-8", "backslashreplace")
@@ -170,21 +168,21 @@ class TarStream:
         left = MAX_TRAILER_BYTES
         while rest:
             if rest.strip(b"\0"):
-                raise self.error("end of archive", "zeros", "more data behind the archive's end")
+                raise self.error("end of archive", "zeros", "more data behind the end")
             try:
                 rest = self._stream.read(1 << 16)
             except (OSError, EOFError, zlib.error) as error:
                 raise self.error("end of archive", "a readable stream", str(error)[:80]) from error
             left -= len(rest)
             if left < 0:
-                raise self.error("end of archive", "zeros of a sensible number", "far too many")
+                raise self.error("end of archive", f"at most {MAX_TRAILER_BYTES:,} zeros", "more")
 
 
 @contextmanager
 def open_tar(path: Path) -> Iterator[TarStream]:
-    """Open the plain or gzip'ed tar at `path`. Raises FileError (missing, no regular file), CheckpointError."""
+    """Open the plain or gzip-compressed tar at `path`. Raises FileError (missing, no regular file), CheckpointError."""
     try:
-        # non-blocking: opening a named pipe must not wait for its writer
+        # Non-blocking, because opening a named pipe must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise FileError(f"{path}: no such file; check the path") from error
@@ -193,7 +191,7 @@ def open_tar(path: Path) -> Iterator[TarStream]:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise FileError(f"{path}: expected a file, found a folder or a device; give the path of a .nemo file")
+        raise FileError(f"{path}: expected a file, got a folder or a device; give the path of a .nemo file")
     with os.fdopen(descriptor, "rb") as file:
         if status.st_size > MAX_FILE_BYTES:
             raise CheckpointError(f"{path}: expected at most {MAX_FILE_BYTES:,} bytes, got {status.st_size:,}")
@@ -207,7 +205,7 @@ def open_tar(path: Path) -> Iterator[TarStream]:
 
 
 def _plain_name(name: str) -> str | None:
-    """Return `name` without a leading "./" ("" for the folder itself), None if it is absolute or climbs."""
+    """Return `name` without a leading "./" ("" for the folder itself), None if it is absolute or contains ".."."""
     if name in (".", "./"):
         return ""
     parts = name.removeprefix("./").removesuffix("/").split("/")

@@ -1,4 +1,4 @@
-"""A torch checkpoint as numpy arrays, checked twice: by our own scan first, then by torch's restricted loader."""
+"""A torch checkpoint as numpy arrays, checked twice: by `pickle_scan`, then by torch's restricted loader."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _environment_lock = threading.Lock()
 
 
 def load_weights(data: bytes, where: str) -> dict[str, Array]:
-    """Return the tensors of the torch checkpoint `data` (the zip form, or the older bare pickles) by name.
+    """Return the tensors of the torch checkpoint `data` (the zip format, or the older plain pickles) by name.
 
-    Arrays are float32 or int64, finite, in the order of the file. Raises CheckpointError: anything beyond a plain state
-    dict (see `pickle_scan`), sizes that do not fit, other dtypes, NaN or infinity; the message names the tensor.
+    Arrays are float32 or int64, finite, and in the order of the file. Raises CheckpointError: anything but a plain
+    state dict (see `pickle_scan`), inconsistent sizes, other dtypes, NaN or infinity; the message names the tensor.
     """
     if len(data) > MAX_BYTES:
         raise CheckpointError(f"{where}: expected at most {MAX_BYTES:,} bytes, got {len(data):,}")
@@ -50,7 +50,7 @@ def load_weights(data: bytes, where: str) -> dict[str, Array]:
             )
     if total > 2 * len(data):
         raise CheckpointError(
-            f"{where}: expected tensors that the file holds, got {total:,} bytes out of {len(data):,}"
+            f"{where}: expected tensors of at most {2 * len(data):,} bytes, twice the file, got {total:,}"
         )
     return _convert(_torch_load(data, where), records, where)
 
@@ -61,9 +61,9 @@ def _torch_load(data: bytes, where: str) -> Mapping[str, Any]:
     with _unforced():
         try:
             loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True, mmap=False)
-        except Exception as error:  # torch raises many kinds, all of which mean: not a checkpoint
+        except Exception as error:  # torch raises many kinds of errors for damaged checkpoints
             reason = " ".join(str(error).split())[:160]
-            raise CheckpointError(f"{where}: torch refused it ({reason}); was the file damaged?") from error
+            raise CheckpointError(f"{where}: torch refused it ({reason}); is the file damaged?") from error
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{where}: expected a dictionary of tensors, got {type(loaded).__name__}")
     return loaded
@@ -71,7 +71,7 @@ def _torch_load(data: bytes, where: str) -> Mapping[str, Any]:
 
 @contextmanager
 def _unforced() -> Iterator[None]:
-    """Hide the two variables by which the environment could change what torch.load does, or make it fail."""
+    """Remove the two environment variables that could change what torch.load does, or make it fail."""
     with _environment_lock:
         saved = {name: os.environ.pop(name) for name in _FORCING if name in os.environ}
         try:
@@ -103,7 +103,7 @@ def _convert(loaded: Mapping[str, Any], records: Mapping[str, TensorRecord], whe
 
 
 def _state_dict(value: Any, where: str) -> dict[str, TensorRecord]:
-    """Return `value` as name -> tensor. Raises CheckpointError when it is anything but a flat state dict."""
+    """Return `value` as name -> tensor. Raises CheckpointError if it is not a flat state dict."""
     if not isinstance(value, dict) or not value:
         raise CheckpointError(
             f"{where}: expected a dictionary of tensors, got {type(value).__name__}; save a plain state dict"
@@ -115,21 +115,21 @@ def _state_dict(value: Any, where: str) -> dict[str, TensorRecord]:
         if not isinstance(record, TensorRecord):
             raise CheckpointError(f"{where}: {name[:120]!r}: expected a tensor, got {type(record).__name__}")
         if storages.setdefault(record.storage.key, record.storage) != record.storage:
-            raise CheckpointError(f"{where}: tensor {name[:120]!r}: its storage is described twice, differently")
+            raise CheckpointError(f"{where}: tensor {name[:120]!r}: expected one description of its storage, got two")
     return value
 
 
 def _scan_zip(data: bytes, where: str) -> dict[str, TensorRecord]:
-    # the archive's directory must be where every reader looks for it, so that no two readers can see two archives
+    # The zip directory must be where every reader looks for it, so that all readers see the same archive.
     if not _ends_with_directory(data):
         raise CheckpointError(
-            f"{where}: expected a zip archive that ends with its directory, got none; is the file whole?"
+            f"{where}: expected a zip archive that ends with its directory, got none; is the file truncated?"
         )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = _check_members(archive, len(data), where)
             for info in members.values():
-                archive.read(info)  # compares the check sum, which torch does not: bits flip on disks
+                archive.read(info)  # checks the CRC, which torch does not, to detect bit errors on disk
             text = archive.read(members["data.pkl"])
             order = archive.read(members["byteorder"]) if "byteorder" in members else b"little"
     except (
@@ -153,8 +153,8 @@ def _scan_zip(data: bytes, where: str) -> dict[str, TensorRecord]:
         member = members.get(f"data/{record.storage.key}")
         size = record.storage.numel * record.storage.itemsize
         if member is None or member.file_size != size:
-            came = "none" if member is None else f"{member.file_size:,}"
-            raise CheckpointError(f"{where}: tensor {name[:200]!r}: expected a record of {size:,} bytes, got {came}")
+            found = "none" if member is None else f"{member.file_size:,}"
+            raise CheckpointError(f"{where}: tensor {name[:200]!r}: expected a record of {size:,} bytes, got {found}")
     return records
 
 
@@ -163,7 +163,7 @@ def _ends_with_directory(data: bytes) -> bool:
         return False
     if data[-42:-38] != b"PK\x06\x07":
         return True
-    # the 64-bit form, which torch writes: locator (20 bytes) and record (56 bytes) stand right before the end
+    # In the 64-bit format, which torch writes, locator (20 bytes) and record (56 bytes) are directly before the end.
     return data[-98:-94] == b"PK\x06\x06" and data[-34:-26] == (len(data) - 98).to_bytes(8, "little")
 
 
@@ -181,18 +181,18 @@ def _check_members(archive: zipfile.ZipFile, size: int, where: str) -> dict[str,
             raise CheckpointError(f"{where}: expected every member once in one folder, got {info.filename[:80]!r}")
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 1:
             raise CheckpointError(
-                f"{where}: expected members that are stored, {info.filename[:80]!r} is compressed or encrypted"
+                f"{where}: expected stored members, got {info.filename[:80]!r}, which is compressed or encrypted"
             )
         members[name] = info
     if "data.pkl" not in members:
-        raise CheckpointError(f"{where}: expected the member data.pkl, got none; this is no torch checkpoint")
+        raise CheckpointError(f"{where}: expected the member data.pkl, got none; is this a torch checkpoint?")
     if total > size or members["data.pkl"].file_size > MAX_PICKLE_BYTES:
         raise CheckpointError(f"{where}: expected members that fit into the file, got {total:,} bytes in {size:,}")
     return members
 
 
 def _scan_legacy(data: bytes, where: str) -> dict[str, TensorRecord]:
-    """Check the form before torch 1.6: magic, protocol, system, state dict, storage keys; then the raw storages."""
+    """Check the format of torch before 1.6: magic, protocol, system, state dict, storage keys, then the storages."""
     if not data.startswith(_LEGACY_MAGIC):
         raise CheckpointError(f"{where}: expected a torch checkpoint, got a file that starts with {data[:8]!r}")
     head = data[: MAX_PICKLE_BYTES + len(_LEGACY_MAGIC)]
@@ -214,5 +214,5 @@ def _scan_legacy(data: bytes, where: str) -> dict[str, TensorRecord]:
             raise CheckpointError(f"{where}: storage {key[:40]!r}: expected {size:,} bytes, got another size")
         position += 8 + size
     if position != len(data):
-        raise CheckpointError(f"{where}: expected {position:,} bytes, got {len(data):,}; the file is cut or has a tail")
+        raise CheckpointError(f"{where}: expected {position:,} bytes, got {len(data):,}; is the file damaged?")
     return records

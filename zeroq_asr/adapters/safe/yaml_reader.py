@@ -1,7 +1,8 @@
-"""YAML without its powers: mappings with text keys, lists, text, numbers, booleans, null; nothing else.
+"""Reader of a safe subset of YAML: mappings with string keys, lists, strings, numbers, booleans and null.
 
-The text is consumed event by event, so a bomb is refused before it is built: no tags, no recursion, and an alias costs
-what it expands to. Numbers follow YAML 1.2 (1e-05 is a number), as OmegaConf, which writes NeMo's files, reads them.
+The parser events are consumed one by one, so that an oversized document is refused before it is built. Tags and
+recursion are refused, and an alias counts as much as it expands to. Numbers follow YAML 1.2 (1e-05 is a number), as in
+OmegaConf, which writes the files of NeMo.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from zeroq_asr.errors import CheckpointError
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 24
 MAX_ITEMS = 200_000
-"""Largest number of keys, values and items, aliases written out."""
+"""Largest number of keys, values and items, with aliases expanded."""
 MAX_ALIASES = 1000
 MAX_KEY = 256
 
@@ -60,7 +61,7 @@ def parse_yaml(data: bytes, where: str) -> Plain:
 
 
 class _Builder:
-    """Turns parser events into plain objects with an explicit stack."""
+    """Builds plain objects from parser events with an explicit stack."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -130,7 +131,7 @@ class _Builder:
 
 
 class _Open:
-    """A mapping or a list that is still being filled."""
+    """A mapping or a list that is not complete yet."""
 
     def __init__(self, value: dict[str, Plain] | list[Plain], anchor: str | None, items_before: int) -> None:
         self.value = value

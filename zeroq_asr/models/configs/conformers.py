@@ -1,4 +1,4 @@
-"""The encoders of the two attention models, as NeMo's ConformerEncoder writes them down."""
+"""The encoders of the two shipped attention models, as configs of NeMo's ConformerEncoder."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The encoders of the two convolutional models, as NeMo's ConvASREncoder writes them down."""
+"""The encoders of the two shipped convolutional models, as configs of NeMo's ConvASREncoder."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_QUARTZNET: tuple[tuple[int, int], ...] = ((128, 33), (192, 39), (192, 45), (256, 51), (256, 57))  # width, kernel
+_QUARTZNET: tuple[tuple[int, int], ...] = ((128, 33), (192, 39), (192, 45), (256, 51), (256, 57))  # (channels, kernel)
 _JASPER: tuple[tuple[int, int], ...] = ((80, 11), (96, 11), (96, 11), (96, 11))
 _REPEAT = 2
 
@@ -47,7 +47,7 @@ def quartznet_encoder(features: int) -> dict[str, Any]:
 
 
 def jasper_encoder(features: int) -> dict[str, Any]:
-    """C1 (stride 2), B1..B4 (dense residuals: each from all blocks before it), C2 (dilation 2), C3 (1x1)."""
+    """C1 (stride 2), B1..B4 (dense residuals, from all blocks before), C2 (dilation 2), C3 (1x1)."""
     return _encoder(
         features,
         [

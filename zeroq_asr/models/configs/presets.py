@@ -1,6 +1,7 @@
-"""The shipped models' configurations, in NeMo's words: letters or pieces of words out, one front end for all of them.
+"""NeMo configs of the shipped models, with letters or word pieces as tokens and one front end for all.
 
-Plain dicts, so that they can be read and tested without NeMo; the encoders are in ``convolutional`` and ``conformers``.
+They are plain dicts, so that they can be read and tested without NeMo; the encoders are in ``convolutional`` and
+``conformers``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ HOP_SAMPLES = 160
 
 
 def letter_model_config(encoder: dict[str, Any]) -> dict[str, Any]:
-    """What ``EncDecCTCModel(OmegaConf.create(...))`` is built from: one token per letter of LABELS."""
+    """Return the config of an EncDecCTCModel with one token per letter of LABELS."""
     return {
         "sample_rate": 16000,
         "labels": list(LABELS),
@@ -29,7 +30,7 @@ def letter_model_config(encoder: dict[str, Any]) -> dict[str, Any]:
             "num_classes": len(LABELS),
             "vocabulary": list(LABELS),
         },
-        # transcribe() of NeMo reads this key; it needs no file behind it.
+        # NeMo's transcribe() reads this key; it needs no manifest file.
         "validation_ds": {
             "manifest_filepath": None,
             "sample_rate": 16000,
@@ -41,7 +42,7 @@ def letter_model_config(encoder: dict[str, Any]) -> dict[str, Any]:
 
 
 def piece_model_config(encoder: dict[str, Any], tokenizer: Path) -> dict[str, Any]:
-    """What ``EncDecCTCModelBPE(OmegaConf.create(...))`` is built from: the pieces of the tokenizer in a folder."""
+    """Return the config of an EncDecCTCModelBPE whose tokens are the pieces of the tokenizer in the folder."""
     return {
         "sample_rate": 16000,
         "tokenizer": {"dir": str(tokenizer), "type": "bpe"},
@@ -50,7 +51,7 @@ def piece_model_config(encoder: dict[str, Any], tokenizer: Path) -> dict[str, An
         "decoder": {
             "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
             "feat_in": encoder["d_model"],
-            "num_classes": -1,  # NeMo fills in the tokenizer's
+            "num_classes": -1,  # NeMo sets it from the tokenizer
             "vocabulary": [],
         },
         "validation_ds": {"manifest_filepath": None, "sample_rate": 16000, "batch_size": 16, "shuffle": False},
@@ -58,7 +59,7 @@ def piece_model_config(encoder: dict[str, Any], tokenizer: Path) -> dict[str, An
 
 
 def model_config(name: str = "quartznet-voice-1m", tokenizer: Path = Path("tokenizer")) -> dict[str, Any]:
-    """The configuration of a shipped model; ``tokenizer`` is the folder of a sentencepiece model (pieces only)."""
+    """Return the config of a shipped model; ``tokenizer``: folder of a SentencePiece model (for pieces only)."""
     if name.startswith("quartznet"):
         return letter_model_config(quartznet_encoder(N_MELS))
     if name.startswith("jasper"):

@@ -1,22 +1,22 @@
-"""What the paper printed in its table 1, beside what the same models cost by our count."""
+"""Table 1 as the paper prints it, beside the cost of the same models by our count."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from eval.cost import packed_bytes, total_macs
 from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs, count_products
-from zeroq_research.report.table import Sheet
-from zeroq_research.result_cache import CellStore, Json, code_digest
+from zeroq_research.progress import OnStep
+from zeroq_research.report.table import ReportTable
+from zeroq_research.result_cache import Json, ResultCache, source_digest
 
-_COUNTED_BY = (
+_SOURCES = (
     "eval/cost.py",
     "zeroq_asr/adapters",
     "zeroq_asr/analyses",
     "zeroq_asr/ir",
-    "zeroq_research/reproduction/paper.py",
+    "zeroq_research/reproduction/paper_table.py",
     "zeroq_asr/models/full_size.py",
     "zeroq_asr/models/published.py",
 )
@@ -28,7 +28,7 @@ PROBABILITY_BITS = 15
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row of table 1: WER on test-clean and test-other in percent, size in MB, tera bit operations for 10 s."""
+    """A row of table 1: WER on test-clean and test-other in percent, size in MB, 10^12 bit operations for 10 s."""
 
     model: str
     size: str
@@ -51,24 +51,26 @@ PAPER_ROWS = (
     PaperRow("Conformer-Large", "conformer-large", 8, 8, 3.06, 7.06, 494.8 / 4, 2.75),
     PaperRow("Conformer-Large", "conformer-large", 6, 8, 4.03, 8.48, 494.8 * 3 / 16, 2.06),
 )
-"""Kim et al. 2021, table 1. Its quantized sizes are exactly 1/4 and 3/16 of its float sizes. (Its last row of each
-model is headed W8A6 in one place; W6A8 is meant.)"""
+"""Kim et al. 2021, table 1. Its quantized sizes are exactly 1/4 and 3/16 of its float sizes. In one place the last row
+of each model is headed W8A6; W6A8 is meant."""
 
 NOTES = (
     "MB (10^6 bytes) are ours by this rule: float32 is 4 bytes for each parameter with BatchNorms folded; an integer "
-    "model packs its weights without gaps and keeps 9 bytes for each output channel (bias, multiplier, shift). The "
-    "paper's sizes in MB follow from no rule we know; its quantized ones are 1/4 and 3/16 of its float ones.",
+    "model packs its weights without gaps and keeps 9 bytes for each output channel (bias, multiplier, shift). We "
+    "know no rule that gives the paper's sizes in MB; its quantized ones are 1/4 and 3/16 of its float ones.",
     f"TBOP: multiply-accumulates of convolutions and linear layers x weight bits x activation bits for {PAPER_FRAMES} "
-    "frames, as the paper counts; products inside attention, which it leaves out, stand beside. Its QuartzNet "
-    "row is not consistent with itself: 9.48 / 16 is 0.59, it prints 0.61.",
+    "frames, as the paper counts; of attention: the products inside attention, which it does not count. Its QuartzNet "
+    "rows are inconsistent: 9.48 / 16 is 0.59, it prints 0.61.",
     "WER: the paper's, on LibriSpeech; ours need the published checkpoints (--librispeech DIR).",
 )
 
 
-def count_full_size(store: CellStore, size: str) -> Json:
-    """What a published size costs, as a cell; no weights are kept.
+def count_full_size(cache: ResultCache, size: str) -> Json:
+    """Return the cost of a published size, cached; no weights are kept in memory. Raises ConfigError.
 
-    Keys: weights, channels (of outputs), parameters, macs, product_macs, of these value_macs (probabilities x values).
+    Keys: weights (of convolutions and linear layers), channels (of their outputs), parameters (all, BatchNorms folded),
+    macs (without products inside attention), product_macs (these products), value_macs (the part of product_macs that
+    multiplies probabilities and values). MACs are for 10 s.
     """
 
     def count() -> Json:
@@ -86,18 +88,18 @@ def count_full_size(store: CellStore, size: str) -> Json:
             "value_macs": total_macs(cost for name, cost in products.items() if name.endswith(".value")),
         }
 
-    return store.get("cost", {"size": size, "frames": PAPER_FRAMES, "code": code_digest(_COUNTED_BY)}, count)
+    return cache.get("cost", {"size": size, "frames": PAPER_FRAMES, "code": source_digest(_SOURCES)}, count)
 
 
-def paper_sheet(store: CellStore, on_step: Callable[[str], None]) -> Sheet:
-    """Our count of the paper's full-size models beside the paper's own columns."""
+def paper_table(cache: ResultCache, on_step: OnStep) -> ReportTable:
+    """Return our count of the paper's full-size models beside its own columns; a step is one size."""
     counts = {}
     for size in dict.fromkeys(row.size for row in PAPER_ROWS):
-        counts[size] = count_full_size(store, size)
+        counts[size] = count_full_size(cache, size)
         on_step(f"cost of {size}")
     records = [_record(row, counts[row.size]) for row in PAPER_ROWS]
     headings = ("model", "bits", "MB ours", "MB paper", "TBOP ours", "of attention", "TBOP paper", "WER clean", "other")
-    return Sheet(
+    return ReportTable(
         title="The paper's table 1, and our count of the same models",
         headings=headings,
         rows=tuple(_cells(record) for record in records),
@@ -126,7 +128,7 @@ def _record(row: PaperRow, count: Json) -> dict[str, Any]:
 
 
 def _product_bops(count: Json, row: PaperRow) -> int:
-    """Scores: both operands have the activations' bits; values: they meet probabilities."""
+    """Return the bit operations inside attention: q k^T with activations only, then probabilities times values."""
     probability = 32 if row.bits == 32 else PROBABILITY_BITS
     scores = count["product_macs"] - count["value_macs"]
     return int(row.act_bits * (scores * row.act_bits + count["value_macs"] * probability))
