@@ -1,5 +1,5 @@
-/* Looks at a program once, before it ever runs: every index and size that the kernels trust (SPEC 6, 9). The
- * proofs about ranges (SPEC 5) are made where programs are built. */
+/* Checks a program once, before it ever runs: every index and size that the kernels rely on (SPEC 6, 9). What an op
+ * needs is checked by the op itself (zq_ops). Proofs about ranges (SPEC 5) are made where programs are built. */
 #include "core/check.h"
 
 enum { MAX_COUNT = 1 << 20 };

@@ -1,5 +1,5 @@
-/* The list of kernel tables, best first. A table for an instruction set counts only where the processor has it and
- * the system saves its registers. */
+/* The list of dispatch tables, best first. A table is listed only where the processor has its instructions and the
+ * system saves its registers. */
 #define _DEFAULT_SOURCE /* syscall */
 #include "core/kernels.h"
 
@@ -42,7 +42,7 @@ static int has_avxvnni(void)
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A process may use tiles once it has asked for them; asking again does no harm. */
+/* A process may use tiles once it has requested them. Requesting again does no harm. */
 static int may_use_tiles(void)
 {
     enum { REQUEST = 0x1023, TILES = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA */

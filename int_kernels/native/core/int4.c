@@ -1,11 +1,11 @@
-/* Weights of 4 bits or less, packed (nibbles.h says how). */
+/* Packing weights of 4 bits or less (layout: int4.h). */
 #include "core/int4.h"
 
 #ifdef ZQ_X86_TABLES
 
 enum { AT_ONCE = 1 << 12 /* codes: a loop without an exit takes whole vectors */ };
 
-int32_t zq_are_nibbles(const int8_t *codes, size_t count)
+int32_t zq_fit_int4(const int8_t *codes, size_t count)
 {
     uint8_t beyond = 0;
     for (size_t start = 0; start < count && !beyond; start += AT_ONCE)
@@ -13,9 +13,9 @@ int32_t zq_are_nibbles(const int8_t *codes, size_t count)
     return !beyond;
 }
 
-void zq_pack_nibbles(const int8_t *codes, size_t count, uint8_t *packed)
+void zq_pack_int4(const int8_t *codes, size_t count, uint8_t *packed)
 {
-    for (size_t start = 0; start < count; start += ZQ_NIBBLES, codes += ZQ_NIBBLES)
+    for (size_t start = 0; start < count; start += ZQ_INT4_BLOCK, codes += ZQ_INT4_BLOCK)
         for (size_t i = 0; i < 64; i++) *packed++ = (uint8_t)((codes[i] + 8) | (codes[64 + i] + 8) << 4);
 }
 

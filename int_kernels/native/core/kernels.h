@@ -1,7 +1,6 @@
-/* The table of inner loops, and what they share.
+/* Dispatch tables, and what kernels share.
  *
- * Loops for a particular instruction set go into a file of their own and enter the list in kernels.c; nothing else
- * changes. */
+ * Kernels for an instruction set are in a folder of their own, and their table is in the list in dispatch.c. */
 #ifndef ZQ_KERNELS_H
 #define ZQ_KERNELS_H
 
@@ -28,21 +27,21 @@
 #define ZQ_MULTIVERSION
 #endif
 
-/* The loops for AVX2 and AVX-512 VNNI are compiled by gcc and clang for x86-64, for their own functions only; the
- * processor is asked before one of them is called. They are made for tiles of 64 frames. */
+/* The kernels for AVX2 and AVX-512 VNNI are compiled by gcc and clang for x86-64, with target attributes; CPUID is read
+ * before one of them is called. They are made for tiles of 64 frames. */
 #if defined(__x86_64__) && defined(__SSE2__) && ZQ_TILE == 64 && \
     ((defined(__clang__) && __clang_major__ >= 8) || (!defined(__clang__) && defined(__GNUC__) && __GNUC__ >= 9))
 #define ZQ_X86_TABLES
-/* The prefix of AVX for VPDPBUSD came later. */
+/* Later compilers also know the VEX encoding of VPDPBUSD. */
 #if (defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11)
 #define ZQ_AVXVNNI_TABLES
-/* The system has to be asked for tiles, each in its own way. */
+/* A process has to request AMX tiles from the system; only the request of Linux is implemented. */
 #if defined(__linux__)
 #define ZQ_AMX_TABLE
 #endif
 #endif
 #endif
-/* The same for AArch64; SDOT, which not every such processor has, wants a compiler that takes it for one function. */
+/* The same for AArch64. SDOT, which not every such processor has, needs a compiler that enables it per function. */
 #if defined(__aarch64__) && defined(__ARM_NEON) && !defined(__ARM_BIG_ENDIAN) && ZQ_TILE == 64 && defined(__GNUC__)
 #define ZQ_NEON_TABLES
 #if defined(__ARM_FEATURE_DOTPROD) || (defined(__clang__) && __clang_major__ >= 17) || \
@@ -59,8 +58,8 @@
 /* Work on units first..last-1 of a step. */
 typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
 
-/* Whether a step can write y, or read x, in columns (zq_state): 0, or 1; 2: and is faster so. */
-typedef int zq_column_user(const zq_program *program, const zq_step *step);
+/* Whether a step can write y, or read x, in the packed K4 layout (zq_state). 0: no; 1: yes; 2: yes, and is faster so. */
+typedef int zq_packed_k4_use(const zq_program *program, const zq_step *step);
 
 /* Bytes of one step's packed weights (0: this step runs unpacked), the packing, its units, the bytes of its scratch. */
 typedef uint64_t zq_packed_size(const zq_program *program, const zq_step *step);
@@ -74,8 +73,8 @@ typedef struct {
     zq_unit_count *units; /* NULL, or 0 as its result: as many as the portable kernel; there: the channels of y */
     zq_packed_size *packed_bytes; /* NULL: nothing is packed */
     zq_packer *pack;
-    zq_scratch_size *scratch_bytes; /* beside what the portable kernel asks for, which overlaps it; NULL: none */
-    zq_column_user *writes_columns, *reads_columns; /* NULL: never */
+    zq_scratch_size *scratch_bytes; /* NULL: none; the scratch is never smaller than that of the portable kernel */
+    zq_packed_k4_use *writes_packed_k4, *reads_packed_k4; /* NULL: never */
 } zq_kernel_entry;
 
 /* A dispatch table: the kernels for one instruction set. An entry without `run` stands for the portable kernel. */
@@ -109,8 +108,8 @@ zq_unit_count zq_count_tiles; /* ZQ_TILE frames of y each */
 
 #ifdef ZQ_X86_TABLES
 extern const zq_kernels zq_avx2, zq_avx512vnni;
-zq_kernel zq_avx2_planes; /* for every table here */
-zq_scratch_size zq_avx2_planes_scratch;
+zq_kernel zq_avx2_conv2d_depthwise; /* for every table here */
+zq_scratch_size zq_avx2_conv2d_depthwise_scratch;
 #endif
 #ifdef ZQ_AVXVNNI_TABLES
 extern const zq_kernels zq_avxvnni, zq_avx512vl_vnni;
@@ -125,7 +124,7 @@ extern const zq_kernels zq_neon, zq_neon_dotprod;
 #endif
 
 /* True for a convolution with one input map per group; a conv1d's maps have one row. A conv2d of a single map is worth
- * gathering its taps once for all output maps. */
+ * im2col of its taps once for all output maps. */
 ZQ_INLINE int zq_is_depthwise(const zq_program *program, const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -196,7 +195,7 @@ ZQ_INLINE zq_dense_unit zq_dense_unit_of(const zq_program *program, const zq_ste
 const zq_kernels *zq_kernels_at(int32_t index);
 
 /* For benchmarks (peak.c): fill the registers with products `rounds` times (1 to 2^24), by the instructions of the
- * table's dense loop; returns how many products were added up. *codes: what is multiplied, then what came of it. */
+ * table's dense kernel; returns how many products were added up. *codes: what is multiplied, then what came of it. */
 int64_t zq_peak(const zq_kernels *kernels, int32_t rounds, int32_t *codes);
 
 /* Bytes of one number. */
@@ -212,8 +211,8 @@ ZQ_INLINE char *zq_row(const zq_state *state, int32_t value, int32_t channel)
     return (char *)state->data[value] + (size_t)channel * (size_t)state->pitch[value] * size;
 }
 
-/* A value that lies in columns (zq_state): where the 64 frames from t on of four channels from `channel` on start. */
-ZQ_INLINE char *zq_columns(const zq_state *state, int32_t value, int32_t channel, int32_t t)
+/* A value in the packed K4 layout (zq_state): where the 64 frames from t on of four channels from `channel` on start. */
+ZQ_INLINE char *zq_packed_k4(const zq_state *state, int32_t value, int32_t channel, int32_t t)
 {
     const size_t channels = (size_t)state->program->values[value].channels;
     return (char *)state->data[value] + (size_t)t * channels + (size_t)channel * 64;
@@ -262,7 +261,7 @@ ZQ_INLINE void zq_widen(const char *row, int32_t storage, int32_t start, int32_t
 }
 
 /* column[t] = x[start + t * stride], 0 outside 0 .. frames-1. */
-ZQ_INLINE void zq_gather_column(const char *x, int32_t storage, int32_t frames, int32_t start, int32_t stride,
+ZQ_INLINE void zq_im2col_column(const char *x, int32_t storage, int32_t frames, int32_t start, int32_t stride,
                                 int16_t *restrict column)
 {
     int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);

@@ -1,4 +1,4 @@
-/* Runs a program: places its values, cuts its steps into units, calls the kernels. */
+/* Runs a program: places its values, divides its steps into units, calls the kernels. */
 #include "core/check.h"
 
 static zq_kernel_kind kind_of(const zq_program *program, const zq_step *step)
@@ -24,8 +24,8 @@ static int32_t frames_of(const zq_value *value, int32_t T)
     return value->length == ZQ_LENGTH_ONCE ? 1 : (int32_t)(value->length == ZQ_LENGTH_FRAMES ? frames : 2 * frames - 1);
 }
 
-/* Numbers from one row to the next. In the arena of a large processor rows start at multiples of 64 bytes: no vector
- * crosses a line of the cache. */
+/* Numbers from one row to the next. In the arena of a large processor rows start at multiples of 64 bytes, so that no
+ * vector crosses a cache line. */
 static int32_t pitch_of(const zq_value *value, int32_t T)
 {
     const int32_t frames = frames_of(value, T), line = 64 / (int32_t)zq_size(value->storage);
@@ -121,60 +121,61 @@ static char *align_pointer(void *pointer)
     return (char *)pointer + (-(uintptr_t)pointer & 63);
 }
 
-/* Position 0 is in the middle of 2 * frames - 1 columns, of many as of few. */
-static void place_known(zq_state *state, const zq_known *known)
+/* Relative position 0 is the middle one of 2 * frames - 1, so a shorter utterance uses the middle of a cached value. */
+static void place_cached(zq_state *state, const zq_length_cache *cache)
 {
     for (int32_t v = 0; v < state->program->values_count; v++) {
         const zq_value *value = &state->program->values[v];
-        if (!known->data[v]) continue;
-        const int32_t skipped = (frames_of(value, known->frames) - state->frames[v]) / 2;
-        state->data[v] = (char *)known->data[v] + (size_t)skipped * zq_size(value->storage);
-        state->pitch[v] = known->pitch[v];
+        if (!cache->data[v]) continue;
+        const int32_t skipped = (frames_of(value, cache->frames) - state->frames[v]) / 2;
+        state->data[v] = (char *)cache->data[v] + (size_t)skipped * zq_size(value->storage);
+        state->pitch[v] = cache->pitch[v];
     }
 }
 
-/* Columns take the room of rows that start at lines. */
-static int have_columns_room(const zq_state *state, int32_t v)
+/* The packed layout takes the same bytes as rows that start at cache lines. */
+static int can_be_packed_k4(const zq_state *state, int32_t v)
 {
     const zq_value *value = &state->program->values[v];
     return value->place >= 0 && value->length == ZQ_LENGTH_FRAMES && value->channels % 4 == 0 &&
            state->pitch[v] % 64 == 0;
 }
 
-static int ask(zq_column_user *user, const zq_program *program, const zq_step *step)
+static int ask(zq_packed_k4_use *user, const zq_program *program, const zq_step *step)
 {
     return user ? user(program, step) : 0;
 }
 
-/* The steps that read a value are asked first, who makes it only where they want it. */
-static void choose_columns(const zq_kernels *kernels, zq_state *state)
+/* The readers of a value decide first; its producer is asked only if every reader supports the packed layout and one
+ * prefers it. */
+static void choose_packed_k4(const zq_kernels *kernels, zq_state *state)
 {
     const zq_program *program = state->program;
     const zq_step *const steps = program->steps;
-    uint8_t *in = state->in_columns;
+    uint8_t *in = state->is_packed_k4;
     memset(in, 0, (size_t)program->values_count);
-    for (int32_t s = 0; s < program->steps_count; s++) in[steps[s].y] = (uint8_t)have_columns_room(state, steps[s].y);
+    for (int32_t s = 0; s < program->steps_count; s++) in[steps[s].y] = (uint8_t)can_be_packed_k4(state, steps[s].y);
     for (int32_t s = 0; s < program->steps_count; s++) {
-        const int use = ask(kernel_of(kernels, program, &steps[s])->reads_columns, program, &steps[s]);
+        const int use = ask(kernel_of(kernels, program, &steps[s])->reads_packed_k4, program, &steps[s]);
         for (int32_t i = 0; i < steps[s].inputs; i++)
             if (use == 0 || (use > 1 && in[steps[s].x[i]])) in[steps[s].x[i]] = (uint8_t)use;
     }
     for (int32_t s = 0; s < program->steps_count; s++)
         in[steps[s].y] =
-            in[steps[s].y] > 1 && ask(kernel_of(kernels, program, &steps[s])->writes_columns, program, &steps[s]);
+            in[steps[s].y] > 1 && ask(kernel_of(kernels, program, &steps[s])->writes_packed_k4, program, &steps[s]);
 }
 
-zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
+zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_length_cache *cache, int32_t T,
                      const void *input, void *const *outputs, void *arena, zq_state *state)
 {
     char *free_bytes = align_pointer(arena);
     if (!is_length_possible(program, T)) return ZQ_BAD_LENGTH;
     state->program = program;
-    state->known = known;
+    state->cache = cache;
     state->data = (void **)free_bytes;
     state->frames = (int32_t *)(state->data + program->values_count);
     state->pitch = state->frames + program->values_count;
-    state->in_columns = (uint8_t *)(state->pitch + program->values_count);
+    state->is_packed_k4 = (uint8_t *)(state->pitch + program->values_count);
     free_bytes += tables_bytes(program) - 64;
     for (int32_t v = 0; v < program->values_count; v++) {
         const int32_t place = program->values[v].place;
@@ -187,8 +188,8 @@ zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const
             if (program->values[v].place == slot) state->data[v] = free_bytes;
         free_bytes += slot_bytes(program, slot, T);
     }
-    choose_columns(kernels, state);
-    if (known) place_known(state, known);
+    choose_packed_k4(kernels, state);
+    if (cache) place_cached(state, cache);
     return ZQ_OK;
 }
 
@@ -202,7 +203,7 @@ int32_t zq_units(const zq_kernels *kernels, const zq_state *state, int32_t index
     const zq_step *step = &state->program->steps[index];
     const zq_kernel_entry *kernel = kernel_of(kernels, state->program, step);
     const zq_kernel_entry *portable = zq_portable[kind_of(state->program, step)];
-    if (state->known && state->known->data[step->y]) return 0;
+    if (state->cache && state->cache->data[step->y]) return 0;
     const int32_t units = kernel->units ? kernel->units(state, step) : 0;
     if (units > 0) return units;
     return portable->units ? portable->units(state, step) : state->program->values[step->y].channels;
@@ -215,14 +216,14 @@ void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t inde
     kernel_of(kernels, state->program, step)->run(state, step, first, last, align_pointer(scratch));
 }
 
-zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
-                       const void *input, void *const *outputs, void *arena, uint64_t arena_bytes)
+zq_status zq_run_cached(const zq_program *program, const zq_kernels *kernels, const zq_length_cache *cache, int32_t T,
+                        const void *input, void *const *outputs, void *arena, uint64_t arena_bytes)
 {
     zq_state state;
     const uint64_t values = zq_values_bytes(program, T);
     if (!values) return ZQ_BAD_LENGTH;
     if (arena_bytes < values + zq_scratch_bytes(program, kernels, T)) return ZQ_SMALL_ARENA;
-    zq_status status = zq_prepare(program, kernels, known, T, input, outputs, arena, &state);
+    zq_status status = zq_prepare(program, kernels, cache, T, input, outputs, arena, &state);
     for (int32_t step = 0; status == ZQ_OK && step < program->steps_count; step++)
         zq_run_units(kernels, &state, step, 0, zq_units(kernels, &state, step), (char *)arena + values);
     return status;
@@ -231,5 +232,5 @@ zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, con
 zq_status zq_run(const zq_program *program, const zq_kernels *kernels, int32_t T, const void *input,
                  void *const *outputs, void *arena, uint64_t arena_bytes)
 {
-    return zq_run_known(program, kernels, NULL, T, input, outputs, arena, arena_bytes);
+    return zq_run_cached(program, kernels, NULL, T, input, outputs, arena, arena_bytes);
 }

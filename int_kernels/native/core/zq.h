@@ -1,9 +1,8 @@
-/* The integer executor: programs as plain structs, one call to run one (SPEC.md is the law; section numbers refer
- * to it).
+/* The integer executor: programs as plain structs, one call to run one. SPEC.md is normative; section numbers refer
+ * to it.
  *
- * Core: every .c file here but threads*.c. It needs <stdint.h> and <string.h>, allocates nothing, keeps no state,
- * and compiles for a processor without any unit for real numbers. A program is made once (in Python or as constant
- * tables) and never written to. */
+ * core/ and ops/ need <stdint.h> and <string.h>, allocate nothing, keep no state, and compile for a processor without a
+ * floating-point unit. A program is made once (in Python or as constant tables) and never written to. */
 #ifndef ZQ_H
 #define ZQ_H
 
@@ -45,24 +44,25 @@ typedef struct {
     int32_t values_count, steps_count, slots_count, outputs_count;
 } zq_program;
 
-/* Values that depend on nothing but the length of the input (relative positions, what is made of them), computed for
- * one length: those of a shorter one are in the middle of them. Steps that make them are skipped. */
+/* Values that depend on nothing but the length of the input (relative positions and their projections), computed for
+ * one length. Those of a shorter input are the middle of them. Steps that make a cached value are skipped. */
 typedef struct {
-    void **data;    /* [values_count]; NULL: not known */
+    void **data;    /* [values_count]; NULL: not cached */
     int32_t *pitch; /* [values_count] */
     int32_t frames; /* of the input */
-} zq_known;
+} zq_length_cache;
 
-/* One utterance while it runs: where each value lies, how long it is, how far apart its rows are. Where the kernels of all
- * steps that make and read a value can, and one of them is faster so, it lies in columns: bytes [tiles of 64 frames]
- * [channels / 4][64 frames][4 channels]. */
+/* One utterance while it runs: where each value is, how long it is, and how far apart its rows are.
+ *
+ * A value is in the packed K4 layout where the kernels of all steps that make and read it support that, and one of them
+ * is faster so: bytes [tiles of 64 frames][channels / 4][64 frames][4 channels]. */
 typedef struct {
     const zq_program *program;
-    const zq_known *known; /* or NULL */
-    void **data;           /* [values_count] */
-    int32_t *frames;       /* [values_count] */
-    int32_t *pitch;        /* [values_count] numbers from one row to the next */
-    uint8_t *in_columns;   /* [values_count] */
+    const zq_length_cache *cache; /* or NULL */
+    void **data;                  /* [values_count] */
+    int32_t *frames;              /* [values_count] */
+    int32_t *pitch;               /* [values_count] numbers from one row to the next */
+    uint8_t *is_packed_k4;        /* [values_count] */
 } zq_state;
 
 typedef struct zq_kernels zq_kernels; /* kernels.h */
@@ -76,9 +76,9 @@ int32_t zq_interface(void);
  * value). */
 zq_status zq_check(const zq_program *program, int32_t *step);
 
-/* Weights in the order in which `kernels` read them, and tables of functions, made once for each step: the bytes that
- * takes (0: the step needs none), and the making itself. A packed step runs with these kernels, which no longer read
- * `weight` (it may be gone), or with the portable ones, which do; one that is not packed runs with any. */
+/* Weights in the packed layout that `kernels` read, and tables of functions, made once for each step: how many bytes
+ * that takes (0: the step needs none), and the packing itself. A packed step runs with these kernels, which no longer
+ * read `weight` (it may be released), or with the portable ones, which do. A step that is not packed runs with any. */
 uint64_t zq_packed_bytes(const zq_program *program, const zq_kernels *kernels, int32_t step);
 void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step, void *packed);
 
@@ -87,12 +87,12 @@ void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step,
 uint64_t zq_values_bytes(const zq_program *program, int32_t T);
 uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, int32_t T);
 
-/* Lay the values of an utterance into `arena` (at least zq_values_bytes), for `kernels` to run all its steps. known: of at
- * least T frames, or NULL. */
-zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
+/* Place the values of an utterance in `arena` (at least zq_values_bytes), for `kernels` to run all its steps. cache: of
+ * at least T frames, or NULL. */
+zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_length_cache *cache, int32_t T,
                      const void *input, void *const *outputs, void *arena, zq_state *state);
 
-/* A step is cut into units that may run in any order, on any worker, each once; none, where y is known. */
+/* A step is divided into units that may run in any order, on any worker, each once. None, where y is cached. */
 int32_t zq_units(const zq_kernels *kernels, const zq_state *state, int32_t step);
 void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t step, int32_t first, int32_t last,
                   void *scratch);
@@ -100,7 +100,7 @@ void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t step
 /* The whole program on one utterance, on the caller's thread. arena: zq_values_bytes + zq_scratch_bytes. */
 zq_status zq_run(const zq_program *program, const zq_kernels *kernels, int32_t T, const void *input,
                  void *const *outputs, void *arena, uint64_t arena_bytes);
-zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
-                       const void *input, void *const *outputs, void *arena, uint64_t arena_bytes);
+zq_status zq_run_cached(const zq_program *program, const zq_kernels *kernels, const zq_length_cache *cache, int32_t T,
+                        const void *input, void *const *outputs, void *arena, uint64_t arena_bytes);
 
 #endif

@@ -1,4 +1,4 @@
-/* How fast this processor can multiply and add the codes of a table at all: the instructions of the table's dense loop,
+/* How fast this processor can multiply and add at all with a dispatch table's instructions: those of its dense kernel,
  * on registers, and nothing else. Programs run without this file; a benchmark compares with it. */
 #include "arm/neon/neon.h"
 

@@ -1,10 +1,11 @@
 /* Many utterances, many workers (host only).
  *
- * Workers take whole utterances, the longest first. Who finds none left shares the steps of the last ones, one utterance
- * after the other, so that nobody is idle while others finish; with fewer utterances than workers mostly all are shared.
- * Each worker has a range of a step's units and takes from it in ever smaller pieces; one that has finished takes from
- * the others' ranges. A step ends when its last unit is done, whoever did it: a worker that is still busy elsewhere, or
- * that the system keeps from running, holds up nothing but the piece that it has. Workers that wait for long are asleep. */
+ * Workers take whole utterances, the longest first. When none is left, workers share the steps of the last utterances,
+ * one utterance after the other, so that none is idle while others finish. With fewer utterances than workers mostly
+ * all are shared. Each worker has a range of a step's units and takes from it in ever smaller pieces. A worker that has
+ * finished its range takes from the others' ranges (work stealing). A step ends when its last unit is done, by any
+ * worker. So a worker that is busy elsewhere, or that the system has descheduled, delays nothing but its own piece.
+ * Workers that wait for long sleep. */
 #define _POSIX_C_SOURCE 200809L
 #include "host/scheduler.h"
 
@@ -13,20 +14,20 @@
 
 #include "host/thread_pool.h"
 
-/* The units of one worker that are left: those from next to end - 1 of the step called `turn`. While that changes, turn
- * is 0; so who has read an end and then finds turn and next as before has read the right one. */
+/* The units of one worker that are left: those from next to end - 1 of the step number `epoch`. The epoch is 0 while the
+ * range changes. A reader that has read `end` and then finds epoch and next unchanged has read the right one. */
 typedef struct {
-    uint64_t turn_and_next; /* turn * 2^32 + next; atomic */
-    int32_t end;            /* atomic */
-    int64_t planned;        /* frames of whole utterances for this worker */
-    char apart[64 - 24];    /* ranges are changed all the time: each has a cache line of its own */
+    uint64_t epoch_and_next; /* epoch * 2^32 + next; atomic */
+    int32_t end;             /* atomic */
+    int64_t planned;         /* frames of whole utterances for this worker */
+    char apart[64 - 24];     /* ranges are changed all the time: each has a cache line of its own */
 } zq_range;
 
 /* What the workers of one zq_run_many share. */
 typedef struct {
     const zq_program *program;
     const zq_kernels *kernels;
-    const zq_known *known;
+    const zq_length_cache *cache;
     const zq_utterance **queue; /* [count], the longest first */
     int32_t count;
     int32_t whole; /* so many are run whole, the others are shared */
@@ -42,9 +43,9 @@ typedef struct {
     int32_t left;     /* units of this step that are not done; atomic */
     int32_t sleepers; /* atomic */
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /* the turn */
-    char apart[64];         /* who waits looks at the turn all the time: it has a cache line of its own */
-    uint32_t turn;          /* the number of the step at work, from 1 on; atomic, 0 at the end */
+    pthread_cond_t changed; /* the epoch has */
+    char apart[64];         /* waiting workers poll the epoch: it has a cache line of its own */
+    uint32_t epoch;         /* the number of the step at work, from 1 on; atomic, 0 at the end */
     char behind[64];
 } zq_pool;
 
@@ -94,18 +95,18 @@ static void run_whole_utterances(zq_pool *pool, void *memory, uint64_t bytes)
     while ((taken = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED)) < pool->whole) {
         const zq_utterance *u = pool->queue[taken];
         zq_status status =
-            zq_run_known(pool->program, pool->kernels, pool->known, u->frames, u->input, u->outputs, memory, bytes);
+            zq_run_cached(pool->program, pool->kernels, pool->cache, u->frames, u->input, u->outputs, memory, bytes);
         if (status != ZQ_OK) fail(pool, status);
     }
 }
 
 /* ---- shared steps -------------------------------------------------------------------------------------------- */
 
-/* The next utterance. All units are counted at once: between two steps everybody waits. */
+/* The next utterance. All units are counted at once: between two steps every other worker waits. */
 static void prepare_utterance(zq_pool *pool)
 {
     const zq_utterance *u = pool->queue[pool->utterance];
-    zq_prepare(pool->program, pool->kernels, pool->known, u->frames, u->input, u->outputs, pool->values, &pool->state);
+    zq_prepare(pool->program, pool->kernels, pool->cache, u->frames, u->input, u->outputs, pool->values, &pool->state);
     for (int32_t s = 0; s < pool->program->steps_count; s++) pool->units[s] = zq_units(pool->kernels, &pool->state, s);
 }
 
@@ -123,22 +124,22 @@ static int find_next_step(zq_pool *pool)
     return 1;
 }
 
-/* Deal the units of the step that comes after the present one, and let everybody see it. Only who has done the last
- * unit of the present one is here; nobody else changes anything meanwhile. */
+/* Divide the units of the next step among the workers, and publish it. Only the worker that has done the last unit of
+ * the current step calls this; no other worker changes anything meanwhile. */
 static void open_next_step(zq_pool *pool)
 {
-    const uint32_t turn = find_next_step(pool) ? __atomic_load_n(&pool->turn, __ATOMIC_RELAXED) + 1 : 0;
-    const int64_t units = turn ? pool->units[pool->step] : 0;
+    const uint32_t epoch = find_next_step(pool) ? __atomic_load_n(&pool->epoch, __ATOMIC_RELAXED) + 1 : 0;
+    const int64_t units = epoch ? pool->units[pool->step] : 0;
     __atomic_store_n(&pool->left, (int32_t)units, __ATOMIC_RELAXED);
-    for (int32_t w = 0; turn && w < pool->workers; w++) {
+    for (int32_t w = 0; epoch && w < pool->workers; w++) {
         const uint64_t first = (uint64_t)(units * w / pool->workers);
         const int64_t end = units * (w + 1) / pool->workers;
         zq_range *range = &pool->ranges[w];
-        __atomic_store_n(&range->turn_and_next, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&range->epoch_and_next, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&range->end, (int32_t)end, __ATOMIC_RELEASE);
-        __atomic_store_n(&range->turn_and_next, (uint64_t)turn << 32 | first, __ATOMIC_RELEASE);
+        __atomic_store_n(&range->epoch_and_next, (uint64_t)epoch << 32 | first, __ATOMIC_RELEASE);
     }
-    __atomic_store_n(&pool->turn, turn, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&pool->epoch, epoch, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST) > 0) {
         pthread_mutex_lock(&pool->mutex);
         pthread_cond_broadcast(&pool->changed);
@@ -146,45 +147,45 @@ static void open_next_step(zq_pool *pool)
     }
 }
 
-/* Wait until the turn is another one, and return it. Steps mostly end together, so that a worker that stays awake for a
- * moment need not be woken. */
-static uint32_t wait_for_turn_after(zq_pool *pool, uint32_t turn)
+/* Wait until the epoch changes, and return the new one. Workers mostly end a step together, so that a worker that polls
+ * for a moment need not be woken. */
+static uint32_t wait_for_epoch_after(zq_pool *pool, uint32_t epoch)
 {
     uint32_t now;
     for (int32_t i = 0; i < ZQ_PAUSES; i++, zq_pause())
-        if ((now = __atomic_load_n(&pool->turn, __ATOMIC_ACQUIRE)) != turn) return now;
+        if ((now = __atomic_load_n(&pool->epoch, __ATOMIC_ACQUIRE)) != epoch) return now;
     pthread_mutex_lock(&pool->mutex);
     __atomic_add_fetch(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
-    while ((now = __atomic_load_n(&pool->turn, __ATOMIC_SEQ_CST)) == turn)
+    while ((now = __atomic_load_n(&pool->epoch, __ATOMIC_SEQ_CST)) == epoch)
         pthread_cond_wait(&pool->changed, &pool->mutex);
     __atomic_sub_fetch(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
     pthread_mutex_unlock(&pool->mutex);
     return now;
 }
 
-/* Take three quarters of what is left of a range: units *first .. + the result - 1. None (0) if nothing is left, or the
- * range is another turn's already. Each piece begins with inputs to lay out: halves were 2 to 3 % slower. */
-static int32_t take(zq_range *range, uint32_t turn, int32_t *first)
+/* Take three quarters of what is left of a range: units *first .. + the result - 1. None (0) if nothing is left, or if
+ * the range belongs to another epoch already. Each piece begins with inputs to lay out: halves were 2 to 3 % slower. */
+static int32_t take(zq_range *range, uint32_t epoch, int32_t *first)
 {
-    uint64_t seen = __atomic_load_n(&range->turn_and_next, __ATOMIC_ACQUIRE);
+    uint64_t seen = __atomic_load_n(&range->epoch_and_next, __ATOMIC_ACQUIRE);
     for (;;) {
-        if (seen >> 32 != turn) return 0;
+        if (seen >> 32 != epoch) return 0;
         *first = (int32_t)(uint32_t)seen;
         const int32_t left = __atomic_load_n(&range->end, __ATOMIC_ACQUIRE) - *first, n = left - left / 4;
         if (left <= 0) return 0;
-        if (__atomic_compare_exchange_n(&range->turn_and_next, &seen, seen + (uint64_t)n, 0, __ATOMIC_ACQ_REL,
+        if (__atomic_compare_exchange_n(&range->epoch_and_next, &seen, seen + (uint64_t)n, 0, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE))
             return n;
     }
 }
 
-/* Units of the step called `turn`, until none is left to take or this worker has opened the next step. */
-static void run_parts_of_step(zq_pool *pool, uint32_t turn, int32_t number, void *scratch)
+/* Units of the step number `epoch`, until none is left to take or this worker has opened the next step. */
+static void run_parts_of_step(zq_pool *pool, uint32_t epoch, int32_t number, void *scratch)
 {
     for (int32_t i = 0; i < pool->workers; i++) {
         zq_range *range = &pool->ranges[(number + i) % pool->workers];
         int32_t first, n;
-        while ((n = take(range, turn, &first)) > 0) {
+        while ((n = take(range, epoch, &first)) > 0) {
             zq_run_units(pool->kernels, &pool->state, pool->step, first, first + n, scratch);
             if (__atomic_sub_fetch(&pool->left, n, __ATOMIC_ACQ_REL) == 0) {
                 open_next_step(pool);
@@ -196,10 +197,10 @@ static void run_parts_of_step(zq_pool *pool, uint32_t turn, int32_t number, void
 
 static void run_parts_of_steps(zq_pool *pool, int32_t number, void *scratch)
 {
-    uint32_t turn = __atomic_load_n(&pool->turn, __ATOMIC_ACQUIRE);
-    while (turn) {
-        run_parts_of_step(pool, turn, number, scratch);
-        turn = wait_for_turn_after(pool, turn);
+    uint32_t epoch = __atomic_load_n(&pool->epoch, __ATOMIC_ACQUIRE);
+    while (epoch) {
+        run_parts_of_step(pool, epoch, number, scratch);
+        epoch = wait_for_epoch_after(pool, epoch);
     }
 }
 
@@ -212,7 +213,7 @@ static void work(void *argument)
     run_parts_of_steps(worker->pool, worker->number, worker->memory);
 }
 
-/* The caller is worker 0; a thread that is not to be had, or that there is no memory for, is done without. */
+/* The caller is worker 0. If a thread or its memory cannot be allocated, fewer workers run. */
 static void run_workers(zq_pool *pool)
 {
     const uint64_t page = 4096, needed = most_values_bytes(pool, 0, pool->whole) + most_scratch_bytes(pool);
@@ -239,9 +240,9 @@ static int longer_first(const void *a, const void *b)
     return (x->frames < y->frames) - (x->frames > y->frames);
 }
 
-/* How many of the longest utterances are run whole: what ends first if frames take equal times, each utterance goes to
- * the worker that is free first, and shared frames cost a quarter more: workers wait at the end of every step, the longer
- * the busier the machine. Of equal ends the one with most whole. */
+/* How many of the longest utterances are run whole: what ends first if all frames take equal times, each utterance goes
+ * to the worker that is free first, and shared frames cost a quarter more. Workers wait at the end of every shared step,
+ * the longer the busier the machine. Of equal end times the one with most whole utterances. */
 static int32_t count_whole(const zq_pool *pool)
 {
     int64_t all = 0, done = 0, last = 0, best = INT64_MAX;
@@ -260,7 +261,7 @@ static int32_t count_whole(const zq_pool *pool)
     }
 }
 
-/* Say who runs what, and open the first step that is shared. */
+/* Assign utterances to workers, and open the first step that is shared. */
 static zq_status plan(zq_pool *pool, const zq_utterance *utterances)
 {
     pool->queue = malloc((size_t)pool->count * sizeof *pool->queue);
@@ -279,10 +280,10 @@ static zq_status plan(zq_pool *pool, const zq_utterance *utterances)
     return ZQ_OK;
 }
 
-zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, const zq_known *known,
+zq_status zq_run_many(const zq_program *program, const zq_kernels *kernels, const zq_length_cache *cache,
                       const zq_utterance *utterances, int32_t count, int32_t threads)
 {
-    zq_pool pool = {.program = program, .kernels = kernels, .known = known, .count = count};
+    zq_pool pool = {.program = program, .kernels = kernels, .cache = cache, .count = count};
     for (int32_t u = 0; u < count; u++)
         if (!zq_values_bytes(program, utterances[u].frames)) return ZQ_BAD_LENGTH;
     if (count < 1) return ZQ_OK;

@@ -1,5 +1,5 @@
-/* Threads that stay (host only). They are few, as many as ever worked at once, and end with the process. A child that was
- * forked has none, and starts its own. */
+/* A thread pool (host only). It has as many threads as ever worked at once, and they end with the process. A forked
+ * child has none, and starts its own. */
 #define _POSIX_C_SOURCE 200809L
 #include "host/thread_pool.h"
 
@@ -17,7 +17,7 @@ typedef struct thread {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t ended = PTHREAD_COND_INITIALIZER; /* somebody's last task */
+static pthread_cond_t ended = PTHREAD_COND_INITIALIZER; /* the last task of a caller */
 static thread *asleep;
 
 static void lock(void)
@@ -57,7 +57,7 @@ static void *stay(void *argument)
     return NULL;
 }
 
-/* Signals are for the threads of the program itself. */
+/* All signals are blocked here: they are for the threads of the program itself. */
 static int start(thread *new)
 {
     sigset_t all, before;

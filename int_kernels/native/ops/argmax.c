@@ -14,7 +14,7 @@ void zq_argmax(const zq_state *state, const zq_step *step, int32_t first, int32_
         for (int32_t c = 0; c < x->channels; c++) {
             zq_load(zq_row(state, step->x[0], c), x->storage, t0, n, row);
             for (int32_t t = 0; t < ZQ_TILE; t++) {
-                index[t] = row[t] > best[t] ? c : index[t]; /* an equal one later does not win */
+                index[t] = row[t] > best[t] ? c : index[t]; /* a later equal one does not win */
                 best[t] = row[t] > best[t] ? row[t] : best[t];
             }
         }

@@ -41,7 +41,7 @@ ZQ_INLINE void widen(const zq_state *state, int32_t value, int32_t first, int32_
     const int32_t storage = state->program->values[value].storage;
     for (int32_t d = 0; d < width; d++)
         for (int32_t tile = 0; tile < tiles; tile++, columns += ZQ_TILE)
-            zq_gather_column(zq_row(state, value, first + d), storage, state->frames[value], start + tile * ZQ_TILE, 1,
+            zq_im2col_column(zq_row(state, value, first + d), storage, state->frames[value], start + tile * ZQ_TILE, 1,
                              columns);
 }
 
@@ -119,8 +119,8 @@ ZQ_INLINE void weigh_tile(int32_t width, int32_t rows, int32_t j0, const workpla
 }
 
 /* y of the tile at t0, from its sums and totals. */
-ZQ_INLINE void finish(const zq_state *state, const zq_step *step, int32_t first, int32_t width, int32_t t0,
-                      int32_t rows, const workplace *place)
+ZQ_INLINE void epilogue(const zq_state *state, const zq_step *step, int32_t first, int32_t width, int32_t t0,
+                        int32_t rows, const workplace *place)
 {
     const int32_t storage = state->program->values[step->y].storage;
     for (int32_t d = 0; d < width; d++) {
@@ -154,7 +154,7 @@ void zq_attention(const zq_state *state, const zq_step *step, int32_t first, int
             widen(state, step->x[3], head * width, width, j0, 1, place.columns);
             weigh_tile(width, rows, j0, &place);
         }
-        finish(state, step, head * width, width, t0, rows, &place);
+        epilogue(state, step, head * width, width, t0, rows, &place);
     }
 }
 

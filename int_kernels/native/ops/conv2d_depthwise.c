@@ -15,7 +15,7 @@ ZQ_INLINE void accumulate(const zq_state *state, const zq_step *step, int32_t ma
         for (int32_t k = 0; k < conv->kernel; k++) {
             int16_t column[ZQ_TILE];
             const int32_t w = weight[k];
-            zq_gather_column(x, storage, frames, t0 * conv->stride + k * conv->dilation - conv->padding, conv->stride,
+            zq_im2col_column(x, storage, frames, t0 * conv->stride + k * conv->dilation - conv->padding, conv->stride,
                              column);
             for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += w * column[t];
         }

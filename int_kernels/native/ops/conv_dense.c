@@ -1,8 +1,8 @@
 /* conv1d and conv2d with two or more input maps per group; a pointwise convolution is the case kernel = 1, a conv1d
  * that of maps with one row (SPEC 4).
  *
- * For a tile of output frames the inputs of every tap are gathered side by side as 16-bit columns [tap][ZQ_TILE];
- * each block of ZQ_ROWS output maps then runs over the taps with its accumulators in registers. */
+ * For a tile of output frames im2col makes 16-bit columns [tap][ZQ_TILE] of the inputs of every tap. Each block of ZQ_ROWS
+ * output maps then runs over the taps with its accumulators in registers. */
 #include "core/kernels.h"
 
 static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, int32_t frames_y)
@@ -11,8 +11,8 @@ static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, in
     return (uint64_t)zq_taps(program, step) * ZQ_TILE * 2;
 }
 
-/* columns[(c * kernel_rows + i) * kernel + k] = what that tap of the group's map c sees in the tile. */
-ZQ_INLINE void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int16_t *columns)
+/* columns[(c * kernel_height + i) * kernel + k] = what that tap of the group's map c sees in the tile. */
+ZQ_INLINE void im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int16_t *columns)
 {
     const zq_conv_params *conv = &step->params.conv;
     const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
@@ -25,7 +25,7 @@ ZQ_INLINE void gather(const zq_state *state, const zq_step *step, const zq_dense
             for (int32_t k = 0; k < conv->kernel; k++, columns += ZQ_TILE) {
                 const int32_t start = unit->t0 * conv->stride + k * conv->dilation - conv->padding;
                 if (is_inside)
-                    zq_gather_column(x, storage, frames, start, conv->stride, columns);
+                    zq_im2col_column(x, storage, frames, start, conv->stride, columns);
                 else
                     memset(columns, 0, ZQ_TILE * sizeof *columns);
             }
@@ -62,12 +62,12 @@ void zq_conv_dense(const zq_state *state, const zq_step *step, int32_t first, in
     const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
     const int32_t maps = zq_maps_out(state->program, step), rows = zq_rows_out(step);
     const size_t taps = zq_taps(state->program, step);
-    int32_t gathered = -1;
+    int32_t im2col_place = -1;
     for (int32_t unit = first; unit < last; unit++) {
         const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
         const int32_t o_end = u.group * maps + u.last;
-        if (u.place != gathered) gather(state, step, &u, scratch);
-        gathered = u.place;
+        if (u.place != im2col_place) im2col(state, step, &u, scratch);
+        im2col_place = u.place;
         for (int32_t o = u.group * maps + u.first; o < o_end; o += ZQ_ROWS) {
             int32_t acc[ZQ_ROWS][ZQ_TILE];
             accumulate(step, o, o_end, taps, scratch, acc);

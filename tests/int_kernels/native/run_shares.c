@@ -28,18 +28,18 @@ uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, 
     return 64;
 }
 
-zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
+zq_status zq_run_cached(const zq_program *program, const zq_kernels *kernels, const zq_length_cache *cache, int32_t T,
                        const void *input, void *const *outputs, void *arena, uint64_t arena_bytes)
 {
-    (void)program, (void)kernels, (void)known, (void)input, (void)arena;
+    (void)program, (void)kernels, (void)cache, (void)input, (void)arena;
     __atomic_add_fetch(&((record *)outputs[0])->whole, 1, __ATOMIC_RELAXED);
     return arena_bytes < (uint64_t)T + 64 ? ZQ_SMALL_ARENA : ZQ_OK;
 }
 
-zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
+zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_length_cache *cache, int32_t T,
                      const void *input, void *const *outputs, void *arena, zq_state *state)
 {
-    (void)program, (void)kernels, (void)known, (void)input;
+    (void)program, (void)kernels, (void)cache, (void)input;
     memset(arena, 0xA5, (size_t)T);
     state->data = (void **)outputs[0];
     ((record *)outputs[0])->prepared++;

@@ -4,7 +4,7 @@
 
 #ifdef ZQ_DOTPROD_TABLE
 
-enum { ROWS = ZQ_NEON_ROWS, FRAMES = ZQ_NEON_FRAMES, LINE = 16 /* frames gathered side by side */ };
+enum { ROWS = ZQ_NEON_ROWS, FRAMES = ZQ_NEON_FRAMES, LINE = 16 /* frames side by side */ };
 
 static size_t quads_of(const zq_program *program, const zq_step *step)
 {
@@ -45,7 +45,7 @@ uint64_t zq_neon_dotprod_dense_scratch(const zq_program *program, const zq_step 
 }
 
 /* column[t] = x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
-static void gather_bytes(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, uint8_t flip, uint8_t *column)
+static void im2col_bytes(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, uint8_t flip, uint8_t *column)
 {
     const int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);
     const int32_t last = start >= frames ? 0 : zq_min((frames - 1 - start) / stride + 1, ZQ_TILE);
@@ -57,7 +57,7 @@ static void gather_bytes(const uint8_t *x, int32_t frames, int32_t start, int32_
 }
 
 /* columns[ZQ_TILE / LINE][quads][LINE][4 taps]: what each tap of the unit's group sees in the tile. */
-static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *memory)
+static void im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *memory)
 {
     const zq_conv_params *conv = &step->params.conv;
     uint8_t *columns = memory;
@@ -77,7 +77,7 @@ static void gather(const zq_state *state, const zq_step *step, const zq_dense_un
                 continue;
             }
             const char *x = zq_row(state, step->x[0], first + line / conv->kernel_height * conv->height + row);
-            gather_bytes((const uint8_t *)x, frames, start, conv->stride, flip, column[i % 4]);
+            im2col_bytes((const uint8_t *)x, frames, start, conv->stride, flip, column[i % 4]);
         }
         for (size_t t = 0; t < ZQ_TILE; t += LINE) {
             const uint8x16x4_t four = {
@@ -119,7 +119,7 @@ void zq_neon_dotprod_dense(const zq_state *state, const zq_step *step, int32_t f
     const int32_t *bias = step->packed;
     const int8_t *weights = (const int8_t *)(bias + step->params.conv.groups * zq_maps_out(state->program, step));
     const size_t quads = quads_of(state->program, step);
-    const zq_neon_product product = {gather, multiply, bias, weights, quads, quads * 4 * ROWS};
+    const zq_neon_product product = {im2col, multiply, bias, weights, quads, quads * 4 * ROWS};
     zq_neon_walk(state, step, first, last, &product, scratch);
 }
 

@@ -105,7 +105,7 @@ void zq_neon_dotprod_depthwise(const zq_state *state, const zq_step *step, int32
             int32_t acc[ZQ_TILE];
             tile(kernels + (size_t)o * (size_t)conv->stride * groups * 16, (const int8_t *)scratch + t0, groups,
                  conv->stride, length, acc);
-            zq_neon_finish_row(state, step, o, o, t0, bias[o], acc);
+            zq_neon_row_epilogue(state, step, o, o, t0, bias[o], acc);
         }
     }
 }

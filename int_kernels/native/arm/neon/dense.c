@@ -28,7 +28,7 @@ void zq_neon_pack_dense(const zq_program *program, const zq_step *step, void *pa
 }
 
 /* columns[ZQ_TILE / FRAMES][taps][FRAMES]: what each tap of the unit's group sees in the tile. */
-static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *memory)
+static void im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *memory)
 {
     const zq_conv_params *conv = &step->params.conv;
     int16_t *columns = memory;
@@ -44,7 +44,7 @@ static void gather(const zq_state *state, const zq_step *step, const zq_dense_un
         if (row < 0 || row >= conv->height)
             memset(column, 0, sizeof column);
         else
-            zq_gather_column(zq_row(state, step->x[0], first + line / conv->kernel_height * conv->height + row),
+            zq_im2col_column(zq_row(state, step->x[0], first + line / conv->kernel_height * conv->height + row),
                              storage, frames, start, conv->stride, column);
         for (size_t part = 0; part < ZQ_TILE / FRAMES; part++)
             vst1q_s16(columns + part * taps * FRAMES, vld1q_s16(column + part * FRAMES));
@@ -80,7 +80,7 @@ void zq_neon_dense(const zq_state *state, const zq_step *step, int32_t first, in
         return;
     }
     const size_t taps = zq_taps(state->program, step);
-    const zq_neon_product product = {gather, multiply, step->params.conv.bias, step->packed, taps, taps * ROWS};
+    const zq_neon_product product = {im2col, multiply, step->params.conv.bias, step->packed, taps, taps * ROWS};
     zq_neon_walk(state, step, first, last, &product, scratch);
 }
 

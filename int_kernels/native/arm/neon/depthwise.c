@@ -4,7 +4,7 @@
 
 #ifdef ZQ_NEON_TABLES
 
-/* Numbers of one phase of the row: what the last tap of the last whole tile reads (as many as in the portable loops,
+/* Numbers of one phase of the row: what the last tap of the last whole tile reads (as many as in the portable kernel,
  * whose scratch this one uses). */
 static int32_t phase_numbers(const zq_step *step, int32_t frames_y)
 {
@@ -74,7 +74,7 @@ void zq_neon_depthwise(const zq_state *state, const zq_step *step, int32_t first
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             int32_t acc[ZQ_TILE];
             tile(step, weight, phases + t0, length, acc);
-            zq_neon_finish_row(state, step, o, o, t0, conv->bias[o], acc);
+            zq_neon_row_epilogue(state, step, o, o, t0, conv->bias[o], acc);
         }
     }
 }

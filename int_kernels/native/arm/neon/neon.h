@@ -1,4 +1,4 @@
-/* What the loops for AArch64 share: blocks of output maps and frames, and the way from accumulators to memory. */
+/* What the kernels for AArch64 share: blocks of output maps and frames, and the way from accumulators to memory. */
 #ifndef ZQ_NEON_H
 #define ZQ_NEON_H
 
@@ -7,7 +7,7 @@
 #ifdef ZQ_NEON_TABLES
 #include <arm_neon.h>
 
-enum { ZQ_NEON_ROWS = 8, ZQ_NEON_FRAMES = 8 }; /* of y, worked on at once in the dense loops */
+enum { ZQ_NEON_ROWS = 8, ZQ_NEON_FRAMES = 8 }; /* of y, worked on at once in the dense kernels */
 
 zq_kernel zq_neon_dense, zq_neon_depthwise;
 zq_packed_size zq_neon_dense_bytes;
@@ -64,35 +64,35 @@ ZQ_INLINE void zq_neon_rescale(const zq_step *step, int32_t o, int32_t bias, int
 }
 
 /* A row of the tile at t0, of output map o, from its accumulators without bias to memory. */
-ZQ_INLINE void zq_neon_finish_row(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
-                                  int32_t bias, int32_t *acc)
+ZQ_INLINE void zq_neon_row_epilogue(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
+                                    int32_t bias, int32_t *acc)
 {
     const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
     zq_neon_rescale(step, o, bias, acc);
     zq_store(zq_row(state, step->y, channel), state->program->values[step->y].storage, t0, n, acc);
 }
 
-/* What a dense loop has of its own. Gather: the columns of a unit's tile. Multiply: acc[r][0..7] = the sums over the
+/* What a dense kernel has of its own. im2col: the columns of a unit's tile. Multiply: acc[r][0..7] = the sums over the
  * taps of a block of maps for frames t .. t + 7 of the tile, without bias. */
 typedef struct {
-    void (*gather)(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *columns);
+    void (*im2col)(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *columns);
     void (*multiply)(const void *columns, size_t t, const int8_t *weights, size_t taps, int32_t (*acc)[ZQ_TILE]);
     const int32_t *bias;   /* of each output map */
     const int8_t *weights; /* [groups][blocks], block_bytes each */
     size_t taps, block_bytes;
 } zq_neon_product;
 
-/* The walk over units first..last-1: columns gathered once for units of one place, a block of maps after the other. */
+/* The walk over units first..last-1: im2col once for units of one place, a block of maps after the other. */
 ZQ_INLINE void zq_neon_walk(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
                             const zq_neon_product *product, void *columns)
 {
     const int32_t maps = zq_maps_out(state->program, step), rows = zq_rows_out(step);
     const size_t blocks = zq_neon_blocks(state->program, step);
-    int32_t gathered = -1;
+    int32_t im2col_place = -1;
     for (int32_t unit = first; unit < last; unit++) {
         const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
-        if (u.place != gathered) product->gather(state, step, &u, columns);
-        gathered = u.place;
+        if (u.place != im2col_place) product->im2col(state, step, &u, columns);
+        im2col_place = u.place;
         for (int32_t map = u.first; map < u.last; map += ZQ_NEON_ROWS) {
             const size_t number = (size_t)u.group * blocks + (size_t)(map / ZQ_NEON_ROWS);
             int32_t acc[ZQ_NEON_ROWS][ZQ_TILE];
@@ -101,7 +101,7 @@ ZQ_INLINE void zq_neon_walk(const zq_state *state, const zq_step *step, int32_t 
                                   (int32_t(*)[ZQ_TILE])(acc[0] + t));
             for (int32_t r = 0; r < zq_min(ZQ_NEON_ROWS, u.last - map); r++) {
                 const int32_t o = u.group * maps + map + r;
-                zq_neon_finish_row(state, step, o, o * rows + u.row, u.t0, product->bias[o], acc[r]);
+                zq_neon_row_epilogue(state, step, o, o * rows + u.row, u.t0, product->bias[o], acc[r]);
             }
         }
     }

@@ -1,4 +1,4 @@
-/* The tables for AArch64: convolutions with and without the dot product. The other loops are the portable ones, which
+/* The tables for AArch64: convolutions with and without the dot product. The other kernels are the portable ones, which
  * the compiler turns into vector code, as every AArch64 processor has the instructions. */
 #include "arm/neon/neon.h"
 

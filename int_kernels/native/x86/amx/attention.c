@@ -200,7 +200,7 @@ ZQ_TARGET static void store(const zq_state *state, const zq_step *step, const zq
         const int32_t o = number * width + c + d;
         char *y = zq_row(state, step->y, o) + (size_t)t0 * zq_size(storage);
         __m512i four[4] = {v[0][d], v[1][d], v[2][d], v[3][d]};
-        zq_finish_row(step, storage, o, ZQ_PLAIN, to_plain, y, n, four);
+        zq_row_epilogue(step, storage, o, ZQ_PLAIN, to_plain, y, n, four);
     }
 }
 
@@ -234,7 +234,7 @@ void zq_amx_attention(const zq_state *state, const zq_step *step, int32_t first,
         packed = unit / tiles;
         run_tile(state, step, packed, unit % tiles * ZQ_TILE, &head);
     }
-    zq_amx_end();
+    zq_amx_release_tiles();
 }
 
 #endif

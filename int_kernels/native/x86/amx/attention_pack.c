@@ -86,7 +86,8 @@ static void pack_queries(const zq_state *state, int32_t value, int32_t first, in
 {
     uint8_t *tile = (uint8_t *)queries;
     for (int32_t c = 0; c < (int32_t)head->width; c += ZQ_AMX_TAPS, tile += ZQ_AMX_BYTES)
-        zq_amx_turn_frames(state, value, first + c, (int32_t)head->width - c, t0, tile, head->steps * ZQ_AMX_BYTES);
+        zq_amx_transpose_frames(state, value, first + c, (int32_t)head->width - c, t0, tile,
+                                head->steps * ZQ_AMX_BYTES);
 }
 
 void zq_amx_pack_queries(const zq_state *state, const zq_step *step, int32_t first, int32_t t0, const zq_amx_head *head)

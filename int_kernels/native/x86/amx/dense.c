@@ -1,9 +1,9 @@
 /* conv1d and conv2d with two or more input maps per group, for AMX: 16 output maps x 64 frames x 64 taps at a time.
  *
- * Mostly the weights are rows, the inputs columns: they are gathered for a tile of 64 frames as for AVX-512 VNNI, four
+ * Mostly the weights are rows, the inputs columns: they come by im2col for a tile of 64 frames as for AVX-512 VNNI, four
  * taps side by side, if the step before has not left them so. Where a long kernel sees each input often, the inputs are
- * rows and the weights columns: a window of 64 channels side by side serves all taps (amx_window.c); its sums come out
- * frame by frame and are turned. Weights that are too many for the second cache are read once for some tiles, or for some
+ * rows and the weights columns: a window of 64 channels side by side serves all taps (direct_conv.c); its sums come out
+ * frame by frame and are transposed. Weights that are too many for the second cache are read once for some tiles, or for some
  * rows of feature maps, together. This file lays out what amx_multiply.c multiplies. */
 #include "x86/amx/gemm_tile.h"
 
@@ -11,7 +11,7 @@
 
 enum {
     BAND = 8,             /* tiles, or rows of feature maps, that are done together, at most */
-    BAND_BYTES = 1 << 20, /* of their gathered inputs */
+    BAND_BYTES = 1 << 20, /* of their inputs by im2col */
     NEAR_BYTES = 1 << 19, /* of weights: so many stay in the second cache */
     CHANNELS = 64,        /* at least, for a window */
     FEW_MAPS = 64         /* at most: two workers have other frames, not other maps */
@@ -49,30 +49,30 @@ static int is_far(const zq_program *program, const zq_step *step)
     return is_windowed(program, step) || blocks_of_group(program, step) * block_bytes(program, step) > NEAR_BYTES;
 }
 
-/* Weights of 4 bits that come from far come as nibbles, and are unpacked with the first tile of some: half of the bytes
+/* Weights of 4 bits that are read from far stay int4, and are unpacked with the first tile of some: half of the bytes
  * pay for that. With 6 bits, four codes in three bytes, they do not (1 to 4 % slower than bytes); nor where weights stay in
  * the second cache and two workers unpack the same ones for each piece of their share (5 %). With groups every unit would
  * unpack others; and the next step must not go where this one is read. */
-static int is_worth_nibbles(const zq_program *program, const zq_step *step)
+static int is_worth_int4(const zq_program *program, const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
     const size_t count = (size_t)zq_maps_out(program, step) * zq_taps(program, step);
     return conv->groups == 1 && is_far(program, step) && steps_of(program, step) > 1 &&
-           zq_are_nibbles(conv->weight, count);
+           zq_fit_int4(conv->weight, count);
 }
 
-/* What stands before all else where weights are nibbles: numbers of a channel with a shift that no channel has, and as
+/* What stands before all else where weights are int4: numbers of a channel with a shift that no channel has, and as
  * many bytes as a tile, so that none behind them comes to lie across pages. */
-enum { HEAD_BYTES = ZQ_AMX_BYTES, NIBBLES = -1 };
+enum { HEAD_BYTES = ZQ_AMX_BYTES, INT4_MARK = -1 };
 
-static int are_nibbles(const zq_step *step)
+static int are_int4(const zq_step *step)
 {
-    return step->packed && ((const zq_channel_numbers *)step->packed)->shift == NIBBLES;
+    return step->packed && ((const zq_requant_params *)step->packed)->shift == INT4_MARK;
 }
 
 static const char *numbers_of(const zq_step *step)
 {
-    return (const char *)step->packed + (are_nibbles(step) ? HEAD_BYTES : 0);
+    return (const char *)step->packed + (are_int4(step) ? HEAD_BYTES : 0);
 }
 
 static size_t packed_bytes(const zq_program *program, const zq_step *step, int is_half)
@@ -82,11 +82,11 @@ static size_t packed_bytes(const zq_program *program, const zq_step *step, int i
     return zq_amx_numbers_bytes(maps) + (is_half ? HEAD_BYTES + weights / 2 : weights);
 }
 
-/* Packed: [C_out] zq_channel_numbers, then [groups][blocks of 16 maps][steps][16 maps][64 taps], or, for a window,
- * [16][16 maps][4 channels] in each step; or a head and all this with nibbles. */
+/* Packed: [C_out] zq_requant_params, then [groups][blocks of 16 maps][steps][16 maps][64 taps], or, for a window,
+ * [16][16 maps][4 channels] in each step; or a head and all this with int4 weights. */
 uint64_t zq_amx_dense_bytes(const zq_program *program, const zq_step *step)
 {
-    return packed_bytes(program, step, is_worth_nibbles(program, step));
+    return packed_bytes(program, step, is_worth_int4(program, step));
 }
 
 /* Step i of up to 16 maps, weights of the first one and all behind it. */
@@ -111,22 +111,22 @@ void zq_amx_pack_dense(const zq_program *program, const zq_step *step, void *pac
     const zq_conv_params *conv = &step->params.conv;
     const int32_t maps = zq_maps_out(program, step), all = maps * conv->groups;
     const size_t taps = zq_taps(program, step), steps = steps_of(program, step);
-    const int is_half = is_worth_nibbles(program, step);
+    const int is_half = is_worth_int4(program, step);
     char *const numbers = (char *)packed + (is_half ? HEAD_BYTES : 0);
     uint8_t *to = (uint8_t *)numbers + zq_amx_numbers_bytes((size_t)all);
     int8_t tile[ZQ_AMX_BYTES];
     if (is_half) {
         memset(packed, 0, HEAD_BYTES);
-        *(zq_channel_numbers *)packed = (zq_channel_numbers){.shift = NIBBLES};
+        *(zq_requant_params *)packed = (zq_requant_params){.shift = INT4_MARK};
     }
-    zq_pack_channel_numbers(step, ZQ_UINT8, all, taps, (void *)numbers); /* codes are read as they are */
+    zq_pack_requant_params(step, ZQ_UINT8, all, taps, (void *)numbers); /* codes are read as they are */
     for (int32_t g = 0; g < conv->groups; g++)
         for (int32_t o = 0; o < maps; o += ZQ_AMX_MAPS)
             for (size_t i = 0; i < steps; i++, to += ZQ_AMX_BYTES / (is_half ? 2 : 1)) {
                 const size_t count = (size_t)zq_min(ZQ_AMX_MAPS, maps - o);
                 fill_tile(program, step, count, conv->weight + (size_t)(g * maps + o) * taps, i, tile);
                 if (is_half)
-                    zq_pack_nibbles(tile, ZQ_AMX_BYTES, to);
+                    zq_pack_int4(tile, ZQ_AMX_BYTES, to);
                 else
                     memcpy(to, tile, ZQ_AMX_BYTES);
             }
@@ -142,7 +142,7 @@ static size_t inputs_bytes(const zq_program *program, const zq_step *step)
     return steps_of(program, step) * ZQ_AMX_TAPS * ZQ_TILE;
 }
 
-/* A tile is gathered while the one before it is multiplied. */
+/* im2col of a tile runs while the one before it is multiplied. */
 static int is_ahead(const zq_program *program, const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -150,7 +150,7 @@ static int is_ahead(const zq_program *program, const zq_step *step)
            !is_far(program, step);
 }
 
-/* Tiles of a window, or gathered ones, or rows of feature maps, that are done together at most. */
+/* Tiles of a window, or those of im2col, or rows of feature maps, that are done together at most. */
 static int32_t most_together(const zq_program *program, const zq_step *step)
 {
     const size_t bytes = inputs_bytes(program, step), most = BAND_BYTES / bytes;
@@ -159,35 +159,35 @@ static int32_t most_together(const zq_program *program, const zq_step *step)
     return most < BAND ? (int32_t)most : BAND;
 }
 
-int zq_amx_dense_columns(const zq_program *program, const zq_step *step)
+int zq_amx_dense_reads(const zq_program *program, const zq_step *step)
 {
     const int can = step->packed && is_ahead(program, step) && step->params.conv.groups == 1;
     return can && zq_maps_in(program, step) % ZQ_AMX_TAPS == 0 ? 2 : 0;
 }
 
-/* Room for a block of weights that may be nibbles, asked for before they are packed too. */
+/* Room for a block of weights that may be int4, asked for before they are packed too. */
 static size_t unpacked_bytes(const zq_program *program, const zq_step *step)
 {
     return step->params.conv.groups == 1 && is_far(program, step) ? block_bytes(program, step) : 0;
 }
 
-static size_t gathered_bytes(const zq_program *program, const zq_step *step)
+static size_t inputs_buffer_bytes(const zq_program *program, const zq_step *step)
 {
-    const int32_t gathered = is_ahead(program, step) ? 2 : most_together(program, step);
-    return (is_windowed(program, step) ? 1 : (size_t)gathered) * inputs_bytes(program, step);
+    const int32_t tiles = is_ahead(program, step) ? 2 : most_together(program, step);
+    return (is_windowed(program, step) ? 1 : (size_t)tiles) * inputs_bytes(program, step);
 }
 
 /* Inputs, unpacked weights, places. */
 uint64_t zq_amx_dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     (void)frames_y;
-    return (uint64_t)gathered_bytes(program, step) + (uint64_t)unpacked_bytes(program, step) +
+    return (uint64_t)inputs_buffer_bytes(program, step) + (uint64_t)unpacked_bytes(program, step) +
            (uint64_t)steps_of(program, step) * sizeof(size_t);
 }
 
-ZQ_TARGET static void gather_all(zq_amx_gathering g)
+ZQ_TARGET static void im2col_all(zq_amx_im2col_job g)
 {
-    zq_amx_gather(&g, g.channels);
+    zq_amx_im2col(&g, g.channels);
 }
 
 /* The inputs of a unit and where each step finds its own. */
@@ -205,32 +205,32 @@ static void lay_out_window(const zq_state *state, const zq_dense_unit *unit, uin
         for (int32_t k = 0; k < kernel; k++) places[i++] = start + 64 * (size_t)k * dilation;
 }
 
-static void lay_out_columns(const zq_state *state, const zq_dense_unit *unit, uint8_t *inputs, size_t *places,
-                            zq_amx_product *p)
+static void lay_out_im2col(const zq_state *state, const zq_dense_unit *unit, uint8_t *inputs, size_t *places,
+                           zq_amx_product *p)
 {
     zq_dense_unit u = *unit;
     p->order = p->count > 1 ? 8 : zq_ceil_div(zq_min(ZQ_TILE, p->frames), 8);
     p->pitch = 64 * (((size_t)p->order + 1) / 2);
     p->next_inputs = inputs_bytes(state->program, p->step);
     for (int32_t tile = 0; tile < p->count; tile++, inputs += p->next_inputs) {
-        zq_avx512vnni_gather(state, p->step, &u, p->order, 0, inputs);
+        zq_avx512vnni_im2col(state, p->step, &u, p->order, 0, inputs);
         u.t0 += p->next_frames;
         u.row += p->next_frames == 0;
     }
     for (size_t i = 0; i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
 }
 
-ZQ_TARGET static zq_amx_gathering gathering_of(const zq_state *state, const zq_dense_unit *unit, uint8_t *columns,
-                                               const zq_amx_product *p)
+ZQ_TARGET static zq_amx_im2col_job im2col_job_of(const zq_state *state, const zq_dense_unit *unit, uint8_t *columns,
+                                                 const zq_amx_product *p)
 {
     const int32_t x = p->step->x[0], maps = zq_maps_in(state->program, p->step);
     const int32_t steps = zq_ceil_div(p->maps, ZQ_AMX_MAPS) * (int32_t)p->steps;
-    return (zq_amx_gathering){zq_row(state, x, unit->group * maps) + unit->t0,
-                              (size_t)state->pitch[x],
-                              zq_first_bytes(state->frames[x] - unit->t0),
-                              columns,
-                              maps,
-                              zq_ceil_div(zq_ceil_div(maps, 4), steps)};
+    return (zq_amx_im2col_job){zq_row(state, x, unit->group * maps) + unit->t0,
+                               (size_t)state->pitch[x],
+                               zq_first_bytes(state->frames[x] - unit->t0),
+                               columns,
+                               maps,
+                               zq_ceil_div(zq_ceil_div(maps, 4), steps)};
 }
 
 /* One of two buffers has the tile of `unit`, if it is not the first; the other one gets that of `next`, if there is one. */
@@ -244,15 +244,15 @@ static void lay_out_ahead(const zq_state *state, const zq_dense_unit *unit, cons
     p->pitch = 256;
     p->next_inputs = 0;
     p->inputs = is_first || p->inputs == other ? inputs : other;
-    if (is_first) gather_all(gathering_of(state, unit, inputs, p));
-    p->soon = (zq_amx_gathering){.channels = 0};
-    if (next) p->soon = gathering_of(state, next, p->inputs == inputs ? other : inputs, p);
+    if (is_first) im2col_all(im2col_job_of(state, unit, inputs, p));
+    p->soon = (zq_amx_im2col_job){.channels = 0};
+    if (next) p->soon = im2col_job_of(state, next, p->inputs == inputs ? other : inputs, p);
     for (size_t i = 0; is_first && i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
 }
 
-/* The columns of a unit as they are in memory; those of the next one are fetched meanwhile. */
-static void take_columns(const zq_state *state, const zq_dense_unit *unit, const zq_dense_unit *next, int is_first,
-                         size_t *places, zq_amx_product *p)
+/* The inputs of a unit as they are in memory (packed K4); those of the next one are fetched meanwhile. */
+static void take_im2col(const zq_state *state, const zq_dense_unit *unit, const zq_dense_unit *next, int is_first,
+                        size_t *places, zq_amx_product *p)
 {
     const int32_t x = p->step->x[0], steps = zq_ceil_div(p->maps, ZQ_AMX_MAPS) * (int32_t)p->steps;
     p->count = 1;
@@ -260,10 +260,10 @@ static void take_columns(const zq_state *state, const zq_dense_unit *unit, const
     p->order = ZQ_PLAIN;
     p->pitch = 256;
     p->next_inputs = 0;
-    p->inputs = (const uint8_t *)zq_columns(state, x, 0, unit->t0);
+    p->inputs = (const uint8_t *)zq_packed_k4(state, x, 0, unit->t0);
     p->near = (zq_amx_fetching){.lines = 0};
     if (next)
-        p->near = (zq_amx_fetching){zq_columns(state, x, 0, next->t0),
+        p->near = (zq_amx_fetching){zq_packed_k4(state, x, 0, next->t0),
                                     zq_ceil_div(state->program->values[x].channels, steps)};
     for (size_t i = 0; is_first && i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
 }
@@ -328,11 +328,11 @@ static zq_amx_fetching fetch_of(const zq_state *state, const zq_amx_product *p, 
                                 int32_t units)
 {
     const zq_program *program = state->program;
-    const size_t bytes = packed_bytes(program, p->step, are_nibbles(p->step)), share = (bytes + BEYOND) / (size_t)units;
+    const size_t bytes = packed_bytes(program, p->step, are_int4(p->step)), share = (bytes + BEYOND) / (size_t)units;
     const size_t lines = share * (size_t)(next - unit) / 64;
     const char *behind = (const char *)p->step->packed + bytes + share * (size_t)unit;
     const size_t steps = (size_t)zq_ceil_div(p->maps, ZQ_AMX_MAPS) * p->steps * (size_t)p->count;
-    const int32_t tile = ZQ_AMX_BYTES / (are_nibbles(p->step) ? 2 : 1);
+    const int32_t tile = ZQ_AMX_BYTES / (are_int4(p->step) ? 2 : 1);
     if (is_far(program, p->step)) return (zq_amx_fetching){NULL, zq_ceil_div(tile / 64, p->count)};
     return (zq_amx_fetching){behind, (int32_t)((lines + steps - 1) / steps)};
 }
@@ -349,11 +349,11 @@ void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int
     const int32_t chunk = is_all ? maps : chunk_of(program, step); /* one worker: all maps of a place at once */
     const size_t size = zq_size(storage), pitch = (size_t)state->pitch[step->y] * size;
     const size_t blocks = blocks_of_group(program, step);
-    const int is_half = are_nibbles(step);
-    const zq_channel_numbers *numbers = (const void *)numbers_of(step);
+    const int is_half = are_int4(step);
+    const zq_requant_params *numbers = (const void *)numbers_of(step);
     const int8_t *weight = (const int8_t *)numbers + zq_amx_numbers_bytes((size_t)(maps * step->params.conv.groups));
     zq_amx_product p = {.step = step, .steps = steps_of(program, step), .storage = storage, .inputs = scratch};
-    p.unpacked = (int8_t *)scratch + gathered_bytes(program, step);
+    p.unpacked = (int8_t *)scratch + inputs_buffer_bytes(program, step);
     size_t *at = (size_t *)(void *)(p.unpacked + unpacked_bytes(program, step));
     p.places = at;
     p.is_windowed = is_windowed(program, step);
@@ -370,8 +370,8 @@ void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int
             next = unit + 1;
             const zq_dense_unit other = unit_of(state, step, zq_min(next, last - 1), chunk);
             const zq_dense_unit *behind = next < last ? &other : NULL;
-            if (state->in_columns[step->x[0]])
-                take_columns(state, &u, behind, unit == first, at, &p);
+            if (state->is_packed_k4[step->x[0]])
+                take_im2col(state, &u, behind, unit == first, at, &p);
             else
                 lay_out_ahead(state, &u, behind, unit == first, scratch, at, &p);
         } else if (p.is_windowed) {
@@ -381,20 +381,20 @@ void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int
             lay_out_window(state, &u, scratch, at, &p);
         } else {
             next = join_tiles(state, unit, last, chunk, &p);
-            lay_out_columns(state, &u, scratch, at, &p);
+            lay_out_im2col(state, &u, scratch, at, &p);
         }
         p.next_y = p.next_frames == 0 ? pitch : ZQ_TILE * size;
         p.numbers = numbers + p.o;
         const size_t start = ((size_t)u.group * blocks + (size_t)(u.first / ZQ_AMX_MAPS)) * p.steps * ZQ_AMX_BYTES;
         if (is_half)
-            p.nibbles = (const uint8_t *)weight + start / 2;
+            p.int4 = (const uint8_t *)weight + start / 2;
         else
             p.weight = weight + start;
         p.y = zq_row(state, step->y, p.o * zq_rows_out(step) + u.row) + (size_t)u.t0 * size;
         p.ahead = fetch_of(state, &p, unit, next, places * zq_ceil_div(maps, chunk));
         zq_amx_multiply(&p);
     }
-    zq_amx_end();
+    zq_amx_release_tiles();
 }
 
 #endif

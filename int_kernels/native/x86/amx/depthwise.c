@@ -6,7 +6,7 @@
  * 16 places further down. Four places of a column are the dword of the four taps from n - j on; as the next four are the
  * next row of the tile, all columns' tiles are cut from one strip of rows, which starts and ends with zeros. Rows of
  * inputs overlap and are written out, since a tile is loaded six times as fast from whole lines of the cache; this is done
- * for a channel before it is its turn. With a stride it is done for each phase of the row, as in conv1d_depthwise.c. */
+ * for a channel ahead of its products. With a stride it is done for each phase of the row, as in conv1d_depthwise.c. */
 #include "x86/amx/amx.h"
 
 #ifdef ZQ_AMX_TABLE
@@ -39,7 +39,7 @@ static int is_suited(const zq_step *step)
     return (size_t)conv->stride * chunks_of(step, 1) * LEAST_USE <= (size_t)conv->kernel + 2 * LEAST_USE;
 }
 
-/* Packed: [C_out] zq_channel_numbers, then [C_out][stride][span]. */
+/* Packed: [C_out] zq_requant_params, then [C_out][stride][span]. */
 uint64_t zq_amx_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     const size_t channels = (size_t)program->values[step->y].channels;
@@ -58,7 +58,7 @@ void zq_amx_pack_depthwise(const zq_program *program, const zq_step *step, void 
         zq_avx512vnni_pack_depthwise(program, step, packed);
         return;
     }
-    zq_pack_channel_numbers(step, ZQ_UINT8, (int32_t)channels, kernel, packed); /* codes are read as they are */
+    zq_pack_requant_params(step, ZQ_UINT8, (int32_t)channels, kernel, packed); /* codes are read as they are */
     memset(taps, 0, channels * stride * span);
     for (size_t o = 0; o < channels; o++, taps += stride * span)
         for (size_t k = 0; k < kernel; k++) {
@@ -71,18 +71,18 @@ void zq_amx_pack_depthwise(const zq_program *program, const zq_step *step, void 
 typedef struct {
     const zq_state *state;
     const zq_step *step;
-    const zq_channel_numbers *numbers; /* [C_out] */
-    const int8_t *taps;                /* [C_out][stride][span] */
-    uint8_t *rows;                     /* [4][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes count */
-    uint8_t *strips;                   /* [4][stride][strip_bytes] of [16 columns][4] */
-    uint8_t *phases;                   /* [stride][length]: of one row, where there is a stride */
-    uint8_t *turned[2];                /* [4][turned_bytes]: rows of what is read from columns */
-    const char *behind;                /* the taps: weights of what comes next; */
-    size_t share;                      /* bytes of them that are fetched with each channel */
-    size_t stride, span, chunks[2], rows_bytes, used_bytes, strip_bytes, length, turned_bytes;
+    const zq_requant_params *numbers; /* [C_out] */
+    const int8_t *taps;               /* [C_out][stride][span] */
+    uint8_t *rows;                    /* [4][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes count */
+    uint8_t *strips;                  /* [4][stride][strip_bytes] of [16 columns][4] */
+    uint8_t *phases;                  /* [stride][length]: of one row, where there is a stride */
+    uint8_t *unpacked[2];             /* [4][unpacked_bytes]: rows of what is read in the packed K4 layout */
+    const char *behind;               /* the taps: weights of what comes next; */
+    size_t share;                     /* bytes of them that are fetched with each channel */
+    size_t stride, span, chunks[2], rows_bytes, used_bytes, strip_bytes, length, unpacked_bytes;
     int32_t tiles, height;       /* tiles of 512 frames; rows that count in one where there is only one */
     int32_t channels, is_signed; /* of y; x */
-    int32_t is_turned;           /* x lies in columns */
+    int32_t is_packed_k4;        /* x is in the packed K4 layout */
 } filter;
 
 /* In scratch (which may be NULL) for y of so many frames; returns the bytes that it takes. */
@@ -102,11 +102,11 @@ static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, u
     const size_t rows = QUAD * f->stride * f->rows_bytes, strips = QUAD * f->stride * f->strip_bytes;
     f->rows = scratch;
     f->strips = scratch + rows;
-    f->turned_bytes = f->rows_bytes / 2 + 2 * 64;
-    f->turned[0] = scratch + rows + strips;
-    f->turned[1] = f->turned[0] + QUAD * f->turned_bytes;
-    f->phases = f->turned[1] + QUAD * f->turned_bytes;
-    return rows + strips + 2 * QUAD * f->turned_bytes + f->stride * f->length;
+    f->unpacked_bytes = f->rows_bytes / 2 + 2 * 64;
+    f->unpacked[0] = scratch + rows + strips;
+    f->unpacked[1] = f->unpacked[0] + QUAD * f->unpacked_bytes;
+    f->phases = f->unpacked[1] + QUAD * f->unpacked_bytes;
+    return rows + strips + 2 * QUAD * f->unpacked_bytes + f->stride * f->length;
 }
 
 uint64_t zq_amx_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
@@ -120,17 +120,17 @@ uint64_t zq_amx_depthwise_scratch(const zq_program *program, const zq_step *step
 /* One tile of four channels: 512 frames from `start` on. */
 typedef struct {
     int32_t o, count, start; /* the first channel, how many there are: 0 at the end */
-    int turned;              /* which of the two has its rows */
+    int unpacked;            /* which of the two has its rows */
 } place;
 
 /* Before channel `last`. */
 static inline place next_place(const filter *f, place p, int32_t last)
 {
-    p.turned ^= 1;
+    p.unpacked ^= 1;
     p.start += FRAMES;
     if (p.start / FRAMES < f->tiles) return p;
     const int32_t o = p.o + QUAD;
-    return (place){o, o < last ? zq_min(QUAD, last - o) : 0, 0, p.turned};
+    return (place){o, o < last ? zq_min(QUAD, last - o) : 0, 0, p.unpacked};
 }
 
 /* Of channel c of four. */
@@ -207,24 +207,24 @@ static inline int32_t block_of(int32_t frame)
     return (int32_t)((uint32_t)(frame + (1 << 30)) / 64) - (1 << 24);
 }
 
-/* Frames of four channels from columns to rows, blocks of 64: a place before they are laid out, since what was just stored
+/* Frames of four channels from the packed K4 layout to rows, blocks of 64: a place before they are laid out, since what was just stored
  * is not read at once. */
-ZQ_TARGET static void turn_columns(const filter *f, place at)
+ZQ_TARGET static void unpack_k4(const filter *f, place at)
 {
-    if (!f->is_turned || at.count == 0) return;
+    if (!f->is_packed_k4 || at.count == 0) return;
     const __m512i to_plain = zq_to_plain_order(ZQ_PLAIN);
     const int32_t value = f->step->x[0], frames = f->state->frames[value];
-    const int32_t first = block_of(start_of(f, at)), blocks = (int32_t)(f->turned_bytes / 64);
-    uint8_t *to = f->turned[at.turned];
+    const int32_t first = block_of(start_of(f, at)), blocks = (int32_t)(f->unpacked_bytes / 64);
+    uint8_t *to = f->unpacked[at.unpacked];
     for (int32_t b = first; b < first + blocks; b++, to += 64) {
         const __mmask64 mask = b < 0 ? 0 : zq_first_bytes(frames - 64 * b);
         __m512i v[QUAD];
         for (int32_t i = 0; i < QUAD; i++)
-            v[i] = mask ? zq_transpose_bytes(_mm512_load_si512(zq_columns(f->state, value, at.o, 64 * b) + 64 * i))
+            v[i] = mask ? zq_transpose_bytes(_mm512_load_si512(zq_packed_k4(f->state, value, at.o, 64 * b) + 64 * i))
                         : _mm512_setzero_si512();
         zq_transpose_numbers(v);
         for (size_t c = 0; c < QUAD; c++)
-            _mm512_store_si512(to + c * f->turned_bytes,
+            _mm512_store_si512(to + c * f->unpacked_bytes,
                                _mm512_maskz_mov_epi8(mask, _mm512_permutexvar_epi32(to_plain, v[c])));
     }
 }
@@ -236,9 +236,9 @@ static void lay_out_channel(const filter *f, place at, int32_t c)
     const int32_t frames = f->state->frames[value], shared = f->channels / f->step->params.conv.groups;
     const uint8_t *x = (const uint8_t *)zq_row(f->state, value, o / shared);
     uint8_t *rows = rows_of(f, c);
-    if (f->is_turned) {
-        const size_t bytes = f->turned_bytes;
-        write_rows(f->turned[at.turned] + (size_t)c * bytes, (int32_t)bytes, start - 64 * block_of(start),
+    if (f->is_packed_k4) {
+        const size_t bytes = f->unpacked_bytes;
+        write_rows(f->unpacked[at.unpacked] + (size_t)c * bytes, (int32_t)bytes, start - 64 * block_of(start),
                    f->used_bytes, rows);
     } else if (stride == 1) {
         write_rows(x, frames, start, f->used_bytes, rows);
@@ -296,28 +296,28 @@ static inline int32_t frames_from(const filter *f, int32_t start)
 }
 
 /* The frames of channel c. */
-ZQ_TARGET_INLINE void end_rows(const filter *f, const batch *b, int32_t c, const zq_amx_row_end *end,
-                               const int32_t kind)
+ZQ_TARGET_INLINE void epilogue_rows(const filter *f, const batch *b, int32_t c, const zq_amx_row_epilogue *end,
+                                    const int32_t kind)
 {
     const int32_t o = b->at.o + c, frames = frames_from(f, b->at.start);
     const size_t size = zq_size(end->storage);
-    const zq_amx_channel_end channel = zq_amx_channel_end_of(f->numbers + o);
+    const zq_amx_channel_epilogue channel = zq_amx_channel_epilogue_of(f->numbers + o);
     char *y = zq_row(f->state, f->step->y, o) + (size_t)b->at.start * size;
     int32_t t = 0;
     for (; t + ZQ_TILE <= frames; t += ZQ_TILE)
-        zq_amx_end_row(end, kind, &channel, o, b->sums[c] + t, y + (size_t)t * size, ZQ_TILE);
-    if (t < frames) zq_amx_end_row(end, kind, &channel, o, b->sums[c] + t, y + (size_t)t * size, frames - t);
+        zq_amx_epilogue(end, kind, &channel, o, b->sums[c] + t, y + (size_t)t * size, ZQ_TILE);
+    if (t < frames) zq_amx_epilogue(end, kind, &channel, o, b->sums[c] + t, y + (size_t)t * size, frames - t);
 }
 
 /* Part c of the frames, of four channels. Lines that come soon are fetched to be written: they may be another core's. */
-ZQ_TARGET_INLINE void end_columns(const filter *f, const batch *b, int32_t c, const zq_amx_row_end *end,
-                                  const int32_t kind)
+ZQ_TARGET_INLINE void epilogue_packed_k4(const filter *f, const batch *b, int32_t c, const zq_amx_row_epilogue *end,
+                                         const int32_t kind)
 {
     const int32_t last = zq_min((c + 1) * (FRAMES / QUAD), frames_from(f, b->at.start));
-    zq_amx_channel_end channels[QUAD];
-    for (int32_t i = 0; i < QUAD; i++) channels[i] = zq_amx_channel_end_of(f->numbers + b->at.o + i);
+    zq_amx_channel_epilogue channels[QUAD];
+    for (int32_t i = 0; i < QUAD; i++) channels[i] = zq_amx_channel_epilogue_of(f->numbers + b->at.o + i);
     for (int32_t t = c * (FRAMES / QUAD); t < last; t += 16) {
-        char *y = zq_columns(f->state, f->step->y, b->at.o, b->at.start + t / ZQ_TILE * ZQ_TILE) + t % ZQ_TILE * QUAD;
+        char *y = zq_packed_k4(f->state, f->step->y, b->at.o, b->at.start + t / ZQ_TILE * ZQ_TILE) + t % ZQ_TILE * QUAD;
         __m512i v[QUAD];
         for (int32_t i = 0; i < QUAD; i++)
             v[i] = zq_rescale_high(&channels[i].rescaler,
@@ -328,67 +328,68 @@ ZQ_TARGET_INLINE void end_columns(const filter *f, const batch *b, int32_t c, co
 }
 
 /* While channel c is multiplied: what is left of the batch before it, and what comes next, in its place. */
-ZQ_TARGET_INLINE void meanwhile(const filter *f, const batch *before, place next, int32_t c, const zq_amx_row_end *end,
-                                const int in_columns, const int32_t kind)
+ZQ_TARGET_INLINE void meanwhile(const filter *f, const batch *before, place next, int32_t c,
+                                const zq_amx_row_epilogue *end, const int is_packed_k4, const int32_t kind)
 {
-    if (c < before->at.count && in_columns)
-        end_columns(f, before, c, end, kind);
+    if (c < before->at.count && is_packed_k4)
+        epilogue_packed_k4(f, before, c, end, kind);
     else if (c < before->at.count)
-        end_rows(f, before, c, end, kind);
+        epilogue_rows(f, before, c, end, kind);
     if (c < next.count) lay_out_channel(f, next, c);
 }
 
 ZQ_TARGET_INLINE void filter_batch(const filter *f, batch *b, const batch *before, place next, place after,
-                                   const zq_amx_row_end *end, const int in_columns, const int32_t kind)
+                                   const zq_amx_row_epilogue *end, const int is_packed_k4, const int32_t kind)
 {
     for (int32_t c = 0; c < QUAD; c += 2) {
         if (c < b->at.count) FILTER(0, 1, 4, c)
         if (c + 1 < b->at.count) FILTER(2, 3, 5, c + 1)
-        meanwhile(f, before, next, c, end, in_columns, kind);
-        meanwhile(f, before, next, c + 1, end, in_columns, kind);
+        meanwhile(f, before, next, c, end, is_packed_k4, kind);
+        meanwhile(f, before, next, c + 1, end, is_packed_k4, kind);
         STORE(0, 1, c)
         STORE(2, 3, c + 1)
     }
-    turn_columns(f, after);
+    unpack_k4(f, after);
 }
 
-ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t last, const int in_columns,
+ZQ_TARGET_INLINE void filter_channels(const filter *f, int32_t first, int32_t last, const int is_packed_k4,
                                       const int32_t kind)
 {
-    const zq_amx_row_end end = zq_amx_row_end_of(f->step, ZQ_PLAIN, f->state->program->values[f->step->y].storage);
+    const zq_amx_row_epilogue end =
+        zq_amx_row_epilogue_of(f->step, ZQ_PLAIN, f->state->program->values[f->step->y].storage);
     batch batches[2];
     place next = {first, zq_min(QUAD, last - first), 0, 0}, after = next_place(f, next, last);
     int turn = 0;
     batches[1].at.count = 0;
-    turn_columns(f, next);
-    turn_columns(f, after);
+    unpack_k4(f, next);
+    unpack_k4(f, after);
     for (int32_t c = 0; c < next.count; c++) lay_out_channel(f, next, c);
     for (; next.count > 0; turn ^= 1) {
         batch *b = &batches[turn];
         b->at = next;
         next = after;
         after = next_place(f, next, last);
-        filter_batch(f, b, &batches[turn ^ 1], next, after, &end, in_columns, kind);
+        filter_batch(f, b, &batches[turn ^ 1], next, after, &end, is_packed_k4, kind);
     }
-    for (int32_t c = 0; c < QUAD; c++) meanwhile(f, &batches[turn ^ 1], next, c, &end, in_columns, kind);
+    for (int32_t c = 0; c < QUAD; c++) meanwhile(f, &batches[turn ^ 1], next, c, &end, is_packed_k4, kind);
 }
 
-#define KIND(name, in_columns, kind)                                                  \
+#define KIND(name, is_packed_k4, kind)                                                \
     ZQ_TARGET static void filter_##name(const filter *f, int32_t first, int32_t last) \
     {                                                                                 \
-        filter_channels(f, first, last, in_columns, kind);                            \
+        filter_channels(f, first, last, is_packed_k4, kind);                          \
     }
 KIND(int8, 0, ZQ_INT8)
 KIND(uint8, 0, ZQ_UINT8)
 KIND(raw, 0, ZQ_INT32)
 KIND(other, 0, ZQ_INT16)
-KIND(int8_columns, 1, ZQ_INT8)
-KIND(uint8_columns, 1, ZQ_UINT8)
+KIND(int8_packed_k4, 1, ZQ_INT8)
+KIND(uint8_packed_k4, 1, ZQ_UINT8)
 
 typedef void filter_function(const filter *f, int32_t first, int32_t last);
 static filter_function *const filter_kinds[2][4] = {
     {[ZQ_INT8] = filter_int8, [ZQ_UINT8] = filter_uint8, [ZQ_INT32] = filter_raw, [ZQ_INT16] = filter_other},
-    {[ZQ_INT8] = filter_int8_columns, [ZQ_UINT8] = filter_uint8_columns}};
+    {[ZQ_INT8] = filter_int8_packed_k4, [ZQ_UINT8] = filter_uint8_packed_k4}};
 
 int zq_amx_depthwise_reads(const zq_program *program, const zq_step *step)
 {
@@ -424,14 +425,14 @@ void zq_amx_depthwise(const zq_state *state, const zq_step *step, int32_t first,
     f.taps = (const int8_t *)step->packed + zq_amx_numbers_bytes((size_t)y->channels);
     f.is_signed = state->program->values[step->x[0]].storage == ZQ_INT8;
     f.channels = y->channels;
-    f.is_turned = state->in_columns[step->x[0]];
+    f.is_packed_k4 = state->is_packed_k4[step->x[0]];
     f.behind = (const char *)step->packed + zq_amx_depthwise_bytes(state->program, step);
-    f.share = (size_t)y->channels + sizeof(zq_channel_numbers); /* a pointwise convolution's, as a rule */
+    f.share = (size_t)y->channels + sizeof(zq_requant_params); /* a pointwise convolution's, as a rule */
     clear_strips(&f);
     zq_amx_begin_rows(f.height);
-    filter_kinds[state->in_columns[step->y]][zq_amx_kind(step, y->storage, f.numbers)](
+    filter_kinds[state->is_packed_k4[step->y]][zq_amx_kind(step, y->storage, f.numbers)](
         &f, first * CHANNELS, zq_min(last * CHANNELS, y->channels));
-    zq_amx_end();
+    zq_amx_release_tiles();
 }
 
 #endif

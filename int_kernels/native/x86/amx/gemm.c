@@ -1,7 +1,7 @@
 /* Products of a dense convolution for AMX: 16 output maps x 64 frames x 64 taps at a time.
  *
  * Sums lie in tiles 0 to 3, one for each vector of 16 frames. Those of one block are scaled and stored while the products
- * of the next one run, and a pointwise convolution gathers the inputs of the next tile meanwhile: they take other parts of
+ * of the next one run, and im2col of the next tile of a pointwise convolution runs meanwhile: they take other parts of
  * the processor. */
 #include "x86/amx/gemm_tile.h"
 
@@ -10,13 +10,13 @@
 /* Sums of 16 maps x 64 frames that wait to be stored: [map][frame], or, of a window, [vector][16 frames][16 maps]. */
 typedef struct {
     int32_t *sums;
-    const zq_channel_numbers *numbers;
+    const zq_requant_params *numbers;
     char *y;
     int32_t o, n, rows, done; /* the first map; frames; maps, and how many of them are stored */
-} ending;
+} pending_rows;
 
 /* A window's sums as [map][frame]. */
-ZQ_TARGET static void turn_sums(int32_t *sums)
+ZQ_TARGET static void transpose_sums(int32_t *sums)
 {
     __m512i v[4][16];
     for (int32_t i = 0; i < 4; i++) {
@@ -28,13 +28,13 @@ ZQ_TARGET static void turn_sums(int32_t *sums)
 }
 
 /* The next row. */
-ZQ_TARGET_INLINE void end_row(const zq_amx_product *p, ending *e, const zq_amx_row_end *end, const int is_windowed,
-                              const int32_t kind)
+ZQ_TARGET_INLINE void row_epilogue(const zq_amx_product *p, pending_rows *e, const zq_amx_row_epilogue *end,
+                                   const int is_windowed, const int32_t kind)
 {
     const int32_t r = e->done++;
-    if (is_windowed && r == 0) turn_sums(e->sums);
-    const zq_amx_channel_end channel = zq_amx_channel_end_of(e->numbers + r);
-    zq_amx_end_row(end, kind, &channel, e->o + r, e->sums + r * ZQ_TILE, e->y + (size_t)r * p->map, e->n);
+    if (is_windowed && r == 0) transpose_sums(e->sums);
+    const zq_amx_channel_epilogue channel = zq_amx_channel_epilogue_of(e->numbers + r);
+    zq_amx_epilogue(end, kind, &channel, e->o + r, e->sums + r * ZQ_TILE, e->y + (size_t)r * p->map, e->n);
 }
 
 #define INPUTS_SIGNED(sums, weight, inputs) ZQ_AMX_DOT_SS(sums, inputs, weight)
@@ -96,13 +96,13 @@ ZQ_TARGET_INLINE void fetch(zq_amx_fetching *f)
     for (int32_t i = 0; i < f->lines; i++, f->next += 64) _mm_prefetch(f->next, _MM_HINT_T1);
 }
 
-/* Steps before sums are scaled: a stored tile cannot be read until all that came before it is done with, and whoever waits
- * for it stands in the way of the products behind. */
+/* Steps before sums are scaled. Reading back a stored tile stalls until the store retires, and the stall blocks later
+ * products: the epilogue is delayed by these steps. */
 enum { WAIT = 1 };
 
-/* A step's weights as nibbles; steps between those that are unpacked and those whose lines are fetched meanwhile:
+/* A step's weights as int4; steps between those that are unpacked and those whose lines are fetched meanwhile:
  * unpacking is mostly waiting for lines. */
-enum { HALF = ZQ_AMX_BYTES / 2, NIBBLES_AHEAD = 3, BYTES_AHEAD = 2 };
+enum { HALF = ZQ_AMX_BYTES / 2, INT4_AHEAD = 3, BYTES_AHEAD = 2 };
 
 ZQ_TARGET_INLINE void fetch_near(const void *from, size_t bytes)
 {
@@ -110,41 +110,40 @@ ZQ_TARGET_INLINE void fetch_near(const void *from, size_t bytes)
 }
 
 /* The weights of one step of a block. */
-ZQ_TARGET_INLINE void unpack(const uint8_t *nibbles, int8_t *weight, size_t step)
+ZQ_TARGET_INLINE void unpack(const uint8_t *int4, int8_t *weight, size_t step)
 {
-    nibbles += step * HALF;
+    int4 += step * HALF;
     weight += step * ZQ_AMX_BYTES;
-    zq_unpack_nibbles(nibbles, ZQ_AMX_BYTES, weight);
-    fetch_near(nibbles + NIBBLES_AHEAD * HALF, HALF);
+    zq_unpack_int4(int4, ZQ_AMX_BYTES, weight);
+    fetch_near(int4 + INT4_AHEAD * HALF, HALF);
     fetch_near(weight + BYTES_AHEAD * ZQ_AMX_BYTES, ZQ_AMX_BYTES);
 }
 
 /* Weights are unpacked a step before they are multiplied first: what was just stored cannot be loaded into a tile at once.
  * Blocks go where the one before them was: the first step of the next one when this one's is done with. */
-ZQ_TARGET_INLINE void unpack_ahead(const zq_amx_product *p, const uint8_t *nibbles, int is_last, int32_t tile,
-                                   size_t step)
+ZQ_TARGET_INLINE void unpack_ahead(const zq_amx_product *p, const uint8_t *int4, int is_last, int32_t tile, size_t step)
 {
     if (tile == 0 && step + 1 < p->steps)
-        unpack(nibbles, p->unpacked, step + 1);
+        unpack(int4, p->unpacked, step + 1);
     else if (tile + 1 == p->count && step + 1 == p->steps && !is_last)
-        unpack(nibbles + p->steps * HALF, p->unpacked, 0);
+        unpack(int4 + p->steps * HALF, p->unpacked, 0);
 }
 
-ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowed, const int are_nibbles,
+ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowed, const int are_int4,
                                    const int32_t kind)
 {
-    const zq_amx_row_end end = zq_amx_row_end_of(p->step, p->order, p->storage);
+    const zq_amx_row_epilogue end = zq_amx_row_epilogue_of(p->step, p->order, p->storage);
     int32_t sums[ZQ_AMX_MAPS * ZQ_TILE] __attribute__((aligned(64)));
-    ending e = {.rows = 0};
+    pending_rows e = {.rows = 0};
     zq_amx_fetching ahead = p->ahead, near = p->near;
-    zq_amx_gathering soon = p->soon;
+    zq_amx_im2col_job soon = p->soon;
     const size_t block = p->steps * ZQ_AMX_BYTES;
-    if (are_nibbles) unpack(p->nibbles, p->unpacked, 0);
+    if (are_int4) unpack(p->int4, p->unpacked, 0);
     for (int32_t o = 0; o < p->maps; o += ZQ_AMX_MAPS) {
         const size_t start = (size_t)(o / ZQ_AMX_MAPS) * block;
-        const uint8_t *nibbles = are_nibbles ? p->nibbles + start / 2 : NULL;
-        const int8_t *weight = are_nibbles ? p->unpacked : p->weight + start;
-        if (!p->ahead.next) ahead.next = are_nibbles ? (const char *)nibbles + block / 2 : (const char *)weight + block;
+        const uint8_t *int4 = are_int4 ? p->int4 + start / 2 : NULL;
+        const int8_t *weight = are_int4 ? p->unpacked : p->weight + start;
+        if (!p->ahead.next) ahead.next = are_int4 ? (const char *)int4 + block / 2 : (const char *)weight + block;
         for (int32_t tile = 0; tile < p->count; tile++) {
             const int32_t n = zq_min(ZQ_TILE, p->frames - tile * p->next_frames);
             const int32_t vectors = vectors_of(p, n);
@@ -156,42 +155,42 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
             ZQ_AMX_ZERO(2);
             ZQ_AMX_ZERO(3);
             for (size_t step = 0; step < p->steps; step++) {
-                if (are_nibbles) unpack_ahead(p, nibbles, o + ZQ_AMX_MAPS >= p->maps, tile, step);
+                if (are_int4) unpack_ahead(p, int4, o + ZQ_AMX_MAPS >= p->maps, tile, step);
                 multiply(p, weight + step * ZQ_AMX_BYTES, inputs + p->places[step], vectors, is_windowed);
                 fetch(&ahead); /* here and not before the loads of the next step, which it would hold up: 5 % */
                 fetch(&near);
-                if (!is_windowed) zq_amx_gather(&soon, soon.quads);
+                if (!is_windowed) zq_amx_im2col(&soon, soon.quads);
                 for (int32_t r = step < wait ? 0 : zq_min(quota, e.rows - e.done); r > 0; r--)
-                    end_row(p, &e, &end, is_windowed, kind);
+                    row_epilogue(p, &e, &end, is_windowed, kind);
             }
             store(sums, is_windowed);
-            e = (ending){sums,
-                         p->numbers + o,
-                         p->y + (size_t)o * p->map + (size_t)tile * p->next_y,
-                         p->o + o,
-                         n,
-                         zq_min(ZQ_AMX_MAPS, p->maps - o),
-                         0};
+            e = (pending_rows){sums,
+                               p->numbers + o,
+                               p->y + (size_t)o * p->map + (size_t)tile * p->next_y,
+                               p->o + o,
+                               n,
+                               zq_min(ZQ_AMX_MAPS, p->maps - o),
+                               0};
         }
     }
-    while (e.done < e.rows) end_row(p, &e, &end, is_windowed, kind);
-    zq_amx_gather(&soon, soon.channels);
+    while (e.done < e.rows) row_epilogue(p, &e, &end, is_windowed, kind);
+    zq_amx_im2col(&soon, soon.channels);
 }
 
-#define KIND(name, is_windowed, are_nibbles, kind)                 \
+#define KIND(name, is_windowed, are_int4, kind)                    \
     ZQ_TARGET static void multiply_##name(const zq_amx_product *p) \
     {                                                              \
-        multiply_all(p, is_windowed, are_nibbles, kind);           \
+        multiply_all(p, is_windowed, are_int4, kind);              \
     }
-#define KINDS(name, is_windowed, are_nibbles)              \
-    KIND(name##_int8, is_windowed, are_nibbles, ZQ_INT8)   \
-    KIND(name##_uint8, is_windowed, are_nibbles, ZQ_UINT8) \
-    KIND(name##_raw, is_windowed, are_nibbles, ZQ_INT32)   \
-    KIND(name##_other, is_windowed, are_nibbles, ZQ_INT16)
+#define KINDS(name, is_windowed, are_int4)              \
+    KIND(name##_int8, is_windowed, are_int4, ZQ_INT8)   \
+    KIND(name##_uint8, is_windowed, are_int4, ZQ_UINT8) \
+    KIND(name##_raw, is_windowed, are_int4, ZQ_INT32)   \
+    KIND(name##_other, is_windowed, are_int4, ZQ_INT16)
 KINDS(columns, 0, 0)
-KINDS(columns_nibbles, 0, 1)
+KINDS(columns_int4, 0, 1)
 KINDS(window, 1, 0)
-KINDS(window_nibbles, 1, 1)
+KINDS(window_int4, 1, 1)
 
 typedef void multiply_function(const zq_amx_product *p);
 #define NAMES(name)                                                                                                   \
@@ -199,12 +198,12 @@ typedef void multiply_function(const zq_amx_product *p);
         [ZQ_INT8] = multiply_##name##_int8, [ZQ_UINT8] = multiply_##name##_uint8, [ZQ_INT32] = multiply_##name##_raw, \
         [ZQ_INT16] = multiply_##name##_other                                                                          \
     }
-static multiply_function *const multiply_kinds[2][2][4] = {{NAMES(columns), NAMES(columns_nibbles)},
-                                                           {NAMES(window), NAMES(window_nibbles)}};
+static multiply_function *const multiply_kinds[2][2][4] = {{NAMES(columns), NAMES(columns_int4)},
+                                                           {NAMES(window), NAMES(window_int4)}};
 
 void zq_amx_multiply(const zq_amx_product *p)
 {
-    multiply_kinds[p->is_windowed][p->nibbles != NULL][zq_amx_kind(p->step, p->storage, p->numbers)](p);
+    multiply_kinds[p->is_windowed][p->int4 != NULL][zq_amx_kind(p->step, p->storage, p->numbers)](p);
 }
 
 #endif

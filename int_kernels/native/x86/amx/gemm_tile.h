@@ -15,23 +15,24 @@ typedef struct {
     int32_t lines;
 } zq_amx_fetching;
 
-/* A tile's inputs of a pointwise convolution, gathered four channels at a time. */
+/* A tile's inputs of a pointwise convolution, by im2col, four channels at a time. */
 typedef struct {
     const char *x;    /* the next channel, the tile's first frame */
     size_t pitch;     /* bytes from channel to channel */
     __mmask64 mask;   /* frames there are */
     uint8_t *columns; /* [quads][64 frames in tile order][4] */
-    int32_t channels; /* left to gather */
-    int32_t quads;    /* to be gathered with a step */
-} zq_amx_gathering;
+    int32_t channels; /* left to do */
+    int32_t quads;    /* to do with a step */
+} zq_amx_im2col_job;
 
-ZQ_TARGET_INLINE void zq_amx_gather(zq_amx_gathering *g, int32_t quads)
+ZQ_TARGET_INLINE void zq_amx_im2col(zq_amx_im2col_job *g, int32_t quads)
 {
     for (; quads > 0 && g->channels > 0; quads--, g->columns += 256, g->channels -= 4) {
         __m512i v[4];
         for (int32_t i = 0; i < 4; i++, g->x += g->pitch) {
             v[i] = i < g->channels ? _mm512_maskz_loadu_epi8(g->mask, g->x) : _mm512_setzero_si512();
-            _mm_prefetch(g->x + 64, _MM_HINT_T1); /* for the tile behind: rows lie too far apart to be foreseen */
+            _mm_prefetch(g->x + 64,
+                         _MM_HINT_T1); /* for the tile behind: rows are too far apart for the hardware prefetcher */
         }
         zq_interleave(v);
         for (int32_t i = 0; i < 4; i++) _mm512_store_si512(g->columns + 64 * i, v[i]);
@@ -42,9 +43,9 @@ ZQ_TARGET_INLINE void zq_amx_gather(zq_amx_gathering *g, int32_t quads)
  * maps. */
 typedef struct {
     const zq_step *step;
-    const zq_channel_numbers *numbers; /* of the first map */
-    const int8_t *weight;              /* [blocks][steps][a tile] */
-    const uint8_t *inputs;             /* what step i multiplies starts at inputs + places[i], */
+    const zq_requant_params *numbers; /* of the first map */
+    const int8_t *weight;             /* [blocks][steps][a tile] */
+    const uint8_t *inputs;            /* what step i multiplies starts at inputs + places[i], */
     const size_t *places;
     size_t steps, pitch;            /* with pitch bytes from row to row */
     int32_t is_windowed, is_signed; /* x is signed */
@@ -57,9 +58,9 @@ typedef struct {
     char *y;                        /* map o, the first frame */
     size_t map;                     /* bytes from map to map */
     zq_amx_fetching ahead;          /* weights */
-    zq_amx_gathering soon;          /* the tile that comes next: inputs to gather, */
+    zq_amx_im2col_job soon;         /* the tile that comes next: its im2col, */
     zq_amx_fetching near;           /* or to fetch */
-    const uint8_t *nibbles;         /* in place of the weight, half a tile each; or NULL */
+    const uint8_t *int4;            /* in place of the weight, half a tile each; or NULL */
     int8_t *unpacked;               /* place for a block's bytes */
 } zq_amx_product;
 

@@ -3,7 +3,7 @@
 
 #ifdef ZQ_AMX_TABLE
 
-/* Four sums, as in the dense loop: no product waits for the one before it. */
+/* Four sums, as in the dense kernel: no product waits for the one before it. */
 int64_t zq_amx_peak(int32_t rounds, int32_t *codes)
 {
     int32_t tile[ZQ_AMX_BYTES / 4] __attribute__((aligned(64)));
@@ -29,7 +29,7 @@ int64_t zq_amx_peak(int32_t rounds, int32_t *codes)
     *codes += tile[0];
     ZQ_AMX_STORE(3, tile, ZQ_AMX_TAPS);
     *codes += tile[0];
-    zq_amx_end();
+    zq_amx_release_tiles();
     return (int64_t)rounds * 4 * ZQ_AMX_ROWS * 16 * ZQ_AMX_TAPS;
 }
 

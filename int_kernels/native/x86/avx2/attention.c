@@ -36,7 +36,7 @@ static scorer scorer_of(const zq_step *step, int32_t number, size_t width)
 }
 
 /* scores[j] = s of products with k (in place) and p; returns the greatest. */
-ZQ_TARGET static int32_t finish_scores(const scorer *s, int32_t frames, int32_t *scores, const int32_t *far)
+ZQ_TARGET static int32_t requantize_scores(const scorer *s, int32_t frames, int32_t *scores, const int32_t *far)
 {
     const __m256i content = _mm256_set1_epi32((int32_t)s->content), position = _mm256_set1_epi32((int32_t)s->position);
     const __m256i half = _mm256_set1_epi64x((int64_t)1 << (s->shift - 1));
@@ -113,7 +113,7 @@ ZQ_TARGET static void attend(const scorer *s, const zq_avx2_head *h, int32_t t0,
     for (int32_t r = 0; r < rows; r++) {
         int32_t *scores = h->scores + (size_t)r * h->padded;
         const int32_t *far = h->far + (size_t)r * reach + (size_t)(own - r) - base;
-        totals[r] = raise(h, finish_scores(s, frames, scores, far), scores, h->powers + (size_t)r * h->padded);
+        totals[r] = raise(h, requantize_scores(s, frames, scores, far), scores, h->powers + (size_t)r * h->padded);
     }
     memset(h->powers + (size_t)rows * h->padded, 0, (size_t)(ZQ_QUERIES - rows) * h->padded * sizeof *h->powers);
 }

@@ -1,4 +1,4 @@
-/* What the loops for AVX2 share: products of 16-bit numbers, and the way from accumulators to memory.
+/* What the kernels for AVX2 share: products of 16-bit numbers, and the way from accumulators to memory.
  *
  * VPMADDWD adds two 16-bit products in each 32-bit lane; as codes and weights have at most 9 bits with their sign, the
  * pair fits and the result is exact (the byte form, VPMADDUBSW, would saturate). */
@@ -14,13 +14,14 @@
 #define ZQ_TARGET_INLINE static inline __attribute__((always_inline)) ZQ_TARGET
 
 /* Entries of every dispatch table with AVX2 but that for AVX-512. */
-#define ZQ_AVX2_ENTRIES                                                                              \
-    [ZQ_KERNEL_CONV2D_DEPTHWISE] = {.run = zq_avx2_planes, .scratch_bytes = zq_avx2_planes_scratch}, \
-    [ZQ_KERNEL_SUM] = {.run = zq_avx2_sum},                                                          \
-    [ZQ_KERNEL_ACTIVATION] = {.run = zq_avx2_activation,                                             \
-                              .packed_bytes = zq_activation_bytes,                                   \
-                              .pack = zq_pack_activation},                                           \
-    [ZQ_KERNEL_LAYER_NORM] = {.run = zq_avx2_layer_norm},                                            \
+#define ZQ_AVX2_ENTRIES                                                                 \
+    [ZQ_KERNEL_CONV2D_DEPTHWISE] = {.run = zq_avx2_conv2d_depthwise,                    \
+                                    .scratch_bytes = zq_avx2_conv2d_depthwise_scratch}, \
+    [ZQ_KERNEL_SUM] = {.run = zq_avx2_sum},                                             \
+    [ZQ_KERNEL_ACTIVATION] = {.run = zq_avx2_activation,                                \
+                              .packed_bytes = zq_activation_bytes,                      \
+                              .pack = zq_pack_activation},                              \
+    [ZQ_KERNEL_LAYER_NORM] = {.run = zq_avx2_layer_norm},                               \
     [ZQ_KERNEL_ATTENTION] = {.run = zq_avx2_attention, .scratch_bytes = zq_avx2_attention_scratch}
 zq_kernel zq_avx2_attention, zq_avx2_sum, zq_avx2_activation, zq_avx2_layer_norm;
 zq_scratch_size zq_avx2_attention_scratch;
@@ -142,8 +143,8 @@ ZQ_TARGET_INLINE __m256i zq_round_eight(const zq_rounder *r, __m256i even, __m25
 }
 
 /* A row of the tile at t0, of output map o, from its accumulators without bias to memory. */
-ZQ_TARGET_INLINE void zq_avx2_finish(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
-                                     int32_t *acc)
+ZQ_TARGET_INLINE void zq_avx2_epilogue(const zq_state *state, const zq_step *step, int32_t o, int32_t channel,
+                                       int32_t t0, int32_t *acc)
 {
     const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
     for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += step->params.conv.bias[o];

@@ -22,7 +22,7 @@ static size_t row_numbers(int32_t frames_y)
     return 2 * ((size_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE + PAIRS);
 }
 
-uint64_t zq_avx2_planes_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
+uint64_t zq_avx2_conv2d_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     (void)program;
     return is_fast(step) ? ROWS * row_numbers(frames_y) * 2 : 0;
@@ -66,7 +66,8 @@ ZQ_TARGET static void tile(const int16_t kernel[][2 * PAIRS], int32_t rows, int3
     for (int32_t i = 0; i < 8; i++) zq_store_vector(acc + 8 * i, all[i]);
 }
 
-ZQ_TARGET void zq_avx2_planes(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
+ZQ_TARGET void zq_avx2_conv2d_depthwise(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
+                                        void *scratch)
 {
     const zq_conv_params *conv = &step->params.conv;
     if (!is_fast(step)) {
@@ -88,7 +89,7 @@ ZQ_TARGET void zq_avx2_planes(const zq_state *state, const zq_step *step, int32_
             int32_t acc[ZQ_TILE];
             tile((const int16_t(*)[2 * PAIRS]) kernel, count, (conv->kernel + 1) / 2, (const int16_t *)scratch + 2 * t0,
                  length, acc);
-            zq_avx2_finish(state, step, o, channel, t0, acc);
+            zq_avx2_epilogue(state, step, o, channel, t0, acc);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 #ifdef ZQ_X86_TABLES
 
-enum { ROWS = 4, FRAMES = 16 }; /* output channels and frames at once in the dense loop */
+enum { ROWS = 4, FRAMES = 16 }; /* output channels and frames at once in the dense kernel */
 enum { FRONT = 2 };             /* zeros before each kernel of a depthwise convolution */
 
 zq_kernel zq_avx2_dense, zq_avx2_depthwise;
@@ -24,7 +24,7 @@ static uint64_t dense_scratch(const zq_program *program, const zq_step *step, in
     return (uint64_t)pairs_of(program, step) * 4 * (ZQ_TILE + ZQ_CHUNK) + 4 * ZQ_CHUNK * ZQ_TILE;
 }
 
-ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int16_t *columns)
+ZQ_TARGET static void im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int16_t *columns)
 {
     const zq_conv_params *conv = &step->params.conv;
     const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
@@ -39,7 +39,7 @@ ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const z
         if (row < 0 || row >= conv->height)
             memset(tap[i % 2], 0, sizeof tap[0]);
         else
-            zq_gather_column(zq_row(state, step->x[0], first + line / conv->kernel_height * conv->height + row),
+            zq_im2col_column(zq_row(state, step->x[0], first + line / conv->kernel_height * conv->height + row),
                              storage, frames, start, conv->stride, tap[i % 2]);
         if (i == taps - 1 && i % 2 == 0) memset(tap[1], 0, sizeof tap[1]);
         if (i % 2 == 0 && i < taps - 1) continue;
@@ -90,19 +90,19 @@ ZQ_TARGET void zq_avx2_dense(const zq_state *state, const zq_step *step, int32_t
     const size_t taps = zq_taps(state->program, step), pairs = pairs_of(state->program, step);
     int32_t *acc = scratch;
     int16_t *columns = (int16_t *)(acc + ZQ_CHUNK * ZQ_TILE), *weight = columns + pairs * 2 * ZQ_TILE;
-    int32_t gathered = -1;
+    int32_t im2col_place = -1;
     for (int32_t unit = first; unit < last; unit++) {
         const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
         const int32_t o = u.group * maps + u.first, count = u.last - u.first;
-        if (u.place != gathered) gather(state, step, &u, columns);
-        gathered = u.place;
+        if (u.place != im2col_place) im2col(state, step, &u, columns);
+        im2col_place = u.place;
         widen(step, o, count, taps, pairs, weight);
         for (int32_t part = 0; part < ZQ_TILE / FRAMES; part++)
             for (int32_t r = 0; r < count; r += ROWS)
                 zq_avx2_block(columns + (size_t)part * pairs * 2 * FRAMES, weight + (size_t)r * 2 * pairs, 2 * pairs,
                               pairs, acc + r * ZQ_TILE + part * FRAMES, ZQ_TILE);
         for (int32_t r = 0; r < count; r++)
-            zq_avx2_finish(state, step, o + r, (o + r) * rows + u.row, u.t0, acc + r * ZQ_TILE);
+            zq_avx2_epilogue(state, step, o + r, (o + r) * rows + u.row, u.t0, acc + r * ZQ_TILE);
     }
 }
 
@@ -115,7 +115,7 @@ static size_t groups_of(const zq_step *step)
     return ((size_t)conv->dilation * (size_t)(conv->kernel - 1) / (size_t)conv->stride + 1 + 1 + 1) / 2;
 }
 
-/* Kernels that are mostly zeros between the taps stay with the portable loops. */
+/* Kernels that are mostly zeros between the taps stay with the portable kernel. */
 static int is_dense_enough(const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -207,7 +207,7 @@ ZQ_TARGET void zq_avx2_depthwise(const zq_state *state, const zq_step *step, int
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             int32_t acc[ZQ_TILE];
             tile(step, kernels, phases + t0, length, acc);
-            zq_avx2_finish(state, step, o, o, t0, acc);
+            zq_avx2_epilogue(state, step, o, o, t0, acc);
         }
     }
 }

@@ -46,7 +46,7 @@ ZQ_TARGET static void weigh_64(const int16_t *powers, size_t stride, const int16
         zq_dot_words(&c##r, x2, two);                                \
         zq_dot_words(&d##r, x3, two);                                \
     }
-#define FINISH(r)                         \
+#define EPILOGUE(r)                       \
     add_sums(a##r, sums + r * wide);      \
     add_sums(b##r, sums + r * wide + 16); \
     add_sums(c##r, sums + r * wide + 32); \
@@ -57,10 +57,10 @@ ZQ_TARGET static void weigh_64(const int16_t *powers, size_t stride, const int16
         const __m512i x2 = _mm512_loadu_si512(values + 64), x3 = _mm512_loadu_si512(values + 96);
         EACH_6(ADD)
     }
-    EACH_6(FINISH)
+    EACH_6(EPILOGUE)
 #undef START
 #undef ADD
-#undef FINISH
+#undef EPILOGUE
 }
 
 ZQ_TARGET static void weigh_16(const int16_t *powers, size_t stride, const int16_t *values, size_t wide, size_t pairs,
@@ -68,16 +68,16 @@ ZQ_TARGET static void weigh_16(const int16_t *powers, size_t stride, const int16
 {
 #define START(r) __m512i a##r = _mm512_setzero_si512();
 #define ADD(r) zq_dot_words(&a##r, x, two_powers(powers + r * stride + 2 * i));
-#define FINISH(r) add_sums(a##r, sums + r * wide);
+#define EPILOGUE(r) add_sums(a##r, sums + r * wide);
     EACH_6(START)
     for (size_t i = 0; i < pairs; i++, values += 2 * wide) {
         const __m512i x = _mm512_loadu_si512(values);
         EACH_6(ADD)
     }
-    EACH_6(FINISH)
+    EACH_6(EPILOGUE)
 #undef START
 #undef ADD
-#undef FINISH
+#undef EPILOGUE
 }
 
 /* sums[r][d] = a of six frames. */

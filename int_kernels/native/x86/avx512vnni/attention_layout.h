@@ -57,7 +57,7 @@ void zq_pack_queries(const zq_state *state, const zq_step *step, int32_t first, 
 void zq_attend(const zq_step *step, int32_t number, const zq_head *head, int32_t t0, int32_t i,
                int64_t totals[ZQ_QUERIES]);
 
-/* Signed queries on few enough frames; others stay with the portable loops. */
+/* Signed queries on few enough frames; others stay with the portable kernel. */
 static inline int zq_is_suited(const zq_state *state, const zq_step *step)
 {
     const zq_value *values = state->program->values;

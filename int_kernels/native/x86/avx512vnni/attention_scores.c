@@ -43,7 +43,7 @@ ZQ_TARGET static void multiply(const int8_t *queries, const int32_t *starts, con
 }
 
 /* scores[j] = s in place of the products with k; returns the greatest. */
-ZQ_TARGET static int32_t finish_scores(const zq_scorer *s, size_t frames, int32_t *scores, const int32_t *far)
+ZQ_TARGET static int32_t requantize_scores(const zq_scorer *s, size_t frames, int32_t *scores, const int32_t *far)
 {
     __m512i most = _mm512_set1_epi32(-ZQ_LARGEST_SCORE);
     for (size_t j = 0; j < frames; j += 16) {
@@ -95,7 +95,7 @@ ZQ_TARGET void zq_attend(const zq_step *step, int32_t number, const zq_head *hea
     for (int32_t r = 0; r < queries; r++) {
         int32_t *scores = head->scores + (size_t)r * head->padded;
         const int32_t *far = head->far + (size_t)r * stride + (first - base + queries - 1 - r);
-        const int32_t most = finish_scores(&s, head->frames, scores, far);
+        const int32_t most = requantize_scores(&s, head->frames, scores, far);
         totals[r] = raise(head->frames, most, scores, head->powers + (size_t)r * head->padded);
     }
 }

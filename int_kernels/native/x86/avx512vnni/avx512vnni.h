@@ -1,4 +1,4 @@
-/* What the loops for AVX-512 VNNI share: one row of one tile, from accumulators to codes in memory.
+/* What the kernels for AVX-512 VNNI share: one row of one tile, from accumulators to codes in memory.
  *
  * VPDPBUSD adds four products of an unsigned and a signed byte to each 32-bit lane, modulo 2^32 and without
  * saturation. Activations are the unsigned side; signed ones enter as x + 128, and -128 * sum(weight) enters the bias.
@@ -25,13 +25,13 @@ zq_scratch_size zq_avx512vnni_dense_scratch, zq_avx512vnni_depthwise_scratch, zq
 zq_kernel zq_avx512vnni_dense, zq_avx512vnni_depthwise, zq_avx512vnni_sum, zq_avx512vnni_attention;
 zq_kernel zq_avx512vnni_activation, zq_avx512vnni_layer_norm;
 zq_unit_count zq_avx512vnni_sum_units;
-zq_column_user zq_avx512vnni_sum_columns;
+zq_packed_k4_use zq_avx512vnni_sum_writes;
 
 /* What an output channel starts from and ends with. The shift is that of zq_rescale_high; like the multiplier 0 unless
  * zq_has_high_shifts. */
 typedef struct {
     int32_t bias, multiplier, shift;
-} zq_channel_numbers;
+} zq_requant_params;
 
 /* Orders of frames other than those of tiles, where a number of halves stands. */
 enum { ZQ_PLAIN = 0, ZQ_PHASED = -1 };
@@ -39,16 +39,16 @@ enum { ZQ_PLAIN = 0, ZQ_PHASED = -1 };
 /* A dense convolution's rows of one tile: those of `rows` output maps from o on. */
 typedef struct {
     const zq_step *step;
-    const zq_channel_numbers *numbers; /* [rows] */
-    const int8_t *weight;              /* [rows][quads][4] */
-    const uint8_t *columns;            /* what is multiplied with quad q starts at columns + places[q] */
-    const size_t *places;              /* [quads] */
-    size_t quads;                      /* groups of four taps */
-    int32_t is_plain;                  /* columns are in plain order, else in tile order */
-    int32_t o, rows, halves, n;        /* n: frames */
-    int32_t storage;                   /* of y */
-    char *y;                           /* row o, the tile's first frame */
-    size_t pitch;                      /* bytes from row to row */
+    const zq_requant_params *numbers; /* [rows] */
+    const int8_t *weight;             /* [rows][quads][4] */
+    const uint8_t *columns;           /* what is multiplied with quad q starts at columns + places[q] */
+    const size_t *places;             /* [quads] */
+    size_t quads;                     /* groups of four taps */
+    int32_t is_plain;                 /* columns are in plain order, else in tile order */
+    int32_t o, rows, halves, n;       /* n: frames */
+    int32_t storage;                  /* of y */
+    char *y;                          /* row o, the tile's first frame */
+    size_t pitch;                     /* bytes from row to row */
 } zq_tile_rows;
 
 /* Frames that the kernels of so many tiles see, in whole vectors. */
@@ -67,17 +67,17 @@ static inline int zq_is_windowed(const zq_program *program, const zq_step *step)
            zq_maps_in(program, step) % 4 == 0;
 }
 
-/* The inputs of one unit of a dense convolution for every tap, in tile order (avx512vnni_gather.c), or once for all taps
- * of a window, in plain order (avx512vnni_window.c). Each gathered code with the flip (zq_flip_of, or 0). */
-void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int32_t halves,
+/* The inputs of one unit of a dense convolution for every tap, in tile order (im2col.c), or once for all taps
+ * of a window, in plain order (direct_conv.c). Each code with the flip (zq_flip_of, or 0). */
+void zq_avx512vnni_im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int32_t halves,
                           uint8_t flip, uint8_t *columns);
 void zq_avx512vnni_window(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, uint8_t *columns);
 
 /* y's rows, a few at a time, in any tile (avx512vnni_blocks.c). */
 void zq_avx512vnni_blocks(const zq_tile_rows *rows);
 
-/* The same for many rows of a whole tile, if these can be done so; returns how many it has done (avx512vnni_stagger.c). */
-int32_t zq_avx512vnni_stagger(const zq_tile_rows *rows);
+/* The same for many rows of a whole tile, if these can be done so; returns how many it has done (dense_pipelined.c). */
+int32_t zq_avx512vnni_dense_pipelined(const zq_tile_rows *rows);
 
 /* What makes unsigned bytes of codes: x ^ flip = x + 128 for signed ones. */
 static inline uint8_t zq_flip_of(int32_t storage)
@@ -104,13 +104,13 @@ static inline int zq_has_high_shifts(const zq_step *step, int32_t channels)
 }
 
 /* Those of `channels` output channels; storage: of x. */
-static inline void zq_pack_channel_numbers(const zq_step *step, int32_t storage, int32_t channels, size_t taps,
-                                           zq_channel_numbers *numbers)
+static inline void zq_pack_requant_params(const zq_step *step, int32_t storage, int32_t channels, size_t taps,
+                                          zq_requant_params *numbers)
 {
     const int is_high = zq_has_high_shifts(step, channels);
     for (int32_t o = 0; o < channels; o++) {
         const int32_t bias = zq_shifted_bias(step, storage, o, taps);
-        numbers[o] = (zq_channel_numbers){bias, is_high ? step->multiplier[o] : 0, is_high ? step->shift[o] - 32 : 0};
+        numbers[o] = (zq_requant_params){bias, is_high ? step->multiplier[o] : 0, is_high ? step->shift[o] - 32 : 0};
     }
 }
 
@@ -173,14 +173,14 @@ ZQ_TARGET_INLINE __m512i zq_rescale_high(const zq_rescaler *r, __m512i acc)
 }
 
 /* The same by a channel's packed numbers. */
-ZQ_TARGET_INLINE zq_rescaler zq_rescaler_packed(const zq_channel_numbers *numbers)
+ZQ_TARGET_INLINE zq_rescaler zq_rescaler_packed(const zq_requant_params *numbers)
 {
     const __m512i shift = _mm512_set1_epi32(numbers->shift);
     const __m512i half = _mm512_srli_epi32(_mm512_sllv_epi32(_mm512_set1_epi32(1), shift), 1);
     return (zq_rescaler){_mm512_set1_epi32(numbers->multiplier), half, shift, 0};
 }
 
-ZQ_TARGET_INLINE __m512i zq_rescale_packed(const zq_channel_numbers *numbers, __m512i acc)
+ZQ_TARGET_INLINE __m512i zq_rescale_packed(const zq_requant_params *numbers, __m512i acc)
 {
     const zq_rescaler r = zq_rescaler_packed(numbers);
     return zq_rescale_high(&r, acc);
@@ -366,8 +366,8 @@ ZQ_TARGET_INLINE __m512i zq_pack_codes(int32_t storage, const __m512i v[4], __m5
 }
 
 /* A row of a tile from accumulators to n codes at y, where all shifts are high. */
-ZQ_TARGET_INLINE void zq_end_codes(int32_t storage, const zq_channel_numbers *numbers, __m512i v[4], __m512i lo,
-                                   __m512i hi, __m512i to_plain, char *y, int32_t n)
+ZQ_TARGET_INLINE void zq_codes_epilogue(int32_t storage, const zq_requant_params *numbers, __m512i v[4], __m512i lo,
+                                        __m512i hi, __m512i to_plain, char *y, int32_t n)
 {
     for (int32_t i = 0; i < 4; i++) v[i] = zq_rescale_packed(numbers, v[i]);
     zq_store_bytes(y, n, _mm512_permutexvar_epi32(to_plain, zq_pack_codes(storage, v, lo, hi)));
@@ -391,8 +391,8 @@ ZQ_TARGET_INLINE void zq_store_numbers(__m512i v[4], int32_t storage, int32_t ha
 /* One row of a tile from its accumulators to memory: n frames at y, with the ratio of output map o. halves: of tile
  * order; ZQ_PLAIN; or ZQ_PHASED: v[p] holds frames 4 * i + p, i = 0..15. to_plain: zq_to_plain_order(halves),
  * not looked at for ZQ_PHASED. */
-ZQ_TARGET_INLINE void zq_finish_row(const zq_step *step, int32_t storage, int32_t o, int32_t halves, __m512i to_plain,
-                                    char *y, int32_t n, __m512i v[4])
+ZQ_TARGET_INLINE void zq_row_epilogue(const zq_step *step, int32_t storage, int32_t o, int32_t halves, __m512i to_plain,
+                                      char *y, int32_t n, __m512i v[4])
 {
     const int is_code = storage == ZQ_INT8 || storage == ZQ_UINT8;
     if (step->multiplier) {

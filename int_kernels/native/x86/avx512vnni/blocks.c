@@ -41,7 +41,7 @@ typedef void block_function(const zq_tile_rows *rows, int32_t first, __m512i sum
     ZQ_TARGET static void block_##count##_##halves(const zq_tile_rows *rows, int32_t first, __m512i sums[ROWS][4]) \
     {                                                                                                              \
         const size_t quads = rows->quads, size = 4 * quads;                                                        \
-        const zq_channel_numbers *numbers = rows->numbers + first;                                                 \
+        const zq_requant_params *numbers = rows->numbers + first;                                                  \
         const int8_t *weight = rows->weight + (size_t)first * size;                                                \
         const int8_t *ahead = weight + count * size;                                                               \
         EACH_##count(START, halves) for (size_t quad = 0; quad < quads; quad++)                                    \
@@ -80,35 +80,35 @@ typedef struct {
     const zq_tile_rows *rows;
     __m512i to_plain, lo, hi;
     int32_t order, are_codes; /* codes with high shifts */
-} ending;
+} pending_rows;
 
-ZQ_TARGET static void end_block(const ending *e, int32_t first, int32_t count, __m512i sums[ROWS][4])
+ZQ_TARGET static void block_epilogue(const pending_rows *e, int32_t first, int32_t count, __m512i sums[ROWS][4])
 {
     const zq_tile_rows *rows = e->rows;
     char *y = rows->y + (size_t)first * rows->pitch;
     for (int32_t r = 0; r < count; r++, y += rows->pitch)
         if (e->are_codes)
-            zq_end_codes(rows->storage, rows->numbers + first + r, sums[r], e->lo, e->hi, e->to_plain, y, rows->n);
+            zq_codes_epilogue(rows->storage, rows->numbers + first + r, sums[r], e->lo, e->hi, e->to_plain, y, rows->n);
         else
-            zq_finish_row(rows->step, rows->storage, rows->o + first + r, e->order, e->to_plain, y, rows->n, sums[r]);
+            zq_row_epilogue(rows->step, rows->storage, rows->o + first + r, e->order, e->to_plain, y, rows->n, sums[r]);
 }
 
 ZQ_TARGET void zq_avx512vnni_blocks(const zq_tile_rows *rows)
 {
     const int32_t order = rows->is_plain ? ZQ_PLAIN : rows->halves, last = (rows->rows - 1) / ROWS * ROWS;
-    const ending e = {rows,
-                      zq_to_plain_order(order),
-                      _mm512_set1_epi8((char)rows->step->clip_lo),
-                      _mm512_set1_epi8((char)rows->step->clip_hi),
-                      order,
-                      rows->storage != ZQ_INT32 && rows->numbers->multiplier};
+    const pending_rows e = {rows,
+                            zq_to_plain_order(order),
+                            _mm512_set1_epi8((char)rows->step->clip_lo),
+                            _mm512_set1_epi8((char)rows->step->clip_hi),
+                            order,
+                            rows->storage != ZQ_INT32 && rows->numbers->multiplier};
     __m512i sums[2][ROWS][4]; /* of this block and of the one before: what was just stored cannot be read at once */
     if (rows->rows < 1) return;
     for (int32_t first = 0, turn = 0; first <= last; first += ROWS, turn ^= 1) {
         blocks[rows->halves - 1][zq_min(ROWS, rows->rows - first) - 1](rows, first, sums[turn]);
-        if (first > 0) end_block(&e, first - ROWS, ROWS, sums[turn ^ 1]);
+        if (first > 0) block_epilogue(&e, first - ROWS, ROWS, sums[turn ^ 1]);
     }
-    end_block(&e, last, rows->rows - last, sums[last / ROWS % 2]);
+    block_epilogue(&e, last, rows->rows - last, sums[last / ROWS % 2]);
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* conv1d and conv2d with two or more input maps per group, for AVX-512 VNNI: a matrix product of tiles of 64 frames.
  *
- * The inputs of a tile are laid out four taps side by side, for each tap (avx512vnni_gather.c) or once for all of a long
- * kernel (avx512vnni_window.c), and multiplied with as many output maps as there are to do, staggered
- * (avx512vnni_stagger.c) or block by block (avx512vnni_blocks.c). */
+ * The inputs of a tile are laid out four taps side by side, for each tap (im2col.c) or once for all of a long
+ * kernel (direct_conv.c), and multiplied with as many output maps as there are to do, staggered
+ * (dense_pipelined.c) or block by block (avx512vnni_blocks.c). */
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
@@ -12,12 +12,12 @@ static size_t quads_of(const zq_program *program, const zq_step *step)
     return (zq_taps(program, step) + 3) / 4;
 }
 
-/* Packed: [C_out] zq_channel_numbers, then [C_out][quads][4]: four taps in the order of the weights, the last ones filled
+/* Packed: [C_out] zq_requant_params, then [C_out][quads][4]: four taps in the order of the weights, the last ones filled
  * up with zeros, or the same tap of four channels. */
 uint64_t zq_avx512vnni_dense_bytes(const zq_program *program, const zq_step *step)
 {
     const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->params.conv.groups;
-    return maps * (sizeof(zq_channel_numbers) + 4 * (uint64_t)quads_of(program, step));
+    return maps * (sizeof(zq_requant_params) + 4 * (uint64_t)quads_of(program, step));
 }
 
 void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, void *packed)
@@ -26,9 +26,9 @@ void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, vo
     const int32_t maps = zq_maps_out(program, step) * conv->groups, maps_in = zq_maps_in(program, step);
     const size_t taps = zq_taps(program, step), size = 4 * quads_of(program, step), kernel = (size_t)conv->kernel;
     const int is_windowed = zq_is_windowed(program, step);
-    zq_channel_numbers *numbers = packed;
+    zq_requant_params *numbers = packed;
     int8_t *row = (int8_t *)(numbers + maps);
-    zq_pack_channel_numbers(step, program->values[step->x[0]].storage, maps, taps, numbers);
+    zq_pack_requant_params(step, program->values[step->x[0]].storage, maps, taps, numbers);
     for (int32_t o = 0; o < maps; o++, row += size) {
         const int8_t *weight = conv->weight + (size_t)o * taps;
         if (is_windowed) {
@@ -70,7 +70,7 @@ static void lay_out(const zq_state *state, const zq_dense_unit *unit, uint8_t *c
             for (size_t k = 0; k < kernel; k++) *places++ = start + 4 * k * (size_t)step->params.conv.dilation;
     } else {
         const size_t size = 64 * (((size_t)rows->halves + 1) / 2);
-        zq_avx512vnni_gather(state, step, unit, rows->halves, flip, columns);
+        zq_avx512vnni_im2col(state, step, unit, rows->halves, flip, columns);
         for (size_t quad = 0; quad < rows->quads; quad++) places[quad] = quad * size;
     }
 }
@@ -105,7 +105,7 @@ void zq_avx512vnni_dense(const zq_state *state, const zq_step *step, int32_t fir
     const zq_program *program = state->program;
     const int32_t maps = zq_maps_out(program, step), storage = program->values[step->y].storage;
     const size_t size = zq_size(storage), pitch = (size_t)state->pitch[step->y] * (size_t)zq_rows_out(step) * size;
-    const zq_channel_numbers *numbers = step->packed;
+    const zq_requant_params *numbers = step->packed;
     const int8_t *weight = (const int8_t *)(numbers + maps * step->params.conv.groups);
     zq_tile_rows rows = {.step = step, .quads = quads_of(program, step), .storage = storage, .pitch = pitch};
     for (int32_t unit = first; unit < last;) {
@@ -118,7 +118,7 @@ void zq_avx512vnni_dense(const zq_state *state, const zq_step *step, int32_t fir
         rows.y = zq_row(state, step->y, u.row) + (size_t)u.t0 * size;
         skip(&rows, u.group * maps + u.first);
         rows.rows = u.last - u.first;
-        skip(&rows, zq_avx512vnni_stagger(&rows));
+        skip(&rows, zq_avx512vnni_dense_pipelined(&rows));
         zq_avx512vnni_blocks(&rows);
     }
 }

@@ -17,21 +17,21 @@ enum {
 };
 
 /* Row number i is r = i mod 6 here: gcc keeps accumulators in registers only under names of their own. Where the row
- * will be stored is fetched ahead: rows lie too far apart to be foreseen. */
+ * will be stored is fetched ahead: rows are too far apart for the hardware prefetcher. */
 #define START(r)                                                                         \
     a##r = _mm512_set1_epi32(numbers[next].bias), b##r = a##r, c##r = a##r, d##r = a##r; \
     w##r = rows->weight + (size_t)next * 4 * quads;                                      \
     for (int32_t byte = 0; byte < n * (int32_t)zq_size(storage); byte += 64)             \
         _mm_prefetch(rows->y + (size_t)next * rows->pitch + byte, _MM_HINT_T0);          \
     next++;
-#define END(r)                                                                    \
-    {                                                                             \
-        __m512i sums[4] = {a##r, b##r, c##r, d##r};                               \
-        if (storage == ZQ_INT32)                                                  \
-            zq_store_numbers(sums, ZQ_INT32, order, y, n);                        \
-        else                                                                      \
-            zq_end_codes(storage, numbers + ended, sums, lo, hi, to_plain, y, n); \
-        y += rows->pitch, ended++;                                                \
+#define END(r)                                                                         \
+    {                                                                                  \
+        __m512i sums[4] = {a##r, b##r, c##r, d##r};                                    \
+        if (storage == ZQ_INT32)                                                       \
+            zq_store_numbers(sums, ZQ_INT32, order, y, n);                             \
+        else                                                                           \
+            zq_codes_epilogue(storage, numbers + ended, sums, lo, hi, to_plain, y, n); \
+        y += rows->pitch, ended++;                                                     \
     }
 #define ADD(r)                                                 \
     {                                                          \
@@ -75,7 +75,7 @@ enum {
 ZQ_TARGET_INLINE void multiply(const zq_tile_rows *rows, int32_t count, int is_staggered, const int32_t halves,
                                const int32_t storage)
 {
-    const zq_channel_numbers *numbers = rows->numbers;
+    const zq_requant_params *numbers = rows->numbers;
     const size_t quads = rows->quads;
     const int32_t n = rows->n, order = rows->is_plain ? ZQ_PLAIN : halves;
     const __m512i to_plain = zq_to_plain_order(order);
@@ -140,7 +140,7 @@ MULTIPLY_ALL(8)
     }
 static multiply_function *const functions[][ZQ_INT16] = {NAMES(5), NAMES(6), NAMES(7), NAMES(8)};
 
-int32_t zq_avx512vnni_stagger(const zq_tile_rows *rows)
+int32_t zq_avx512vnni_dense_pipelined(const zq_tile_rows *rows)
 {
     const int32_t count = rows->rows / ROWS * ROWS, is_raw = !rows->step->multiplier;
     const int is_staggered = rows->quads >= LEAST && (rows->quads <= MOST || rows->is_plain);

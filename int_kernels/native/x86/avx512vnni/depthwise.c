@@ -28,14 +28,14 @@ static uint64_t kernel_bytes(const zq_step *step)
     return FRONT + 4 * groups_of(step);
 }
 
-/* Packed: [C_out] zq_channel_numbers, then [C_out][stride][FRONT + 4 * groups]. Kernels that are mostly zeros between the
- * taps stay with the portable loops. */
+/* Packed: [C_out] zq_requant_params, then [C_out][stride][FRONT + 4 * groups]. Kernels that are mostly zeros between the
+ * taps stay with the portable kernel. */
 uint64_t zq_avx512vnni_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
     const uint64_t bytes = (uint64_t)conv->stride * kernel_bytes(step);
     if (bytes > 64 + 8 * (uint64_t)conv->kernel) return 0;
-    return (uint64_t)program->values[step->y].channels * (sizeof(zq_channel_numbers) + bytes);
+    return (uint64_t)program->values[step->y].channels * (sizeof(zq_requant_params) + bytes);
 }
 
 void zq_avx512vnni_pack_depthwise(const zq_program *program, const zq_step *step, void *packed)
@@ -43,9 +43,9 @@ void zq_avx512vnni_pack_depthwise(const zq_program *program, const zq_step *step
     const zq_conv_params *conv = &step->params.conv;
     const int32_t channels = program->values[step->y].channels;
     const size_t size = (size_t)kernel_bytes(step), stride = (size_t)conv->stride;
-    zq_channel_numbers *numbers = packed;
+    zq_requant_params *numbers = packed;
     int8_t *kernels = (int8_t *)(numbers + channels);
-    zq_pack_channel_numbers(step, program->values[step->x[0]].storage, channels, (size_t)conv->kernel, numbers);
+    zq_pack_requant_params(step, program->values[step->x[0]].storage, channels, (size_t)conv->kernel, numbers);
     memset(kernels, 0, (size_t)channels * stride * size);
     for (int32_t o = 0; o < channels; o++, kernels += stride * size) {
         for (int32_t k = 0; k < conv->kernel; k++) {
@@ -105,11 +105,11 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
         zq_dot(&c##i, x, w2);                               \
         zq_dot(&d##i, x, w3);                               \
     }
-#define FINISH(i)                                                                                                \
-    {                                                                                                            \
-        __m512i phases[4] = {a##i, b##i, c##i, d##i};                                                            \
-        const int32_t t = t0 + 64 * i;                                                                           \
-        zq_finish_row(step, storage, o, ZQ_PHASED, start, y + (size_t)t * zq_size(storage), frames - t, phases); \
+#define EPILOGUE(i)                                                                                                \
+    {                                                                                                              \
+        __m512i phases[4] = {a##i, b##i, c##i, d##i};                                                              \
+        const int32_t t = t0 + 64 * i;                                                                             \
+        zq_row_epilogue(step, storage, o, ZQ_PHASED, start, y + (size_t)t * zq_size(storage), frames - t, phases); \
     }
 #define TILES_OF(count)                                                                                        \
     ZQ_TARGET static void tiles_##count(const zq_state *state, const zq_step *step, int32_t o, int32_t t0,     \
@@ -130,7 +130,7 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
             }                                                                                                  \
             row += length - 4 * groups;                                                                        \
         }                                                                                                      \
-        EACH_##count(FINISH)                                                                                   \
+        EACH_##count(EPILOGUE)                                                                                 \
     }
 
 TILES_OF(1)
@@ -207,14 +207,14 @@ ZQ_TARGET static const uint8_t *next_row(const rows *r, int32_t o)
 /* Channels first .. r->last - 1 of a stride of 1, kernels of at least 8 groups, to codes with high shifts, two tiles at
  * a time. Each pair is rescaled while the products of the next one run: rescaling on its own would leave the
  * multipliers idle, because the processor does not look far enough ahead to start the next pair meanwhile. */
-ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const zq_channel_numbers *channels,
+ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const zq_requant_params *channels,
                                    const int8_t *kernels, size_t size, int32_t pairs)
 {
     const zq_step *step = r->step;
     const int32_t frames = r->state->frames[step->y], storage = r->state->program->values[step->y].storage;
     const size_t groups = (size_t)groups_of(step), together = (size_t)groups_of_phase(step, 1);
     const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
-    const zq_channel_numbers *numbers = NULL; /* of the pair that waits */
+    const zq_requant_params *numbers = NULL; /* of the pair that waits */
     char *y = NULL;
     int32_t left = 0; /* frames from its first one on */
     EACH_ACCUMULATOR(DECLARE)
@@ -256,7 +256,7 @@ ZQ_TARGET void zq_avx512vnni_depthwise(const zq_state *state, const zq_step *ste
     const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
     const size_t length = phase_bytes(step, state->frames[step->y]);
     const size_t size = (size_t)kernel_bytes(step) * (size_t)conv->stride;
-    const zq_channel_numbers *channels = step->packed;
+    const zq_requant_params *channels = step->packed;
     const int8_t *kernels = (const int8_t *)(channels + y->channels);
     const rows r = {state, step, scratch, length, y->channels / conv->groups, last};
     const int is_paired = conv->stride == 1 && groups_of_phase(step, 1) >= 8 && zq_size(y->storage) == 1 &&

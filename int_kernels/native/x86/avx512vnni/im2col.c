@@ -7,7 +7,7 @@
 #ifdef ZQ_X86_TABLES
 
 /* 64 bytes: x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
-ZQ_TARGET_INLINE __m512i gather_tap(const char *x, int32_t frames, int32_t start, int32_t stride, __m512i flip)
+ZQ_TARGET_INLINE __m512i im2col_tap(const char *x, int32_t frames, int32_t start, int32_t stride, __m512i flip)
 {
     if (start >= 0 && stride <= 2 && start + 64 * stride <= frames) { /* mostly */
         const __m512i near = _mm512_loadu_si512(x + start);
@@ -54,7 +54,7 @@ ZQ_TARGET_INLINE void interleave(__m512i tap[4], target *to)
 }
 
 /* kernel = 1, stride = 1, padding = 0: the columns are the rows themselves. */
-ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t pitch, int32_t channels, int32_t t0,
+ZQ_TARGET static void im2col_rows(const char *x, int32_t frames, int32_t pitch, int32_t channels, int32_t t0,
                                   __m512i flip, target to)
 {
     const __mmask64 mask = zq_first_bytes(frames - t0);
@@ -63,7 +63,8 @@ ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t pitch, 
         __m512i tap[4];
         for (int32_t i = 0; i < 4; i++, x += pitch) {
             tap[i] = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, x), flip);
-            _mm_prefetch(x + 128, _MM_HINT_T1); /* for the next tile: rows lie too far apart to be foreseen */
+            _mm_prefetch(x + 128,
+                         _MM_HINT_T1); /* for the next tile: rows are too far apart for the hardware prefetcher */
         }
         interleave(tap, &to);
     }
@@ -81,7 +82,7 @@ ZQ_TARGET_INLINE __m512i next_tap(const zq_step *step, const char **x, size_t pi
 {
     const zq_conv_params *conv = &step->params.conv;
     if (*maps == 0) return flip;
-    const __m512i tap = gather_tap(*x, frames, *start, conv->stride, flip);
+    const __m512i tap = im2col_tap(*x, frames, *start, conv->stride, flip);
     *start += conv->dilation;
     if (++*k == conv->kernel) {
         *start -= conv->kernel * conv->dilation;
@@ -93,7 +94,7 @@ ZQ_TARGET_INLINE __m512i next_tap(const zq_step *step, const char **x, size_t pi
 }
 
 /* conv1d */
-ZQ_TARGET static void gather_taps(const zq_step *step, const char *x, size_t pitch, int32_t frames, int32_t maps,
+ZQ_TARGET static void im2col_taps(const zq_step *step, const char *x, size_t pitch, int32_t frames, int32_t maps,
                                   int32_t start, __m512i flip, target to)
 {
     int32_t k = 0;
@@ -134,7 +135,7 @@ ZQ_TARGET_INLINE __m512i next_map_tap(const zq_step *step, map_place *p, __m512i
         const char *x = p->x + (size_t)row * p->pitch;
         if (p->k == 0 && p->maps > AHEAD)
             prefetch_row(x + (size_t)(AHEAD * conv->height) * p->pitch + start, conv->stride);
-        tap = gather_tap(x, p->frames, start, conv->stride, flip);
+        tap = im2col_tap(x, p->frames, start, conv->stride, flip);
     }
     if (++p->k == conv->kernel) {
         p->k = 0;
@@ -147,7 +148,7 @@ ZQ_TARGET_INLINE __m512i next_map_tap(const zq_step *step, map_place *p, __m512i
     return tap;
 }
 
-ZQ_TARGET static void gather_maps(const zq_step *step, map_place place, __m512i flip, target to)
+ZQ_TARGET static void im2col_maps(const zq_step *step, map_place place, __m512i flip, target to)
 {
     while (place.maps > 0) {
         __m512i tap[4];
@@ -159,7 +160,7 @@ ZQ_TARGET static void gather_maps(const zq_step *step, map_place place, __m512i 
     }
 }
 
-ZQ_TARGET void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
+ZQ_TARGET void zq_avx512vnni_im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
                                     int32_t halves, uint8_t flip_byte, uint8_t *columns)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -172,11 +173,11 @@ ZQ_TARGET void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, 
     const __m512i flip = _mm512_set1_epi8((char)flip_byte);
     if (step->op == ZQ_CONV2D) {
         const int32_t top = unit->row * conv->stride_height - conv->padding_height;
-        gather_maps(step, (map_place){x, (size_t)pitch, maps, 0, 0, top, start, frames}, flip, to);
+        im2col_maps(step, (map_place){x, (size_t)pitch, maps, 0, 0, top, start, frames}, flip, to);
     } else if (conv->kernel > 1 || conv->stride > 1 || conv->padding > 0) {
-        gather_taps(step, x, (size_t)pitch, frames, maps, start, flip, to);
+        im2col_taps(step, x, (size_t)pitch, frames, maps, start, flip, to);
     } else {
-        gather_rows(x, frames, pitch, maps, unit->t0, flip, to);
+        im2col_rows(x, frames, pitch, maps, unit->t0, flip, to);
     }
 }
 

@@ -64,7 +64,7 @@ ZQ_TARGET_INLINE void add_input(wide_sum *sum, const addend *input, int32_t t, _
     add_product(sum, zq_load_numbers(input->row, input->storage, t, mask), input->multiplier);
 }
 
-ZQ_TARGET_INLINE __m512i finish_sum(const adder *end, wide_sum sum)
+ZQ_TARGET_INLINE __m512i sum_epilogue(const adder *end, wide_sum sum)
 {
     const __m512i even = _mm512_srav_epi64(sum.even, end->shift), odd = _mm512_srav_epi64(sum.odd, end->shift);
     const __m512i v = end->is_narrow ? zq_join_low(even, odd) : zq_narrow(even, odd);
@@ -72,7 +72,7 @@ ZQ_TARGET_INLINE __m512i finish_sum(const adder *end, wide_sum sum)
 }
 
 /* The same before it is clipped, where the shift is 32 or more. */
-ZQ_TARGET_INLINE __m512i finish_high(const adder *end, wide_sum sum)
+ZQ_TARGET_INLINE __m512i high_epilogue(const adder *end, wide_sum sum)
 {
     return _mm512_srav_epi32(zq_join_high(sum.even, sum.odd), end->high_shift);
 }
@@ -103,7 +103,7 @@ ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t
         for (int32_t t = 0; t < frames; t += 16) {
             const __mmask16 mask = zq_first_numbers(frames - t);
             const wide_sum sum = add_inputs(state, step, c, few, &end, &a, &b, t, mask);
-            zq_store_vector(y, storage, t, mask, finish_sum(&end, sum));
+            zq_store_vector(y, storage, t, mask, sum_epilogue(&end, sum));
         }
         return;
     }
@@ -113,16 +113,16 @@ ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t
         __m512i v[4];
         for (int32_t i = 0; i < 4; i++) {
             const int32_t start = t + 16 * i;
-            v[i] = finish_high(&end,
-                               add_inputs(state, step, c, few, &end, &a, &b, start, zq_first_numbers(frames - start)));
+            v[i] = high_epilogue(
+                &end, add_inputs(state, step, c, few, &end, &a, &b, start, zq_first_numbers(frames - start)));
         }
         const __m512i codes = _mm512_permutexvar_epi32(to_plain, zq_pack_codes(storage, v, lo, hi));
         zq_store_bytes(y + t, zq_min(64, frames - t), codes);
     }
 }
 
-/* All frames of four channels from c on, in columns. */
-ZQ_TARGET_INLINE void add_up_columns(const zq_state *state, const zq_step *step, int32_t c, const int32_t few)
+/* All frames of four channels from c on, to the packed K4 layout. */
+ZQ_TARGET_INLINE void add_up_packed_k4(const zq_state *state, const zq_step *step, int32_t c, const int32_t few)
 {
     const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
     const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
@@ -134,24 +134,24 @@ ZQ_TARGET_INLINE void add_up_columns(const zq_state *state, const zq_step *step,
         b[i] = addend_of(state, step, few > 1, c + i);
     }
     for (int32_t t0 = 0; t0 < frames; t0 += 64) {
-        char *y = zq_columns(state, step->y, c, t0);
+        char *y = zq_packed_k4(state, step->y, c, t0);
         for (int32_t t = t0; t < t0 + 64 && t < frames; t += 16) {
             __m512i v[4];
             for (int32_t i = 0; i < 4; i++)
-                v[i] = finish_high(&ends[i], add_inputs(state, step, c + i, few, &ends[i], &a[i], &b[i], t,
-                                                        zq_first_numbers(frames - t)));
+                v[i] = high_epilogue(&ends[i], add_inputs(state, step, c + i, few, &ends[i], &a[i], &b[i], t,
+                                                          zq_first_numbers(frames - t)));
             _mm512_store_si512(y + 4 * (t - t0), zq_transpose_bytes(zq_pack_codes(storage, v, lo, hi)));
         }
     }
 }
 
-/* Four channels to a unit where y lies in columns. */
+/* Four channels to a unit where y is in the packed K4 layout. */
 int32_t zq_avx512vnni_sum_units(const zq_state *state, const zq_step *step)
 {
-    return state->in_columns[step->y] ? state->program->values[step->y].channels / 4 : 0;
+    return state->is_packed_k4[step->y] ? state->program->values[step->y].channels / 4 : 0;
 }
 
-int zq_avx512vnni_sum_columns(const zq_program *program, const zq_step *step)
+int zq_avx512vnni_sum_writes(const zq_program *program, const zq_step *step)
 {
     const zq_value *y = &program->values[step->y];
     for (int32_t c = 0; c < y->channels; c++)
@@ -162,12 +162,12 @@ int zq_avx512vnni_sum_columns(const zq_program *program, const zq_step *step)
 ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
     (void)scratch;
-    if (state->in_columns[step->y]) {
+    if (state->is_packed_k4[step->y]) {
         for (int32_t c = 4 * first; c < 4 * last; c += 4)
             if (step->inputs == 1)
-                add_up_columns(state, step, c, 1);
+                add_up_packed_k4(state, step, c, 1);
             else
-                add_up_columns(state, step, c, 2);
+                add_up_packed_k4(state, step, c, 2);
         return;
     }
     for (int32_t c = first; c < last; c++)

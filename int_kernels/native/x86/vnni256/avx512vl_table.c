@@ -1,4 +1,4 @@
-/* The loops of the table for AVX-VNNI with the prefix of AVX-512: so that processors which have only that check them
+/* The kernels of the table for AVX-VNNI with the prefix of AVX-512: so that processors which have only that check them
  * too. */
 #include "core/kernels.h"
 

@@ -1,4 +1,4 @@
-/* From the accumulators of avxvnni_loops.h to codes in memory. */
+/* From the accumulators of loops.h to codes in memory. */
 #include "x86/vnni256/vnni256.h"
 
 #ifdef ZQ_AVXVNNI_TABLES
@@ -60,7 +60,7 @@ ZQ_TARGET_INLINE void store_numbers(const __m256i *v, int32_t vectors, int32_t s
 }
 
 /* 16 frames of a row in plain order, of which the first n go to y. */
-ZQ_TARGET_INLINE void finish_row(const zq_step *step, int32_t o, int32_t storage, char *y, int32_t n, __m256i v[2])
+ZQ_TARGET_INLINE void row_epilogue(const zq_step *step, int32_t o, int32_t storage, char *y, int32_t n, __m256i v[2])
 {
     const int is_code = storage == ZQ_INT8 || storage == ZQ_UINT8;
     if (step->multiplier) rescale(step, o, is_code, v, 2);
@@ -79,7 +79,7 @@ ZQ_TARGET_INLINE void finish_row(const zq_step *step, int32_t o, int32_t storage
 }
 
 /* 32 frames of a row in phases, of which the first n go to y. */
-ZQ_TARGET_INLINE void finish_phases(const zq_step *step, int32_t o, int32_t storage, char *y, int32_t n, __m256i v[4])
+ZQ_TARGET_INLINE void phases_epilogue(const zq_step *step, int32_t o, int32_t storage, char *y, int32_t n, __m256i v[4])
 {
     const int is_code = storage == ZQ_INT8 || storage == ZQ_UINT8;
     if (step->multiplier) rescale(step, o, is_code, v, 4);
@@ -100,22 +100,22 @@ ZQ_TARGET_INLINE void finish_phases(const zq_step *step, int32_t o, int32_t stor
     store_numbers(plain, 4, storage, y, n);
 }
 
-ZQ_TARGET void zq_avxvnni_finish_plain(const zq_state *state, const zq_step *step, int32_t o, int32_t rows,
-                                       int32_t row_y, int32_t t, int32_t n, __m256i *acc)
+ZQ_TARGET void zq_avxvnni_epilogue_plain(const zq_state *state, const zq_step *step, int32_t o, int32_t rows,
+                                         int32_t row_y, int32_t t, int32_t n, __m256i *acc)
 {
     const int32_t storage = state->program->values[step->y].storage, rows_y = zq_rows_out(step);
     const size_t size = zq_size(storage), apart = (size_t)rows_y * (size_t)state->pitch[step->y] * size;
     char *y = zq_row(state, step->y, o * rows_y + row_y) + (size_t)t * size;
-    for (int32_t r = 0; r < rows; r++, y += apart) finish_row(step, o + r, storage, y, n, acc + 2 * r);
+    for (int32_t r = 0; r < rows; r++, y += apart) row_epilogue(step, o + r, storage, y, n, acc + 2 * r);
 }
 
-ZQ_TARGET void zq_avxvnni_finish_phases(const zq_state *state, const zq_step *step, int32_t o, int32_t t0,
-                                        int32_t count, __m256i *acc)
+ZQ_TARGET void zq_avxvnni_epilogue_phases(const zq_state *state, const zq_step *step, int32_t o, int32_t t0,
+                                          int32_t count, __m256i *acc)
 {
     const int32_t storage = state->program->values[step->y].storage, n = state->frames[step->y] - t0;
     char *y = zq_row(state, step->y, o) + (size_t)t0 * zq_size(storage);
     for (int32_t i = 0; i < count; i++, y += 32 * zq_size(storage))
-        finish_phases(step, o, storage, y, n - 32 * i, acc + 4 * i);
+        phases_epilogue(step, o, storage, y, n - 32 * i, acc + 4 * i);
 }
 
 #endif

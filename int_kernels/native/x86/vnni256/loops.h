@@ -1,4 +1,4 @@
-/* The loops around VPDPBUSD on 256 bits and their table, for a file that says how to encode it: ZQ_VPDPBUSD is the
+/* The kernels around VPDPBUSD on 256 bits and their table, for a file that says how to encode it: ZQ_VPDPBUSD is the
  * instruction, ZQ_TABLE the table, ZQ_TABLE_NAME what users call it, ZQ_NAMED(x) the table's function x. */
 #include "x86/vnni256/vnni256.h"
 
@@ -40,7 +40,7 @@ ZQ_TARGET_INLINE void dot(__m256i *acc, __m256i activations, __m256i weights)
             const __m256i x0 = zq_load_vector(columns), x1 = zq_load_vector(columns + 32);                         \
             EACH_##rows(ADD_ROW)                                                                                   \
         }                                                                                                          \
-        EACH_##rows(GIVE_ROW) zq_avxvnni_finish_plain(state, step, o, rows, row_y, t, n, acc);                     \
+        EACH_##rows(GIVE_ROW) zq_avxvnni_epilogue_plain(state, step, o, rows, row_y, t, n, acc);                   \
     }
 
 BLOCK(1)
@@ -64,12 +64,12 @@ void ZQ_NAMED(dense)(const zq_state *state, const zq_step *step, int32_t first, 
     const size_t quads = zq_avxvnni_quads(state->program, step);
     const int32_t *bias = step->packed;
     const int8_t *weight = (const int8_t *)(bias + rows * step->params.conv.groups);
-    int32_t gathered = -1;
+    int32_t im2col_place = -1;
     for (int32_t unit = first; unit < last; unit++) {
         const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
         const int32_t frames = zq_min(ZQ_TILE, state->frames[step->y] - u.t0);
-        if (u.place != gathered) zq_avxvnni_gather(state, step, &u, scratch);
-        gathered = u.place;
+        if (u.place != im2col_place) zq_avxvnni_im2col(state, step, &u, scratch);
+        im2col_place = u.place;
         for (int32_t t = 0; t < frames; t += ZQ_VNNI_FRAMES)
             for (int32_t row = u.first; row < u.last;) {
                 const int32_t o = u.group * rows + row, block = zq_avxvnni_block_rows(row, rows);
@@ -114,7 +114,7 @@ enum { VECTORS = 3, VECTOR_FRAMES = 32 }; /* of one row at once: 12 accumulators
             }                                                                                                    \
             row += length - 4 * groups;                                                                          \
         }                                                                                                        \
-        EACH_##count(GIVE_VECTOR) zq_avxvnni_finish_phases(state, step, o, t0, count, acc);                      \
+        EACH_##count(GIVE_VECTOR) zq_avxvnni_epilogue_phases(state, step, o, t0, count, acc);                    \
     }
 
 VECTORS_OF(1)

@@ -1,4 +1,4 @@
-/* Weights and inputs in the order in which the loops of avxvnni_loops.h read them. */
+/* Weights and inputs in the packed layout that loops.h reads. */
 #include "x86/vnni256/vnni256.h"
 
 #ifdef ZQ_AVXVNNI_TABLES
@@ -49,7 +49,7 @@ uint64_t zq_avxvnni_dense_scratch(const zq_program *program, const zq_step *step
 }
 
 /* 64 bytes as two vectors: x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
-ZQ_TARGET_INLINE void gather_tap(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, __m256i flip,
+ZQ_TARGET_INLINE void im2col_tap(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, __m256i flip,
                                  __m256i tap[2])
 {
     const int is_inside = start >= 0 && start + ZQ_TILE * stride <= frames; /* mostly */
@@ -89,7 +89,7 @@ ZQ_TARGET_INLINE void interleave(const __m256i tap[4], size_t apart, uint8_t *co
 }
 
 /* columns[64 / 16][quads][16 frames][4 taps]: what each tap of the unit's group sees in the tile. */
-ZQ_TARGET void zq_avxvnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
+ZQ_TARGET void zq_avxvnni_im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
                                  uint8_t *columns)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -108,7 +108,7 @@ ZQ_TARGET void zq_avxvnni_gather(const zq_state *state, const zq_step *step, con
             const int32_t start = unit->t0 * conv->stride + k * conv->dilation - conv->padding, row = top + i;
             __m256i tap[2] = {flip, flip};
             if (row >= 0 && row < conv->height)
-                gather_tap((const uint8_t *)zq_row(state, step->x[0], first + c * conv->height + row), frames, start,
+                im2col_tap((const uint8_t *)zq_row(state, step->x[0], first + c * conv->height + row), frames, start,
                            conv->stride, flip, tap);
             low[j] = tap[0], high[j] = tap[1];
             i += ++k == conv->kernel;
@@ -129,7 +129,7 @@ static uint64_t kernel_bytes(const zq_step *step)
 }
 
 /* Packed: [C_out] shifted bias, then [C_out][stride][ZQ_VNNI_FRONT + 4 * groups]. Kernels that are mostly zeros between
- * the taps stay with the portable loops. */
+ * the taps stay with the portable kernel. */
 uint64_t zq_avxvnni_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     if (kernel_bytes(step) > 64 + 8 * (uint64_t)step->params.conv.kernel) return 0;

@@ -1,10 +1,10 @@
-/* The loops with VPDPBUSD on vectors of 256 bits, for processors that have it without AVX-512.
+/* The kernels with VPDPBUSD on vectors of 256 bits, for processors that have it without AVX-512.
  *
  * VPDPBUSD adds four products of an unsigned and a signed byte to each 32-bit lane, modulo 2^32 and without
  * saturation. Activations are the unsigned side; signed ones enter as x + 128, and -128 * sum(weight) enters the bias.
  *
- * AVX-VNNI and AVX-512 encode the same instruction in two ways. avxvnni_loops.h is compiled once with each
- * (avxvnni.c, avx512vl_vnni.c), so that processors with either compare the same loops with the reference. Only VPDPBUSD
+ * AVX-VNNI and AVX-512 encode the same instruction in two ways. loops.h is compiled once with each
+ * (table.c, avx512vl_table.c), so that processors with either compare the same kernels with the reference. Only VPDPBUSD
  * differs: everything around it is AVX2. */
 #ifndef ZQ_AVXVNNI_H
 #define ZQ_AVXVNNI_H
@@ -14,7 +14,7 @@
 #ifdef ZQ_AVXVNNI_TABLES
 
 enum {
-    ZQ_VNNI_ROWS = 6,    /* output channels at once in the dense loop: 12 accumulators, 2 inputs, 1 weight */
+    ZQ_VNNI_ROWS = 6,    /* output channels at once in the dense kernel: 12 accumulators, 2 inputs, 1 weight */
     ZQ_VNNI_FRAMES = 16, /* frames at once in it */
     ZQ_VNNI_FRONT = 4    /* zeros before each kernel of a depthwise convolution */
 };
@@ -23,18 +23,18 @@ enum {
 zq_packed_size zq_avxvnni_dense_bytes, zq_avxvnni_depthwise_bytes;
 zq_packer zq_avxvnni_pack_dense, zq_avxvnni_pack_depthwise;
 zq_scratch_size zq_avxvnni_dense_scratch, zq_avxvnni_depthwise_scratch;
-void zq_avxvnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, uint8_t *columns);
+void zq_avxvnni_im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, uint8_t *columns);
 void zq_avxvnni_lay_out(const zq_state *state, const zq_step *step, int32_t channel, uint8_t *phases);
 size_t zq_avxvnni_phase_bytes(const zq_step *step, int32_t frames_y);
 
 /* And what comes behind it: accumulators to memory, each with the ratio of its output map. Of maps o .. o + rows - 1
  * frames t .. t + n - 1 of row row_y, two vectors of eight frames in plain order for each; n <= 16. */
-void zq_avxvnni_finish_plain(const zq_state *state, const zq_step *step, int32_t o, int32_t rows, int32_t row_y,
-                             int32_t t, int32_t n, __m256i *acc);
+void zq_avxvnni_epilogue_plain(const zq_state *state, const zq_step *step, int32_t o, int32_t rows, int32_t row_y,
+                               int32_t t, int32_t n, __m256i *acc);
 /* Of channel o the frames from t0 on, `count` times 32 of them, four vectors for each: lane i of vector p holds frame
  * 4 * i + p. */
-void zq_avxvnni_finish_phases(const zq_state *state, const zq_step *step, int32_t o, int32_t t0, int32_t count,
-                              __m256i *acc);
+void zq_avxvnni_epilogue_phases(const zq_state *state, const zq_step *step, int32_t o, int32_t t0, int32_t count,
+                                __m256i *acc);
 
 /* Quads of taps of a dense convolution. */
 ZQ_INLINE size_t zq_avxvnni_quads(const zq_program *program, const zq_step *step)
