@@ -194,7 +194,7 @@ ZQ_TARGET void zq_avx2_depthwise(const zq_state *state, const zq_step *step, int
     }
     const zq_value *x = &state->program->values[step->x[0]];
     const int32_t frames = state->frames[step->y];
-    const int32_t rows = state->program->values[step->y].channels / conv->groups; /* output channels per input channel */
+    const int32_t rows = state->program->values[step->y].channels / conv->groups; /* outputs per input channel */
     const size_t length = phase_numbers(step, frames), size = FRONT + 2 * groups_of(step);
     int16_t *phases = scratch, *kernels = phases + (size_t)conv->stride * length;
     int32_t laid_out = -1;
