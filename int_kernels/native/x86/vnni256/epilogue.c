@@ -3,7 +3,7 @@
 
 #ifdef ZQ_AVXVNNI_TABLES
 
-/* Requantize v[i], i < count, for output map o. Saturates to the clip range unless is_code: packing and clip() do then. */
+/* Requantize v[i], i < count, for output map o. Saturates to the clip range; if is_code, packing and clip() do. */
 ZQ_TARGET_INLINE void rescale(const zq_step *step, int32_t o, int is_code, __m256i *v, int32_t count)
 {
     const int32_t bits = step->shift[o];
