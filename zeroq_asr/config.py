@@ -86,6 +86,9 @@ CALIBRATIONS = ("synthetic", "random", "real")
 """Kinds of calibration data that the tables compare."""
 ANALYTIC = "analytic"
 """Calibration without data: ranges and means follow from the parameters of BatchNorms and LayerNorms."""
+ANALYTIC_REACH = 5.0
+"""Standard deviations that an analytic range covers on each side; activations have heavier tails than a normal
+distribution."""
 DETERMINISTIC = ("real", ANALYTIC)
 """Kinds of calibration that do not depend on a seed."""
 RANGE_METHODS: tuple[RangeMethod, ...] = ("minmax", "percentile", "mse", "kl")
@@ -111,6 +114,8 @@ divided by the scale, of channels with (almost) zero weights. Weights are exact,
 it can be far smaller than MIN_CHANNEL_SCALE."""
 WEIGHT_SCALE_RATIOS = tuple(1 - step / 40 for step in range(21))
 """Scales that the method "clipping" tries, relative to max |w| / top: from 1 down to 1/2."""
+GPTQ_MAX_BITS = 7
+"""gptq rounds layers of at most this many weight bits; with more bits, rounding to nearest loses almost nothing."""
 GPTQ_SCALE_RATIOS = tuple(1.2 - step / 20 for step in range(14))
 """Scales that gptq tries, relative to those of the other methods."""
 GPTQ_DAMPING = 0.1

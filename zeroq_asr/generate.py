@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,12 @@ def build_parser() -> argparse.ArgumentParser:
         default=defaults.PRESET,
         help="fast: equal quality in a tenth of the time; paper: the published values (default: %(default)s)",
     )
+    _add_preset_flags(parser)
+    _add_output_flags(parser)
+    return parser
+
+
+def _add_preset_flags(parser: argparse.ArgumentParser) -> None:
     change = parser.add_argument_group("changes to the preset")
     change.add_argument("--loss", choices=LOSSES, help="distance between running and synthetic statistics")
     change.add_argument("--init", choices=INITS, help="initial noise")
@@ -91,6 +97,9 @@ def build_parser() -> argparse.ArgumentParser:
     change.add_argument(
         "--diversity", type=float, metavar="X", help="weight of the similarity of frames behind attention; 0: off"
     )
+
+
+def _add_output_flags(parser: argparse.ArgumentParser) -> None:
     show = parser.add_argument_group("logs and pictures")
     show.add_argument("--logdir", metavar="FOLDER", help="TensorBoard logs (default: a folder in zeroq-out)")
     show.add_argument("--no-logs", action="store_true", help="write no TensorBoard logs")
@@ -100,7 +109,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="real speech for comparison: a manifest, a shipped set (clean, other) or an audio file",
     )
     show.add_argument("--picture", metavar="FILE", help="save start, result and reference as a PNG")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -155,7 +163,7 @@ def _run(
     """Run the synthesis with the requested progress, logs and picture."""
     from contextlib import ExitStack
 
-    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
     from zeroq_asr.pipelines.generate import generate, synthesis_settings
     from zeroq_asr.pipelines.synthesis_view import reference_panel, synthesis_picture, text_decoder
 
@@ -165,29 +173,21 @@ def _run(
     hop_ms = model.frontend.hop_ms
     with ExitStack() as stack:
         bar = stack.enter_context(progress(settings.total_iterations + settings.batches, "generate", arguments.quiet))
-        listeners: list[Any] = [
-            lambda record: bar.advance(f"batch {record.batch + 1}/{settings.batches} loss {record.total:.4g}")
-        ]
+        log: Callable[[StepRecord], None] | None = None
         if logdir is not None:
             from zeroq_asr.report.tensorboard import TensorBoardLog
 
-            names = [norm.name for norm in find_batchnorm_taps(model.graph)]
-            log = TensorBoardLog(logdir, names, hop_ms, read_text, reference, keep=arguments.resume)
-            listeners.append(stack.enter_context(log))
+            names = [norm.name for norm in find_batchnorm_statistics(model.graph)]
+            tensorboard = TensorBoardLog(logdir, names, hop_ms, read_text, reference, keep=arguments.resume)
+            log = stack.enter_context(tensorboard)
 
         def on_record(record: StepRecord) -> None:
-            for listener in listeners:
-                listener(record)
+            bar.advance(f"batch {record.batch + 1}/{settings.batches} loss {record.total:.4g}")
+            if log is not None:
+                log(record)
 
-        result = generate(
-            model,
-            config,
-            output,
-            resume=arguments.resume,
-            device=arguments.device,
-            threads=arguments.threads,
-            on_record=on_record,
-        )
+        options = {name: getattr(arguments, name) for name in ("resume", "device", "threads")}
+        result = generate(model, config, output, on_record=on_record, **options)
     if arguments.picture:
         picture = synthesis_picture(result.data, read_text, reference, hop_ms)
         write_atomically(arguments.picture, picture)

@@ -44,17 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bits", type=int, default=defaults.bits, metavar="N", help="weight bits, 2 to 8 (default: %(default)s)"
     )
-    parser.add_argument(
-        "--budget-mb",
-        type=float,
-        metavar="MB",
-        help="choose bits for each layer (at most --bits) with the least divergence on the calibration data, for a "
-        "file of at most this size in 10^6 bytes",
-    )
-    parser.add_argument(
-        "--budget-gbop", type=float, metavar="N", help="the same, for at most this many 10^9 bit operations for 10 s"
-    )
-    parser.add_argument("--mean-bits", type=float, metavar="N", help="the same, for at most this mean over the weights")
+    _add_budget_flags(parser)
     parser.add_argument(
         "--act-bits",
         type=int,
@@ -90,6 +80,20 @@ def build_parser() -> argparse.ArgumentParser:
     add_quantize_flags(parser)
     add_common_flags(parser, "seed", "device", "output", "json", "quiet", seed=SEED, device=DEVICE)
     return parser
+
+
+def _add_budget_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--budget-mb",
+        type=float,
+        metavar="MB",
+        help="choose bits for each layer (at most --bits) with the least divergence on the calibration data, for a "
+        "file of at most this size in 10^6 bytes",
+    )
+    parser.add_argument(
+        "--budget-gbop", type=float, metavar="N", help="the same, for at most this many 10^9 bit operations for 10 s"
+    )
+    parser.add_argument("--mean-bits", type=float, metavar="N", help="the same, for at most this mean over the weights")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -177,12 +177,12 @@ class IntegerRecognizer(Recognizer):
 
     @extras_named()
     def verify(self, audio: Sequence[Audio] = (), sample_rate: int | None = None) -> Proof:
-        """Prove again what the model promises, as `python -m zeroq_asr.verify` does; nothing is changed.
+        """Check the guaranteed properties of the model, as `python -m zeroq_asr.verify` does; nothing is changed.
 
         No float tensor in the graph; no accumulator that could leave int32; the compiled kernels and the numpy
         reference agree to the byte on every utterance, with one thread and several, one by one and in batches.
         audio: what to run, files or arrays as `transcribe` takes them; without any, normal noise of NOISE_FRAMES
-        frames in place of features. A promise that is broken raises nothing: `Proof.holds` is then False, and the
+        frames in place of features. A broken property raises nothing: `Proof.holds` is then False, and the
         other fields say what was found. Raises FileError and ConfigError as `transcribe` does, KernelError where the
         compiled kernels are not built.
         """

@@ -13,6 +13,7 @@ from int_kernels.ops.layer_norm import LayerNorm
 from int_kernels.ops.lookup import Lookup
 from int_kernels.ops.mean import Mean
 from int_kernels.ops.multiply import Multiply
+from int_kernels.ops.native_struct import NativeStruct
 from int_kernels.ops.positions import Positions
 from int_kernels.ops.sum import Sum
 
@@ -36,9 +37,15 @@ OPS: Mapping[str, type[Step]] = MappingProxyType(
 )
 """Name of an operation -> the class of its steps, in the order of their codes."""
 
+PARAM_STRUCTS: tuple[NativeStruct, ...] = tuple(
+    dict.fromkeys(op.native_struct for op in OPS.values() if op.native_struct is not None)
+)
+"""The members of the union `zq_op_params`, each once."""
+
 __all__ = [
     "ACTIVATIONS",
     "OPS",
+    "PARAM_STRUCTS",
     "Activation",
     "Argmax",
     "Attention",

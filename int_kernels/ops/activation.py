@@ -18,6 +18,7 @@ from int_kernels.lengths import Length
 from int_kernels.ops.base import Array, NativeFields, Step, rescale_fields
 from int_kernels.ops.checks import Clip, checked_clip, require_integer, require_names
 from int_kernels.ops.exponential import sigma
+from int_kernels.ops.native_struct import CField, NativeEnum, NativeStruct
 from int_kernels.ops.proof_context import (
     ProofContext,
     clip_range,
@@ -50,6 +51,16 @@ class Activation(Step):
     name: ClassVar[str] = "activation"
     code: ClassVar[int] = 7
     is_framewise: ClassVar[bool] = True
+    native_struct = NativeStruct(
+        "activation",
+        (
+            CField("kind", "int32_t", "zq_activation_kind"),
+            CField("multiplier", "int32_t", "of v"),
+            CField("shift", "int32_t", "of v * multiplier"),
+            CField("offset", "int32_t", "added after the shift"),
+        ),
+    )
+    native_enums = (NativeEnum("zq_activation_kind", tuple(ACTIVATIONS)),)
 
     kind: str
     xs: tuple[str, ...]
@@ -102,14 +113,17 @@ class Activation(Step):
         return saturate(scaled + self.offset, lo, hi).astype(y_type.storage)
 
     def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
-        """The kind, both rescales [operands, C], and the rounding of the result."""
+        """The kind, and how v becomes the result."""
         return {
-            "function": list(ACTIVATIONS).index(self.kind),
+            "kind": list(ACTIVATIONS).index(self.kind),
+            "multiplier": self.multiplier,
+            "shift": self.shift,
             "offset": self.offset,
-            "factor": self.multiplier,
-            "factor_shift": self.shift,
-            **rescale_fields(self.rescales, y.channels),
         }
+
+    def native_rescale(self, y: ValueSpec) -> NativeFields:
+        """multiplier and shift [operands, C]: of the operands, not of y."""
+        return rescale_fields(self.rescales, y.channels)
 
 
 def activate(kind: str, us: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from int_kernels.limits import MAX_CHANNELS
 from int_kernels.ops.base import Array, NativeFields, Step, rescale_fields
 from int_kernels.ops.checks import Clip, checked_clip, require_integer
 from int_kernels.ops.exponential import LEAST_OCTAVES, OCTAVE, exp2_negative
+from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import (
     ProofContext,
     clip_range,
@@ -50,6 +51,15 @@ class Attention(Step):
 
     name: ClassVar[str] = "attention"
     code: ClassVar[int] = 10
+    native_struct = NativeStruct(
+        "attention",
+        (
+            CField("content", "const int32_t *", "[heads], of the products with keys"),
+            CField("position", "const int32_t *", "[heads], of the products with positions"),
+            CField("heads", "int32_t"),
+            CField("shift", "int32_t", "of the scores"),
+        ),
+    )
 
     qu: str
     qv: str
@@ -111,13 +121,12 @@ class Attention(Step):
         return saturate(self.rescale.rescale(np.concatenate(heads)), lo, hi).astype(y_type.storage)
 
     def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
-        """heads, both factors [heads], the shift of the scores; multiplier and shift [D] of the result."""
-        return {
-            "groups": self.heads,
-            "factor_shift": self.shift,
-            "bias": np.concatenate([self.content, self.position]),
-            **rescale_fields((self.rescale,), y.channels),
-        }
+        """heads, both factors [heads], the shift of the scores."""
+        return {"content": self.content, "position": self.position, "heads": self.heads, "shift": self.shift}
+
+    def native_rescale(self, y: ValueSpec) -> NativeFields:
+        """multiplier and shift [D]."""
+        return rescale_fields((self.rescale,), y.channels)
 
 
 def _require_scores_fit(where: str, step: Attention, depth: int, context: ProofContext) -> None:

@@ -18,6 +18,7 @@ from int_kernels.bounds import Bounds
 from int_kernels.dyadic import Dyadic
 from int_kernels.int_type import IntType
 from int_kernels.lengths import Length
+from int_kernels.ops.native_struct import NativeEnum, NativeStruct
 from int_kernels.values import ValueSpec
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any]
 NativeFields: TypeAlias = dict[str, int | Array]
-"""Field of the C struct -> number or array."""
+"""Field of a C struct -> number or array."""
 
 
 class Step(ABC):
@@ -38,7 +39,11 @@ class Step(ABC):
     name: ClassVar[str]
     """Of the operation, in files and messages."""
     code: ClassVar[int]
-    """Of the operation in C."""
+    """Of the operation in C, zq_op: 0, 1, 2, ... in the order of OPS."""
+    native_struct: ClassVar[NativeStruct | None] = None
+    """Its parameters in C; None where the fields that all operations share are enough."""
+    native_enums: ClassVar[tuple[NativeEnum, ...]] = ()
+    """Enumerations that its parameters use."""
     reads_length_only: ClassVar[bool] = False
     """Whether the value depends on the length of its operand alone."""
 
@@ -64,7 +69,11 @@ class Step(ABC):
         """The reference: operands [C, T] of `types` -> the value [C, T'] in y_type's storage."""
 
     def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
-        """The fields of the C struct that are the operation's own. x: the first operand."""
+        """Values of `native_struct`; a field that is not in it is 0 or NULL in C. x: the first operand."""
+        return {}
+
+    def native_rescale(self, y: ValueSpec) -> NativeFields:
+        """The multipliers and shifts of the requantization to y (`rescale_fields`); empty where there is none."""
         return {}
 
 

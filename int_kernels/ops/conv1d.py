@@ -25,7 +25,13 @@ from int_kernels.ops.checks import (
     require_groups,
     require_integer,
 )
-from int_kernels.ops.convolution import accumulator_range, convolution_clip, require_pointwise_in_time, result_range
+from int_kernels.ops.convolution import (
+    CONV_STRUCT,
+    accumulator_range,
+    convolution_clip,
+    require_pointwise_in_time,
+    result_range,
+)
 from int_kernels.ops.proof_context import ProofContext, require_channels, require_code
 from int_kernels.validation import integer_array
 from int_kernels.values import ValueSpec
@@ -45,6 +51,7 @@ class Conv1d(Step):
 
     name: ClassVar[str] = "conv1d"
     code: ClassVar[int] = 0
+    native_struct = CONV_STRUCT
 
     x: str
     y: str
@@ -115,8 +122,8 @@ class Conv1d(Step):
         return saturate(self.rescale.rescale(acc), lo, hi).astype(y_type.storage)
 
     def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
-        """weight, bias, geometry; multiplier and shift where the accumulator is rescaled."""
-        fields: NativeFields = {
+        """weight, bias, geometry; its maps are one row high."""
+        return {
             "weight": self.weight,
             "bias": self.bias,
             "kernel": self.kernel,
@@ -124,12 +131,15 @@ class Conv1d(Step):
             "dilation": self.dilation,
             "padding": self.padding,
             "groups": self.groups,
-            "rows": 1,
-            "kernel_rows": 1,
-            "stride_rows": 1,
-            "padding_rows": 0,
+            "height": 1,
+            "kernel_height": 1,
+            "stride_height": 1,
+            "padding_height": 0,
         }
-        return fields | (rescale_fields((self.rescale,), len(self.bias)) if self.rescale is not None else {})
+
+    def native_rescale(self, y: ValueSpec) -> NativeFields:
+        """multiplier and shift, one per output channel; empty for a raw accumulator."""
+        return rescale_fields((self.rescale,), len(self.bias)) if self.rescale is not None else {}
 
     @property
     def is_framewise(self) -> bool:

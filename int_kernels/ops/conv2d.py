@@ -26,7 +26,13 @@ from int_kernels.ops.checks import (
     require_integer,
     require_pair,
 )
-from int_kernels.ops.convolution import accumulator_range, convolution_clip, require_pointwise_in_time, result_range
+from int_kernels.ops.convolution import (
+    CONV_STRUCT,
+    accumulator_range,
+    convolution_clip,
+    require_pointwise_in_time,
+    result_range,
+)
 from int_kernels.ops.proof_context import ProofContext, require_channels, require_code
 from int_kernels.validation import integer_array
 from int_kernels.values import ValueSpec
@@ -45,6 +51,7 @@ class Conv2d(Step):
 
     name: ClassVar[str] = "conv2d"
     code: ClassVar[int] = 3
+    native_struct = CONV_STRUCT
 
     x: str
     y: str
@@ -139,21 +146,24 @@ class Conv2d(Step):
         return saturate(self.rescale.rescale(maps), lo, hi).reshape(self.channels_out, -1).astype(y_type.storage)
 
     def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
-        """weight, bias, geometry; multiplier and shift where the accumulator is rescaled."""
-        fields: NativeFields = {
+        """weight, bias, geometry."""
+        return {
             "weight": self.weight,
             "bias": self.bias,
-            "rows": self.height,
-            "kernel_rows": self.kernel[0],
+            "height": self.height,
+            "kernel_height": self.kernel[0],
             "kernel": self.kernel[1],
-            "stride_rows": self.stride[0],
+            "stride_height": self.stride[0],
             "stride": self.stride[1],
-            "padding_rows": self.padding[0],
+            "padding_height": self.padding[0],
             "padding": self.padding[1],
             "dilation": 1,
             "groups": self.groups,
         }
-        return fields | (rescale_fields((self.rescale,), len(self.bias)) if self.rescale is not None else {})
+
+    def native_rescale(self, y: ValueSpec) -> NativeFields:
+        """multiplier and shift, one per output map; empty for a raw accumulator."""
+        return rescale_fields((self.rescale,), len(self.bias)) if self.rescale is not None else {}
 
 
 def accumulate(step: Conv2d, x: NDArray[Any]) -> NDArray[np.int64]:

@@ -11,8 +11,31 @@ from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import INT32
 from int_kernels.lengths import Length
 from int_kernels.ops.checks import Clip, checked_clip
+from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import clip_range
 from int_kernels.values import ValueSpec
+
+CONV_STRUCT = NativeStruct(
+    "conv",
+    (
+        CField(
+            "weight",
+            "const int8_t *",
+            "[maps of y][maps of x / groups][kernel_height][kernel]; conv1d: a map is a channel",
+        ),
+        CField("bias", "const int32_t *", "[maps of y]"),
+        CField("kernel", "int32_t", "extents over time"),
+        CField("stride", "int32_t"),
+        CField("dilation", "int32_t", "conv2d: 1"),
+        CField("padding", "int32_t"),
+        CField("groups", "int32_t"),
+        CField("height", "int32_t", "of each map of x; conv1d: 1"),
+        CField("kernel_height", "int32_t", "conv1d: 1"),
+        CField("stride_height", "int32_t", "conv1d: 1"),
+        CField("padding_height", "int32_t", "conv1d: 0"),
+    ),
+)
+"""Parameters of conv1d and conv2d in C. Without a rescale (multiplier NULL), y is the raw accumulator."""
 
 
 def convolution_clip(where: str, rescale: Dyadic | None, clip: Clip, channels: int) -> Clip:

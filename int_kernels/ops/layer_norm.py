@@ -17,6 +17,7 @@ from int_kernels.int_type import IntType
 from int_kernels.lengths import Length
 from int_kernels.ops.base import Array, NativeFields, Step
 from int_kernels.ops.checks import Clip, checked_bias, checked_clip, checked_shift, require_integer
+from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import ProofContext, clip_range, require_channels, require_int64, require_narrow
 from int_kernels.validation import integer_array
 from int_kernels.values import ValueSpec
@@ -37,6 +38,9 @@ class LayerNorm(Step):
     name: ClassVar[str] = "layer_norm"
     code: ClassVar[int] = 8
     is_framewise: ClassVar[bool] = True
+    native_struct = NativeStruct(
+        "layer_norm", (CField("bias", "const int64_t *", "[C]"), CField("epsilon", "int64_t", "1 to 2^60"))
+    )
 
     x: str
     y: str
@@ -91,8 +95,12 @@ class LayerNorm(Step):
         return saturate(rounding_shift_right_half_up(scaled, self.shift[:, None]), lo, hi).astype(y_type.storage)
 
     def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
-        """epsilon; multiplier, shift and bias [C]."""
-        return {"epsilon": self.epsilon, "multiplier": self.multipliers, "shift": self.shift, "wide_bias": self.bias}
+        """epsilon and bias [C]."""
+        return {"epsilon": self.epsilon, "bias": self.bias}
+
+    def native_rescale(self, y: ValueSpec) -> NativeFields:
+        """multiplier and shift [C]."""
+        return {"multiplier": self.multipliers, "shift": self.shift}
 
 
 def largest_normalised(channels: int) -> int:

@@ -14,6 +14,7 @@ from int_kernels.errors import RangeError, ShapeError
 from int_kernels.int_type import IntType
 from int_kernels.lengths import Length
 from int_kernels.ops.base import Array, NativeFields, Step
+from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import ProofContext, require_channels, require_code, require_narrow, same_range
 from int_kernels.validation import integer_array
 from int_kernels.values import ValueSpec
@@ -30,6 +31,13 @@ class Lookup(Step):
     name: ClassVar[str] = "lookup"
     code: ClassVar[int] = 6
     is_framewise: ClassVar[bool] = True
+    native_struct = NativeStruct(
+        "lookup",
+        (
+            CField("table", "const int16_t *", "[2^bits of x]"),
+            CField("offset", "int32_t", "index of the entry for code 0: -lo of x's type"),
+        ),
+    )
 
     x: str
     y: str

@@ -77,6 +77,6 @@ class Mean(Step):
         lo, hi = self.clip or (y_type.lo, y_type.hi)
         return saturate(result, lo, hi).astype(y_type.storage)[:, None]
 
-    def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
+    def native_rescale(self, y: ValueSpec) -> NativeFields:
         """multiplier and shift [C]."""
         return rescale_fields((self.rescale,), y.channels)

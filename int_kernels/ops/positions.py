@@ -16,6 +16,7 @@ from int_kernels.int_type import INT8, IntType
 from int_kernels.lengths import Length
 from int_kernels.limits import MAX_CHANNELS
 from int_kernels.ops.base import Array, NativeFields, Step
+from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import ProofContext, require_channels, require_frames, same_range
 from int_kernels.validation import integer_array
 from int_kernels.values import ValueSpec
@@ -36,6 +37,14 @@ class Positions(Step):
     name: ClassVar[str] = "positions"
     code: ClassVar[int] = 9
     reads_length_only: ClassVar[bool] = True
+    native_struct = NativeStruct(
+        "positions",
+        (
+            CField("fine", "const int16_t *", "[2][C/2][64]: sines, then cosines"),
+            CField("coarse", "const int16_t *", "[2][C/2][blocks]"),
+            CField("blocks", "int32_t", "of 64 positions"),
+        ),
+    )
 
     x: str
     y: str
@@ -101,6 +110,5 @@ class Positions(Step):
         return saturate(rounding_shift_right_half_up(127 * y, 28), -127, 127).astype(np.int8)
 
     def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
-        """fine and coarse in one table; how many blocks of 64 positions it has."""
-        table = np.concatenate([self.fine.ravel(), self.coarse.ravel()])
-        return {"blocks": self.coarse.shape[2], "table": table}
+        """Both tables, and how many blocks of 64 positions the coarse one has."""
+        return {"fine": self.fine, "coarse": self.coarse, "blocks": self.coarse.shape[2]}

@@ -16,6 +16,7 @@ from int_kernels.int_type import IntType
 from int_kernels.lengths import Length
 from int_kernels.ops.base import Array, NativeFields, Step
 from int_kernels.ops.checks import Clip, checked_bias, checked_clip, checked_shift, require_names
+from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import ProofContext, clip_range, require_channels, require_int64, require_same_length
 from int_kernels.validation import integer_array
 from int_kernels.values import ValueSpec
@@ -32,6 +33,7 @@ class Sum(Step):
     name: ClassVar[str] = "sum"
     code: ClassVar[int] = 1
     is_framewise: ClassVar[bool] = True
+    native_struct = NativeStruct("sum", (CField("bias", "const int64_t *", "[C], or NULL for zeros"),))
 
     xs: tuple[str, ...]
     y: str
@@ -92,6 +94,9 @@ class Sum(Step):
         return saturate(rounding_shift_right_half_up(total, self.shift[:, None]), lo, hi).astype(y_type.storage)
 
     def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
-        """multiplier [n, C], shift [C] and, where there is one, the bias."""
-        fields: NativeFields = {"multiplier": self.multipliers, "shift": self.shift}
-        return fields if self.bias is None else fields | {"wide_bias": self.bias}
+        """The bias, where there is one."""
+        return {} if self.bias is None else {"bias": self.bias}
+
+    def native_rescale(self, y: ValueSpec) -> NativeFields:
+        """multiplier [n, C] and shift [C]."""
+        return {"multiplier": self.multipliers, "shift": self.shift}

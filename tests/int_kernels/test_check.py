@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ctypes import c_int32
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,12 +60,18 @@ def set_value(index: int, name: str, number: int) -> Callable[[ProgramStruct], N
     return lambda layout: setattr(layout.values[index], name, number)
 
 
-def set_step(index: int, name: str, number: int | None) -> Callable[[ProgramStruct], None]:
-    return lambda layout: setattr(layout.steps[index], name, number)
+def owner(layout: ProgramStruct, index: int, path: str) -> tuple[Any, str]:
+    """The struct that has the field `path` of a step, "y" or "conv.kernel", and the field's name in it."""
+    step, (*params, name) = layout.steps[index], path.split(".")
+    return getattr(step.params, params[0]) if params else step, name
 
 
-def set_element(index: int, name: str, at: int, number: int) -> Callable[[ProgramStruct], None]:
-    return lambda layout: getattr(layout.steps[index], name).__setitem__(at, number)
+def set_step(index: int, path: str, number: int | None) -> Callable[[ProgramStruct], None]:
+    return lambda layout: setattr(*owner(layout, index, path), number)
+
+
+def set_element(index: int, path: str, at: int, number: int) -> Callable[[ProgramStruct], None]:
+    return lambda layout: getattr(*owner(layout, index, path)).__setitem__(at, number)
 
 
 def make_all() -> NativeExecutable:
@@ -104,13 +111,13 @@ DAMAGE: list[tuple[str, Callable[[ProgramStruct], None], int]] = [
     ("no x", set_step(0, "x", None), 0),
     *[(f"x {n}", set_element(0, "x", 0, n), 0) for n in (-1, 5, 99)],
     ("x comes later", set_element(0, "x", 0, 2), 0),
-    *[(f"kernel {n}", set_step(0, "kernel", n), 0) for n in (0, -1, 1 << 20, 4)],
-    *[(f"stride {n}", set_step(0, "stride", n), 0) for n in (0, -2, 1)],
-    *[(f"dilation {n}", set_step(0, "dilation", n), 0) for n in (0, 1 << 16)],
-    *[(f"padding {n}", set_step(0, "padding", n), 0) for n in (-1, 2)],
-    *[(f"groups {n}", set_step(0, "groups", n), 0) for n in (0, 3, -4)],
-    ("no weight", set_step(0, "weight", None), 0),
-    ("no bias", set_step(0, "bias", None), 0),
+    *[(f"kernel {n}", set_step(0, "conv.kernel", n), 0) for n in (0, -1, 1 << 20, 4)],
+    *[(f"stride {n}", set_step(0, "conv.stride", n), 0) for n in (0, -2, 1)],
+    *[(f"dilation {n}", set_step(0, "conv.dilation", n), 0) for n in (0, 1 << 16)],
+    *[(f"padding {n}", set_step(0, "conv.padding", n), 0) for n in (-1, 2)],
+    *[(f"groups {n}", set_step(0, "conv.groups", n), 0) for n in (0, 3, -4)],
+    ("no weight", set_step(0, "conv.weight", None), 0),
+    ("no bias", set_step(0, "conv.bias", None), 0),
     ("no shift", set_step(0, "shift", None), 0),
     ("raw into a code", set_step(0, "multiplier", None), 0),
     *[(f"shift {n}", set_element(0, "shift", 3, n), 0) for n in (0, 63, -1)],
@@ -126,11 +133,11 @@ DAMAGE: list[tuple[str, Callable[[ProgramStruct], None], int]] = [
 
 
 MORE_DAMAGE: list[tuple[str, Callable[[ProgramStruct], None], int]] = [
-    *[(f"rows {n}", set_step(0, "rows", n), 0) for n in (0, -1, 3, 1 << 20)],
-    *[(f"kernel rows {n}", set_step(0, "kernel_rows", n), 0) for n in (0, 5, 1 << 20)],
-    *[(f"stride rows {n}", set_step(0, "stride_rows", n), 0) for n in (0, -1)],
-    *[(f"padding rows {n}", set_step(0, "padding_rows", n), 0) for n in (-1, 1 << 20, 4)],
-    ("dilated feature maps", set_step(0, "dilation", 2), 0),
+    *[(f"rows {n}", set_step(0, "conv.height", n), 0) for n in (0, -1, 3, 1 << 20)],
+    *[(f"kernel rows {n}", set_step(0, "conv.kernel_height", n), 0) for n in (0, 5, 1 << 20)],
+    *[(f"stride rows {n}", set_step(0, "conv.stride_height", n), 0) for n in (0, -1)],
+    *[(f"padding rows {n}", set_step(0, "conv.padding_height", n), 0) for n in (-1, 1 << 20, 4)],
+    ("dilated feature maps", set_step(0, "conv.dilation", 2), 0),
     ("conv1d of feature maps", set_step(0, "op", 0), 0),
     ("mean of sums", set_value(1, "storage", 2), 1),
     ("mean as long as its input", set_element(1, "x", 0, 2), 1),
@@ -139,26 +146,26 @@ MORE_DAMAGE: list[tuple[str, Callable[[ProgramStruct], None], int]] = [
     ("product in 16 bits", set_value(3, "storage", 3), 2),
     ("product of one", set_step(2, "inputs", 1), 2),
     ("product of once and frames", set_element(2, "x", 0, 2), 2),
-    ("no table", set_step(3, "table", None), 3),
+    ("no table", set_step(3, "lookup.table", None), 3),
     ("lookup in sums", set_value(4, "storage", 2), 3),
-    *[(f"lookup offset {n}", set_step(3, "offset", n), 3) for n in (-1, 1)],
-    *[(f"function {n}", set_step(4, "function", n), 4) for n in (-1, 2, 5)],
-    *[(f"factor shift {n}", set_step(4, "factor_shift", n), 4) for n in (0, 63)],
-    ("factor", set_step(4, "factor", -1), 4),
-    ("activation offset", set_step(4, "offset", 1 << 20), 4),
+    *[(f"lookup offset {n}", set_step(3, "lookup.offset", n), 3) for n in (-1, 1)],
+    *[(f"function {n}", set_step(4, "activation.kind", n), 4) for n in (-1, 2, 5)],
+    *[(f"factor shift {n}", set_step(4, "activation.shift", n), 4) for n in (0, 63)],
+    ("factor", set_step(4, "activation.multiplier", -1), 4),
+    ("activation offset", set_step(4, "activation.offset", 1 << 20), 4),
     ("gate of another length", set_element(4, "x", 1, 2), 4),
     *[(f"shift {n} of a gate", set_element(4, "shift", 7, n), 4) for n in (0, 63)],
-    *[(f"epsilon {n}", set_step(5, "epsilon", n), 5) for n in (0, -1, 1 << 61)],
-    ("norm without bias", set_step(5, "wide_bias", None), 5),
+    *[(f"epsilon {n}", set_step(5, "layer_norm.epsilon", n), 5) for n in (0, -1, 1 << 61)],
+    ("norm without bias", set_step(5, "layer_norm.bias", None), 5),
     ("norm of sums", set_element(5, "x", 0, 3), 5),
-    *[(f"blocks {n}", set_step(6, "blocks", n), 6) for n in (0, -1)],
+    *[(f"blocks {n}", set_step(6, "positions.blocks", n), 6) for n in (0, -1)],
     ("positions as long as frames", set_value(7, "length", 0), 6),
-    *[(f"heads {n}", set_step(7, "groups", n), 7) for n in (0, -1, 3)],
+    *[(f"heads {n}", set_step(7, "attention.heads", n), 7) for n in (0, -1, 3)],
     ("attention to four", set_step(7, "inputs", 4), 7),
     ("attention without positions", set_element(7, "x", 4, 5), 7),
     ("attention to numbers", set_element(7, "x", 3, 4), 7),
-    ("negative scores", set_element(7, "bias", 3, -1), 7),
-    *[(f"score shift {n}", set_step(7, "factor_shift", n), 7) for n in (0, 63)],
+    ("negative scores", set_element(7, "attention.position", 1, -1), 7),
+    *[(f"score shift {n}", set_step(7, "attention.shift", n), 7) for n in (0, 63)],
 ]
 
 

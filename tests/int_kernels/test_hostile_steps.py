@@ -28,6 +28,8 @@ from int_kernels import (
     INT16,
     INT32,
     UINT8,
+    Argmax,
+    Conv1d,
     Conv2d,
     Dyadic,
     KernelError,
@@ -38,6 +40,11 @@ from int_kernels import (
     ShapeError,
     Sum,
 )
+
+
+def conv_of_bits(bits: int, weight: int) -> Conv1d:
+    return Conv1d("x", "y", np.full((1, 1, 1), weight), np.zeros(1, int), weight_bits=bits)
+
 
 HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     "conv2d axes": (
@@ -56,6 +63,30 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
         lambda: Conv2d("x", "y", np.ones((2, 2, 1, 1), int), np.zeros(3, int), 3),
         ShapeError,
         r"expected \[2\]",
+    ),
+    "argmax origin": (
+        lambda: program(Argmax("x", "y", None), y=(1, INT32)),  # type: ignore[arg-type]
+        KernelError,
+        "step 'y' origin: expected a text, got None",
+    ),
+    "conv1d layer": (
+        lambda: Conv1d("x", "y", np.ones((1, 1, 1), int), np.zeros(1, int), layer=3),  # type: ignore[arg-type]
+        KernelError,
+        "conv1d 'y' layer: expected a text, got 3",
+    ),
+    "conv1d 1 bit": (lambda: conv_of_bits(1, 0), RangeError, "weight_bits: expected an integer from 2 to 8, got 1"),
+    "conv1d 9 bits": (lambda: conv_of_bits(9, 0), RangeError, "weight_bits: expected an integer from 2 to 8, got 9"),
+    "conv1d bits": (lambda: conv_of_bits(True, 0), RangeError, "weight_bits: expected an integer"),
+    "conv1d wide weight": (
+        lambda: conv_of_bits(4, 8),
+        RangeError,
+        "weight_bits: expected weights of 4 bits, -8 to 7, got 8 to 8",
+    ),
+    "conv1d low weight": (lambda: conv_of_bits(2, -3), RangeError, "of 2 bits, -2 to 1, got -3 to -3"),
+    "conv2d weight of 3 bits": (
+        lambda: Conv2d("x", "y", np.full((1, 1, 1, 1), 4), np.zeros(1, int), 1, weight_bits=3),
+        RangeError,
+        "conv2d 'y' weight_bits: expected weights of 3 bits, -4 to 3",
     ),
     "conv2d raw with clip": (lambda: conv2d(rescale=None, clip=(0, 1)), KernelError, "no clip on a raw accumulator"),
     "conv2d rescale of rows": (lambda: conv2d((2, 2, 1, 1), rescale=SIX), ShapeError, "expected 1 or 2 multipliers"),
@@ -266,3 +297,10 @@ def test_sound_ones_are_taken() -> None:
     ]
     assert [p.lengths["y"].kind for p in made] == ["frames", "frames", "frames", "once", "frames"]
     assert made[-1].longest_input == 4 * 64 and made[-1].lengths["s"].kind == "positions"
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_every_weight_of_so_many_bits_is_taken(bits: int) -> None:
+    for weight in (-1 << (bits - 1), (1 << (bits - 1)) - 1):
+        step = conv_of_bits(bits, weight)
+        assert step.weight.item() == weight and step.weight_bits == bits

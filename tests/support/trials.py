@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Callable, Iterable
-from ctypes import c_void_p, cast, sizeof, string_at
+from collections.abc import Callable, Iterable, Iterator
+from ctypes import Structure, addressof, c_void_p, cast, sizeof, string_at
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from int_kernels import Program, compile_program
-from int_kernels.backends.native.layout import POINTERS, Layout, ProgramStruct, StepStruct, ValueStruct
+from int_kernels import Program, Step, compile_program
+from int_kernels.backends.native.layout import Layout, ProgramStruct, StepStruct, ValueStruct
 from support import random_programs
 
 
@@ -65,11 +65,10 @@ def _image(trial: Trial) -> bytes:
     image.point(ProgramStruct.values.offset, values)
     image.point(ProgramStruct.steps.offset, steps)
     arrays = {array.ctypes.data: array for array in layout.arrays}
-    for index, (name, _) in itertools.product(range(structs.steps_count), POINTERS):
-        address = cast(getattr(structs.steps[index], name), c_void_p).value
-        if address is not None:
-            place = steps + index * sizeof(StepStruct) + getattr(StepStruct, name).offset
-            image.add_array(arrays[address], place)
+    first = addressof(structs.steps[0])
+    for index, step in enumerate(program.steps):
+        for place, address in _pointers(structs.steps[index], step):
+            image.add_array(arrays[address], steps + place - first)
     outputs = [
         np.ascontiguousarray(y, program.spec(name).type.storage)
         for y, name in zip(trial.outputs, program.outputs, strict=True)
@@ -81,6 +80,19 @@ def _image(trial: Trial) -> bytes:
     for i, y in enumerate(outputs):
         image.add_array(y, expected + 8 * i)
     return image.finish()
+
+
+def _pointers(struct: StepStruct, step: Step) -> Iterator[tuple[int, int]]:
+    """Where each pointer of a step to an array lies, and what it points to; packed weights left out."""
+    members: list[Structure] = [struct]
+    if step.native_struct is not None:
+        members.append(getattr(struct.params, step.native_struct.name))
+    for member in members:
+        for name, kind in member._fields_:  # type: ignore[misc]
+            if hasattr(kind, "contents"):
+                address = cast(getattr(member, name), c_void_p).value
+                if address is not None:
+                    yield addressof(member) + getattr(type(member), name).offset, address
 
 
 def write_trials(trials: Iterable[Trial], path: Path) -> Path:

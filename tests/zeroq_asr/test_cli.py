@@ -52,6 +52,16 @@ def test_numbers_that_no_verb_can_use_are_refused_first(
     assert cli.run(lambda _: 0, parser, []) == 0
 
 
+@pytest.mark.parametrize("names", [("--observer", "--weight-methods"), ("--ranges", "--methods")])
+def test_former_names_of_flags_still_work(names: tuple[str, str]) -> None:
+    parser = argparse.ArgumentParser()
+    cli.add_quantize_flags(parser)
+    observer, methods = names
+    config = cli.chosen_config(parser.parse_args([observer, "mse", methods, "squant"]), QuantizeConfig())
+    assert (config.range_method, config.methods) == ("mse", ("squant",))
+    assert cli.chosen_config(parser.parse_args([]), QuantizeConfig()) == QuantizeConfig()
+
+
 def test_a_percentile_that_no_ranges_would_use_is_refused() -> None:
     cli.check_percentile(["mse", "percentile"], [99.0])
     cli.check_percentile(["mse"], [QuantizeConfig.percentile])

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Reals = npt.NDArray[np.float64]
+from zeroq_asr.config import ANALYTIC_REACH
 
-REACH = 5.0
-"""Standard deviations that a range covers on each side: activations have heavier tails than normal variables."""
+Reals = npt.NDArray[np.float64]
 
 _POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(33)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -32,8 +31,8 @@ class ChannelMoments:
 
     @classmethod
     def normal(cls, mean: Reals, var: Reals) -> ChannelMoments:
-        """The range is mean +- REACH standard deviations."""
-        reach = REACH * np.sqrt(var)
+        """The range is mean +- ANALYTIC_REACH standard deviations."""
+        reach = ANALYTIC_REACH * np.sqrt(var)
         return cls(mean, var, mean - reach, mean + reach)
 
     @classmethod

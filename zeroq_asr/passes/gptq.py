@@ -7,7 +7,7 @@ Result:
 
 H = E[x x^T] is that of the float model: what a rounded model would feed the layer follows the synthetic data instead of
 speech (as with bias correction). With bias correction to come, H is the covariance: it makes up for what the mean
-loses. Every convolution of at most MOST_BITS bits is rounded, linear layers and feature maps too; beyond, rounding
+loses. Every convolution of at most GPTQ_MAX_BITS bits is rounded, linear layers and feature maps too; beyond, rounding
 costs next to nothing, and the nearest code will do.
 
 Memory: the autocorrelations of as many layers as fit into MOMENT_BYTES at a time, each such group with a run of its
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zeroq_asr.analyses.roles import CONVOLUTIONS
-from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.config import GPTQ_MAX_BITS, QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.quant.gptq import gptq_round
@@ -31,7 +31,6 @@ from zeroq_asr.quant.input_second_moments import Moments, Window
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.weights import FloatConv, RoundedWeights, weight_scales
 
-MOST_BITS = 7
 MOMENT_BYTES = 1 << 30
 MOST_COLUMNS = 2048
 """Taps of one output channel that are optimised together; a layer with more is cut into blocks of input channels."""
@@ -55,7 +54,7 @@ def round_with_gptq(
         raise QuantizationError("gptq: expected at least one batch of data, got none")
     readers: dict[Place, list[Node]] = {}
     for node in graph.nodes:
-        if node.op in CONVOLUTIONS and config.bits_of(node.output) <= MOST_BITS:
+        if node.op in CONVOLUTIONS and config.bits_of(node.output) <= GPTQ_MAX_BITS:
             readers.setdefault((node.inputs[0], _window(graph, node)), []).append(node)
     result = {}
     for places in _groups(list(readers)):

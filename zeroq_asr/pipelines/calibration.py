@@ -39,7 +39,7 @@ def calibration_data(
 ) -> CalibrationData:
     """Return the calibration data that --calibration, --data, --preset and --seed select.
 
-    "synthetic": `data`, or the file `data`; if None, the file of an earlier run with these settings, or new data.
+    "synthetic": `data`, or the file `data`; if None, the file of an earlier run with these settings, or else new data.
     "random": noise. "analytic": no data; `quantize_model` uses the parameters of the model. Anything else: a manifest,
     or the name of a shipped set. on_record is called after every step of a synthesis.
     Raises ConfigError, FileError and what synthesis raises.

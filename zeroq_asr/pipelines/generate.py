@@ -97,9 +97,9 @@ def generate(
         if finished is not None:
             return Generated(finished, output, len(finished.batches))
     from synth.optimize import run
-    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
 
-    names = tuple(tap.name for tap in find_batchnorm_taps(model.graph))
+    names = tuple(norm.name for norm in find_batchnorm_statistics(model.graph))
     batches = _batches_to_resume(partial, settings, model) if resume else ()
     found = len(batches)
     make = batch_maker(model, settings, device, threads)
@@ -124,10 +124,10 @@ def synthesize(
 ) -> SyntheticData:
     """Return the data that `generate` would write, made in memory. Raises SynthError."""
     from synth.optimize import run
-    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
 
     settings = synthesis_settings(config, model)
-    names = tuple(tap.name for tap in find_batchnorm_taps(model.graph))
+    names = tuple(norm.name for norm in find_batchnorm_statistics(model.graph))
     make = batch_maker(model, settings, device, threads)
     batches = tuple(run(make(number), on_record) for number in range(settings.batches))
     return SyntheticData(settings, model.fingerprint, names, batches)
@@ -138,12 +138,12 @@ def batch_maker(
 ) -> Callable[[int], Generator[StepRecord, None, SyntheticBatch]]:
     """Return a function that makes batch number k of `settings` for this model step by step (see `synth.optimize`)."""
     from synth.optimize import synthesize_batch
-    from zeroq_asr.analyses.batchnorm_statistics import find_attention_results, find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_attention_results, find_batchnorm_statistics
 
-    taps = find_batchnorm_taps(model.graph)
+    batchnorms = find_batchnorm_statistics(model.graph)
     diverse = find_attention_results(model.graph) if settings.diversity > 0 else ()
-    forward = statistics_forward(model.graph, tuple(tap.name for tap in taps) + diverse, device, threads)
-    return lambda number: synthesize_batch(forward, taps, settings, number, device, diverse)
+    forward = statistics_forward(model.graph, tuple(norm.name for norm in batchnorms) + diverse, device, threads)
+    return lambda number: synthesize_batch(forward, batchnorms, settings, number, device, diverse)
 
 
 def find_data(model: FloatModel, config: GenerateConfig, path: Path) -> SyntheticData | None:

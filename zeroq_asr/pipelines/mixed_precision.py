@@ -148,15 +148,8 @@ def quantize_within(
     check_budget(probe.base.model, budget)
     table = probe.measure(on_step)
     bits = choose(probe.base.model, table, budget)
-    made = quantize_model(
-        float_model,
-        probe.first,
-        source,
-        with_bits(probe.config, bits),
-        facts,
-        device,
-        probe.base.table,
-    )
+    chosen = with_bits(probe.config, bits)
+    made = quantize_model(float_model, probe.first, source, chosen, facts, device, probe.base.table)
     return Mixed(made, bits, table.loss(bits), probe.divergence(bits))
 
 

@@ -30,18 +30,6 @@ def describe_quantized(quantized: Quantized, path: Path, divergences: Mapping[st
     model = quantized.model
     program = model.program
     costs, bounds = count_costs(program), bound_accumulators(program)
-    layers = []
-    for step in program.steps:
-        row: Document = {"value": step.y, "op": step.name}
-        if isinstance(step, Conv1d | Conv2d):
-            cost, bound = costs[step.y], bounds[step.y]
-            row.update(weight=list(step.weight.shape), weight_bits=cost.weight_bits, macs=cost.macs)
-            row.update(accumulator_lo=bound.lo, accumulator_hi=bound.hi, accumulator_bits=bound.bits)
-        row["type"] = program.spec(step.y).type.name
-        if step.y in quantized.table.ranges:
-            measured, sqnr = quantized.table.ranges[step.y], quantized.sqnr[step.y]
-            row.update(lo=measured.lo, hi=measured.hi, sqnr_db=sqnr if math.isfinite(sqnr) else None)
-        layers.append(row)
     parameters = sum(cost.weights + cost.out_channels for cost in costs.values())
     size = path.stat().st_size
     return {
@@ -60,9 +48,28 @@ def describe_quantized(quantized: Quantized, path: Path, divergences: Mapping[st
         "float_bops": total_macs(costs.values()) * 32 * 32,
         "largest_accumulator_bits": max(bound.bits for bound in bounds.values()),
         "float_tensors": len(find_floats(program)),
-        "layers": layers,
+        "layers": _describe_layers(quantized),
         **({"divergences": dict(divergences)} if divergences else {}),
     }
+
+
+def _describe_layers(quantized: Quantized) -> list[Document]:
+    """Return one row for every step: sizes and proved bounds of convolutions, range and SQNR of stored values."""
+    program = quantized.model.program
+    costs, bounds = count_costs(program), bound_accumulators(program)
+    layers = []
+    for step in program.steps:
+        row: Document = {"value": step.y, "op": step.name}
+        if isinstance(step, Conv1d | Conv2d):
+            cost, bound = costs[step.y], bounds[step.y]
+            row.update(weight=list(step.weight.shape), weight_bits=cost.weight_bits, macs=cost.macs)
+            row.update(accumulator_lo=bound.lo, accumulator_hi=bound.hi, accumulator_bits=bound.bits)
+        row["type"] = program.spec(step.y).type.name
+        if step.y in quantized.table.ranges:
+            measured, sqnr = quantized.table.ranges[step.y], quantized.sqnr[step.y]
+            row.update(lo=measured.lo, hi=measured.hi, sqnr_db=sqnr if math.isfinite(sqnr) else None)
+        layers.append(row)
+    return layers
 
 
 def render_quantized(document: Document) -> str:

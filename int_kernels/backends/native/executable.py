@@ -30,6 +30,7 @@ from int_kernels.backends.native.length_cache import (
     find_length_steps,
 )
 from int_kernels.errors import KernelError
+from int_kernels.op_table import op_table_digest
 from int_kernels.ops import Conv1d, Conv2d
 from int_kernels.program import Program
 from int_kernels.released_weights import release_weight
@@ -43,8 +44,8 @@ FAILURES = {
 }
 
 
-INTERFACE = 3
-"""ZQ_INTERFACE of zq.h, which these declarations follow."""
+INTERFACE = 4 << 24 | op_table_digest()
+"""zq_interface() of a library built from these sources: ZQ_INTERFACE of zq.h and the digest of op_table.h."""
 
 _LINE = 64  # bytes of a line of the cache: packed weights start at one
 

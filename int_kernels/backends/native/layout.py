@@ -1,19 +1,24 @@
-"""Programs as the structs of native/zq.h, with the arrays they point into."""
+"""Programs as the structs of native/core/zq.h, with the arrays they point into.
+
+The parameter structs of the operations are built from the same descriptions as native/core/op_table.h.
+"""
 
 from __future__ import annotations
 
-from ctypes import POINTER, Structure, c_int8, c_int16, c_int32, c_int64, c_void_p
+import ctypes
+from ctypes import POINTER, Structure, Union, c_int8, c_int32, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from int_kernels.lengths import LENGTH_KINDS
 from int_kernels.memory_plan import plan_slots
-from int_kernels.ops import Conv1d, Conv2d, Step
+from int_kernels.ops import PARAM_STRUCTS, Conv1d, Conv2d, Step
+from int_kernels.ops.base import NativeFields
+from int_kernels.ops.native_struct import STORAGES, CField, NativeStruct
 from int_kernels.program import Program
 
-STORAGES = {"int8": 0, "uint8": 1, "int32": 2, "int16": 3}
-LENGTHS = {"frames": 0, "positions": 1, "once": 2}
 INPUT_PLACE, FIRST_OUTPUT_PLACE = -1, -2
 
 
@@ -30,29 +35,37 @@ class ValueStruct(Structure):
     ]
 
 
-POINTERS = [
-    ("weight", c_int8),
-    ("bias", c_int32),
-    ("wide_bias", c_int64),
-    ("multiplier", c_int32),
-    ("shift", c_int8),
-    ("table", c_int16),
-    ("x", c_int32),
-]
-NUMBERS = (
-    "op y inputs kernel stride dilation padding groups rows kernel_rows stride_rows padding_rows function factor "
-    "factor_shift offset blocks clip_lo clip_hi"
-)
+def _c_type(field: CField) -> Any:
+    """The ctypes type of "int32_t" or "const int8_t *"."""
+    element = getattr(ctypes, "c_" + field.c_type.removeprefix("const ").removesuffix(" *").removesuffix("_t"))
+    return POINTER(element) if field.is_pointer else element
+
+
+def _params_struct(struct: NativeStruct) -> type[Structure]:
+    fields = [(field.name, _c_type(field)) for field in struct.fields]
+    return type(struct.c_type, (Structure,), {"_fields_": fields})
+
+
+class ParamsUnion(Union):
+    """zq_op_params."""
+
+    _fields_ = [(struct.name, _params_struct(struct)) for struct in PARAM_STRUCTS]
 
 
 class StepStruct(Structure):
     """zq_step."""
 
     _fields_ = [
-        *((name, POINTER(element)) for name, element in POINTERS),
+        ("x", POINTER(c_int32)),
+        ("multiplier", POINTER(c_int32)),
+        ("shift", POINTER(c_int8)),
         ("packed", c_void_p),
-        ("epsilon", c_int64),
-        *((name, c_int32) for name in NUMBERS.split()),
+        ("op", c_int32),
+        ("y", c_int32),
+        ("inputs", c_int32),
+        ("clip_lo", c_int32),
+        ("clip_hi", c_int32),
+        ("params", ParamsUnion),
     ]
 
 
@@ -82,8 +95,9 @@ class Layout:
         values = (ValueStruct * len(program.values))()
         for struct, value in zip(values, program.values, strict=True):
             length = program.lengths[value.name]
-            struct.offset, struct.stride, struct.length = length.offset, length.stride, LENGTHS[length.kind]
-            struct.channels, struct.storage = value.channels, STORAGES[value.type.storage.name]
+            struct.offset, struct.stride = length.offset, length.stride
+            struct.length = LENGTH_KINDS.index(length.kind)
+            struct.channels, struct.storage = value.channels, STORAGES.index(value.type.storage.name)
             struct.place = places[value.name]
         steps = (StepStruct * len(program.steps))(*(self._step(step, program) for step in program.steps))
         slots_count = max(slots.values(), default=-1) + 1
@@ -102,26 +116,28 @@ class Layout:
     def drop_weight(self, index: int, step: Step) -> None:
         """Forget the weights of `step`, the program's step `index`, which is packed."""
         del self._weights[step.y]
-        self.program.steps[index].weight = None
+        self.program.steps[index].params.conv.weight = None
 
     def _step(self, step: Step, program: Program) -> StepStruct:
         x, y = program.spec(step.inputs[0]), program.spec(step.y)
         struct = StepStruct(op=step.code, y=self._index[y.name], inputs=len(step.inputs))
         struct.clip_lo, struct.clip_hi = getattr(step, "clip", None) or (y.type.lo, y.type.hi)
-        struct.rows = struct.kernel_rows = struct.stride_rows = struct.dilation = struct.groups = 1
-        self._point(struct, x=np.array([self._index[name] for name in step.inputs], np.int32))
-        for name, value in step.native_fields(x, y).items():
-            if isinstance(step, Conv1d | Conv2d) and name == "weight":
-                self._weights[step.y] = weight = np.asarray(value)  # refuses what another executable has released
-                struct.weight = weight.ctypes.data_as(POINTER(c_int8))
-            elif isinstance(value, np.ndarray):
-                self._point(struct, **{name: value})
-            else:
-                setattr(struct, name, value)
+        shared: NativeFields = {"x": np.array([self._index[name] for name in step.inputs], np.int32)}
+        self._fill(struct, shared | step.native_rescale(y))
+        fields = step.native_fields(x, y)
+        if isinstance(step, Conv1d | Conv2d):
+            self._weights[step.y] = weight = np.asarray(fields.pop("weight"))  # raises KernelError for released ones
+            struct.params.conv.weight = weight.ctypes.data_as(POINTER(c_int8))
+        if step.native_struct is not None:
+            self._fill(getattr(struct.params, step.native_struct.name), fields)
         return struct
 
-    def _point(self, struct: StepStruct, **arrays: NDArray[Any]) -> None:
-        elements = dict(POINTERS)
-        for name, array in arrays.items():
-            self._arrays.append(array)
-            setattr(struct, name, array.ctypes.data_as(POINTER(elements[name])))
+    def _fill(self, struct: Structure, fields: NativeFields) -> None:
+        """Set fields of `struct`; arrays are kept, and pointed to."""
+        types: dict[str, Any] = {name: kind for name, kind, *_ in struct._fields_}
+        for name, value in fields.items():
+            if isinstance(value, np.ndarray):
+                self._arrays.append(value)
+                setattr(struct, name, value.ctypes.data_as(types[name]))
+            else:
+                setattr(struct, name, value)

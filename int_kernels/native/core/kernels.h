@@ -102,12 +102,12 @@ zq_packer zq_pack_activation;
 zq_scratch_size zq_dense_scratch, zq_depthwise_scratch, zq_attention_scratch; /* of the portable loops */
 
 /* Entries of a table: the loops that are portable in every one, and with them all but the conv1d's. */
-#define ZQ_COMMON_LOOPS                                                                                            \
-    [ZQ_LOOP_MULTIPLY] = zq_multiply, [ZQ_LOOP_MEAN] = zq_mean, [ZQ_LOOP_LOOKUP] = zq_lookup,                       \
+#define ZQ_COMMON_LOOPS                                                                       \
+    [ZQ_LOOP_MULTIPLY] = zq_multiply, [ZQ_LOOP_MEAN] = zq_mean, [ZQ_LOOP_LOOKUP] = zq_lookup, \
     [ZQ_LOOP_ARGMAX] = zq_argmax, [ZQ_LOOP_POSITIONS] = zq_positions
-#define ZQ_PORTABLE_LOOPS                                                                                          \
-    ZQ_COMMON_LOOPS, [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise, [ZQ_LOOP_SUM] = zq_sum,                      \
-                     [ZQ_LOOP_ACTIVATION] = zq_activation, [ZQ_LOOP_LAYER_NORM] = zq_layer_norm,                    \
+#define ZQ_PORTABLE_LOOPS                                                                        \
+    ZQ_COMMON_LOOPS, [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise, [ZQ_LOOP_SUM] = zq_sum,   \
+                     [ZQ_LOOP_ACTIVATION] = zq_activation, [ZQ_LOOP_LAYER_NORM] = zq_layer_norm, \
                      [ZQ_LOOP_ATTENTION] = zq_attention
 #ifdef ZQ_X86_TABLES
 extern const zq_kernels zq_avx2, zq_avx512vnni;
@@ -130,59 +130,65 @@ extern const zq_kernels zq_neon, zq_neon_dotprod;
  * gathering its taps once for all output maps. */
 ZQ_INLINE int zq_is_depthwise(const zq_program *program, const zq_step *step)
 {
-    return program->values[step->x[0]].channels / step->rows == step->groups &&
-           (step->op == ZQ_CONV1D || step->groups > 1);
+    const zq_conv_params *conv = &step->params.conv;
+    return program->values[step->x[0]].channels / conv->height == conv->groups &&
+           (step->op == ZQ_CONV1D || conv->groups > 1);
 }
 
 /* Rows of each of y's maps. */
 ZQ_INLINE int32_t zq_rows_out(const zq_step *step)
 {
-    return (step->rows + 2 * step->padding_rows - step->kernel_rows) / step->stride_rows + 1;
+    const zq_conv_params *conv = &step->params.conv;
+    return (conv->height + 2 * conv->padding_height - conv->kernel_height) / conv->stride_height + 1;
 }
 
 /* Input maps of one group of a convolution. */
 ZQ_INLINE int32_t zq_maps_in(const zq_program *program, const zq_step *step)
 {
-    return program->values[step->x[0]].channels / step->rows / step->groups;
+    const zq_conv_params *conv = &step->params.conv;
+    return program->values[step->x[0]].channels / conv->height / conv->groups;
 }
 
 /* Output maps of one group of a convolution. */
 ZQ_INLINE int32_t zq_maps_out(const zq_program *program, const zq_step *step)
 {
-    return program->values[step->y].channels / zq_rows_out(step) / step->groups;
+    return program->values[step->y].channels / zq_rows_out(step) / step->params.conv.groups;
 }
 
 /* Weights of one output map of a convolution. */
 ZQ_INLINE size_t zq_taps(const zq_program *program, const zq_step *step)
 {
-    return (size_t)zq_maps_in(program, step) * (size_t)step->kernel_rows * (size_t)step->kernel;
+    const zq_conv_params *conv = &step->params.conv;
+    return (size_t)zq_maps_in(program, step) * (size_t)conv->kernel_height * (size_t)conv->kernel;
 }
 
 /* bias[o] + shift * the sum of its weights, modulo 2^32: what makes up for codes read as x - shift. */
 ZQ_INLINE int32_t zq_shifted_by(const zq_step *step, int32_t o, size_t taps, int32_t shift)
 {
-    const int8_t *weight = step->weight + (size_t)o * taps;
+    const zq_conv_params *conv = &step->params.conv;
+    const int8_t *weight = conv->weight + (size_t)o * taps;
     int64_t sum = 0;
     for (size_t tap = 0; tap < taps; tap++) sum += weight[tap];
-    return (int32_t)(uint32_t)(step->bias[o] + shift * sum);
+    return (int32_t)(uint32_t)(conv->bias[o] + shift * sum);
 }
 
 /* One unit of ZQ_LOOP_DENSE. */
 typedef struct {
-    int32_t place;            /* number of tile, row and group together: units of one place read the same inputs */
-    int32_t t0, row, group;   /* the first frame, the row of y's maps */
-    int32_t first, last;      /* the chunk's maps, counted within the group */
+    int32_t place;          /* number of tile, row and group together: units of one place read the same inputs */
+    int32_t t0, row, group; /* the first frame, the row of y's maps */
+    int32_t first, last;    /* the chunk's maps, counted within the group */
 } zq_dense_unit;
 
 ZQ_INLINE zq_dense_unit zq_dense_unit_of(const zq_program *program, const zq_step *step, int32_t unit)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const int32_t maps = zq_maps_out(program, step), chunks = zq_ceil_div(maps, ZQ_CHUNK);
     const int32_t place = unit / chunks, rows = zq_rows_out(step);
     zq_dense_unit u;
     u.place = place;
-    u.group = place % step->groups;
-    u.row = place / step->groups % rows;
-    u.t0 = place / step->groups / rows * ZQ_TILE;
+    u.group = place % conv->groups;
+    u.row = place / conv->groups % rows;
+    u.t0 = place / conv->groups / rows * ZQ_TILE;
     u.first = unit % chunks * ZQ_CHUNK;
     u.last = zq_min(u.first + ZQ_CHUNK, maps);
     return u;
@@ -259,7 +265,7 @@ ZQ_INLINE void zq_widen(const char *row, int32_t storage, int32_t start, int32_t
 
 /* column[t] = x[start + t * stride], 0 outside 0 .. frames-1. */
 ZQ_INLINE void zq_gather_column(const char *x, int32_t storage, int32_t frames, int32_t start, int32_t stride,
-                             int16_t *restrict column)
+                                int16_t *restrict column)
 {
     int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);
     int32_t last = start >= frames ? first : zq_min((frames - 1 - start) / stride + 1, ZQ_TILE);

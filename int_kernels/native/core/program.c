@@ -6,10 +6,10 @@ enum { MAX_FRAMES = 1 << 20 };
 static zq_loop loop_of(const zq_program *program, const zq_step *step)
 {
     static const zq_loop loops[] = {
-        [ZQ_CONV1D] = ZQ_LOOP_DENSE,       [ZQ_SUM] = ZQ_LOOP_SUM,
-        [ZQ_ARGMAX] = ZQ_LOOP_ARGMAX,      [ZQ_CONV2D] = ZQ_LOOP_DENSE,
-        [ZQ_MULTIPLY] = ZQ_LOOP_MULTIPLY,  [ZQ_MEAN] = ZQ_LOOP_MEAN,
-        [ZQ_LOOKUP] = ZQ_LOOP_LOOKUP,      [ZQ_ACTIVATION] = ZQ_LOOP_ACTIVATION,
+        [ZQ_CONV1D] = ZQ_LOOP_DENSE,          [ZQ_SUM] = ZQ_LOOP_SUM,
+        [ZQ_ARGMAX] = ZQ_LOOP_ARGMAX,         [ZQ_CONV2D] = ZQ_LOOP_DENSE,
+        [ZQ_MULTIPLY] = ZQ_LOOP_MULTIPLY,     [ZQ_MEAN] = ZQ_LOOP_MEAN,
+        [ZQ_LOOKUP] = ZQ_LOOP_LOOKUP,         [ZQ_ACTIVATION] = ZQ_LOOP_ACTIVATION,
         [ZQ_LAYER_NORM] = ZQ_LOOP_LAYER_NORM, [ZQ_POSITIONS] = ZQ_LOOP_POSITIONS,
         [ZQ_ATTENTION] = ZQ_LOOP_ATTENTION,
     };
@@ -26,7 +26,7 @@ static uint64_t aligned(uint64_t bytes)
 static int32_t frames_of(const zq_value *value, int32_t T)
 {
     const int64_t frames = (T + value->offset) / value->stride;
-    return value->length == ZQ_ONCE ? 1 : (int32_t)(value->length == ZQ_PER_FRAME ? frames : 2 * frames - 1);
+    return value->length == ZQ_LENGTH_ONCE ? 1 : (int32_t)(value->length == ZQ_LENGTH_FRAMES ? frames : 2 * frames - 1);
 }
 
 /* Numbers from one row to the next. In the arena of a large processor rows start at multiples of 64 bytes: no vector
@@ -57,7 +57,7 @@ static uint64_t slot_bytes(const zq_program *program, int32_t slot, int32_t T)
 static int is_step_possible(const zq_program *program, const zq_step *step, int32_t T)
 {
     const int64_t frames = frames_of(&program->values[step->x[0]], T);
-    if (step->op == ZQ_POSITIONS) return frames <= (int64_t)64 * step->blocks;
+    if (step->op == ZQ_POSITIONS) return frames <= (int64_t)64 * step->params.positions.blocks;
     return (step->op != ZQ_MEAN && step->op != ZQ_ATTENTION) || frames <= MAX_FRAMES;
 }
 
@@ -68,7 +68,7 @@ static int is_length_possible(const zq_program *program, int32_t T)
         const zq_value *value = &program->values[v];
         const int64_t frames = (T + value->offset) / value->stride;
         if (T + value->offset < value->stride) return 0;
-        if ((value->length == ZQ_PER_POSITION ? 2 * frames - 1 : frames) > INT32_MAX / value->channels) return 0;
+        if ((value->length == ZQ_LENGTH_POSITIONS ? 2 * frames - 1 : frames) > INT32_MAX / value->channels) return 0;
     }
     for (int32_t s = 0; s < program->steps_count; s++)
         if (!is_step_possible(program, &program->steps[s], T)) return 0;
@@ -145,7 +145,8 @@ static void place_known(zq_state *state, const zq_known *known)
 static int have_columns_room(const zq_state *state, int32_t v)
 {
     const zq_value *value = &state->program->values[v];
-    return value->place >= 0 && value->length == ZQ_PER_FRAME && value->channels % 4 == 0 && state->pitch[v] % 64 == 0;
+    return value->place >= 0 && value->length == ZQ_LENGTH_FRAMES && value->channels % 4 == 0 &&
+           state->pitch[v] % 64 == 0;
 }
 
 static int ask(zq_column_user *const users[ZQ_LOOPS], const zq_program *program, const zq_step *step)
@@ -210,11 +211,12 @@ int32_t zq_units(const zq_kernels *kernels, const zq_state *state, int32_t index
     if (units > 0) return units;
     switch (loop) {
     case ZQ_LOOP_DENSE:
-        return tiles * step->groups * zq_rows_out(step) * zq_ceil_div(zq_maps_out(state->program, step), ZQ_CHUNK);
+        return tiles * step->params.conv.groups * zq_rows_out(step) *
+               zq_ceil_div(zq_maps_out(state->program, step), ZQ_CHUNK);
     case ZQ_LOOP_ARGMAX:
     case ZQ_LOOP_LAYER_NORM: return tiles;
     case ZQ_LOOP_POSITIONS: return channels / 2;
-    case ZQ_LOOP_ATTENTION: return tiles * step->groups;
+    case ZQ_LOOP_ATTENTION: return tiles * step->params.attention.heads;
     default: return channels;
     }
 }

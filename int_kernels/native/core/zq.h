@@ -7,27 +7,11 @@
 #ifndef ZQ_H
 #define ZQ_H
 
-#include <stdint.h>
+#include "core/op_table.h" /* op codes, parameter structs, storages, lengths */
 
 typedef enum { ZQ_OK = 0, ZQ_BAD_PROGRAM, ZQ_BAD_LENGTH, ZQ_SMALL_ARENA, ZQ_NO_MEMORY } zq_status;
-typedef enum { ZQ_INT8 = 0, ZQ_UINT8, ZQ_INT32, ZQ_INT16 } zq_storage;
-typedef enum { ZQ_PER_FRAME = 0, ZQ_PER_POSITION, ZQ_ONCE } zq_length; /* L, 2L - 1, 1 */
-typedef enum {
-    ZQ_CONV1D = 0,
-    ZQ_SUM,
-    ZQ_ARGMAX,
-    ZQ_CONV2D,
-    ZQ_MULTIPLY,
-    ZQ_MEAN,
-    ZQ_LOOKUP,
-    ZQ_ACTIVATION,
-    ZQ_LAYER_NORM,
-    ZQ_POSITIONS,
-    ZQ_ATTENTION
-} zq_op;
-typedef enum { ZQ_SIGMOID = 0, ZQ_TANH, ZQ_SWISH, ZQ_GELU, ZQ_GLU } zq_function;
-
-/* One value [channels][length], L = (T + offset) / stride for an input of T frames (SPEC 3). */
+/* One value [channels][length], L = (T + offset) / stride for an input of T frames (SPEC 3). length: L for
+ * ZQ_LENGTH_FRAMES, 2L - 1 for ZQ_LENGTH_POSITIONS, 1 for ZQ_LENGTH_ONCE. */
 typedef struct {
     int64_t offset, stride;
     int32_t channels, storage;
@@ -38,39 +22,21 @@ typedef struct {
 #define ZQ_INPUT (-1)
 #define ZQ_OUTPUT(i) (-2 - (i))
 
-/* One step (SPEC 4). Fields that an op doesn't use are 0.
+/* One step (SPEC 4): what all ops share, and the parameters of its op.
  *
- *   weight       [maps of y][maps of x / groups][kernel_rows][kernel]       conv1d (maps = channels), conv2d
- *   bias         [maps of y]                                                conv1d, conv2d
- *                content [heads], position [heads]                          attention
- *   wide_bias    [C]                                                        sum (or NULL), layer_norm
- *   multiplier   [C]                                                        conv1d, conv2d (NULL: y is the raw
- *                                                                           accumulator), mean, layer_norm, attention
- *                [inputs][C]                                                sum, activation
- *   shift        [C], for activation [inputs][C]                            wherever there is a multiplier
- *   table        [2^bits of x]                                              lookup
- *                fine [2][C/2][64], coarse [2][C/2][blocks]                 positions
- *   factor, factor_shift, offset                                            activation: m, r, offset
- *   factor_shift                                                            attention: shift
- *   offset                                                                  lookup: -lo of x
- *   groups                                                                  attention: heads
- *   rows, kernel_rows, stride_rows, padding_rows                            conv2d: height of x's maps, ...;
- *                                                                           conv1d: 1, 1, 1, 0 */
+ * multiplier and shift requantize the accumulator to y, [C] each for C channels of y; but
+ *   conv1d, conv2d  [maps of y]; NULL: y is the raw accumulator
+ *   sum             multiplier [inputs][C], shift [C]
+ *   activation      [inputs][C] each: they requantize the operands
+ *   argmax, multiply, lookup, positions  NULL */
 typedef struct {
-    const int8_t *weight;
-    const int32_t *bias;
-    const int64_t *wide_bias;
+    const int32_t *x; /* [inputs] indices of values */
     const int32_t *multiplier;
     const int8_t *shift;
-    const int16_t *table;
-    const int32_t *x;   /* [inputs] indices of values */
     const void *packed; /* what zq_pack made for the kernels in use, or NULL */
-    int64_t epsilon;
     int32_t op, y, inputs;
-    int32_t kernel, stride, dilation, padding, groups;
-    int32_t rows, kernel_rows, stride_rows, padding_rows;
-    int32_t function, factor, factor_shift, offset, blocks;
     int32_t clip_lo, clip_hi;
+    zq_op_params params;
 } zq_step;
 
 typedef struct {
@@ -93,17 +59,17 @@ typedef struct {
 typedef struct {
     const zq_program *program;
     const zq_known *known; /* or NULL */
-    void **data;     /* [values_count] */
-    int32_t *frames; /* [values_count] */
-    int32_t *pitch;  /* [values_count] numbers from one row to the next */
-    uint8_t *in_columns; /* [values_count] */
+    void **data;           /* [values_count] */
+    int32_t *frames;       /* [values_count] */
+    int32_t *pitch;        /* [values_count] numbers from one row to the next */
+    uint8_t *in_columns;   /* [values_count] */
 } zq_state;
 
 typedef struct zq_kernels zq_kernels; /* kernels.h */
 
-/* The number of this interface: another one when a struct or a call here or in threads.h changes. A library that was
- * built from older sources is known by it. */
-#define ZQ_INTERFACE 3
+/* Raise this number when a struct or a call here or in host/scheduler.h changes. zq_interface() joins it with the
+ * digest of op_table.h; a library that was built from other sources returns another number. */
+#define ZQ_INTERFACE 4
 int32_t zq_interface(void);
 
 /* ZQ_OK when every index, size and length fits; *step is then steps_count, else the step at fault (or -1: a

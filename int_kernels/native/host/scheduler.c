@@ -29,22 +29,22 @@ typedef struct {
     const zq_known *known;
     const zq_utterance **queue; /* [count], the longest first */
     int32_t count;
-    int32_t whole;      /* so many are run whole, the others are shared */
+    int32_t whole; /* so many are run whole, the others are shared */
     int32_t workers;
-    int32_t next;       /* whole utterances: the next one to take; atomic */
-    int32_t status;     /* the first failure; atomic */
+    int32_t next;   /* whole utterances: the next one to take; atomic */
+    int32_t status; /* the first failure; atomic */
     /* shared steps */
-    char *values;       /* the arena of the utterance at work */
-    zq_state state;     /* its layout */
-    int32_t *units;     /* [steps] of the utterance at work */
-    zq_range *ranges;   /* [workers] */
+    char *values;     /* the arena of the utterance at work */
+    zq_state state;   /* its layout */
+    int32_t *units;   /* [steps] of the utterance at work */
+    zq_range *ranges; /* [workers] */
     int32_t utterance, step;
-    int32_t left;       /* units of this step that are not done; atomic */
-    int32_t sleepers;   /* atomic */
+    int32_t left;     /* units of this step that are not done; atomic */
+    int32_t sleepers; /* atomic */
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* the turn */
-    char apart[64];     /* who waits looks at the turn all the time: it has a cache line of its own */
-    uint32_t turn;      /* the number of the step at work, from 1 on; atomic, 0 at the end */
+    char apart[64];         /* who waits looks at the turn all the time: it has a cache line of its own */
+    uint32_t turn;          /* the number of the step at work, from 1 on; atomic, 0 at the end */
     char behind[64];
 } zq_pool;
 
@@ -93,8 +93,8 @@ static void run_whole_utterances(zq_pool *pool, void *memory, uint64_t bytes)
     int32_t taken;
     while ((taken = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED)) < pool->whole) {
         const zq_utterance *u = pool->queue[taken];
-        zq_status status = zq_run_known(pool->program, pool->kernels, pool->known, u->frames, u->input, u->outputs,
-                                        memory, bytes);
+        zq_status status =
+            zq_run_known(pool->program, pool->kernels, pool->known, u->frames, u->input, u->outputs, memory, bytes);
         if (status != ZQ_OK) fail(pool, status);
     }
 }

@@ -24,19 +24,22 @@ static int64_t function_of(int32_t function, int64_t u)
 
 ZQ_INLINE int32_t result_of(const zq_step *step, int64_t v)
 {
-    const int64_t y = zq_rounding_shift_right_half_up(v * step->factor, step->factor_shift) + step->offset;
+    const zq_activation_params *activation = &step->params.activation;
+    const int64_t y =
+        zq_rounding_shift_right_half_up(v * activation->multiplier, activation->shift) + activation->offset;
     return (int32_t)zq_saturate(y, step->clip_lo, step->clip_hi);
 }
 
 /* The greatest number that the table needs. Swish and gelu go on growing, up to the clip; they never fall again. */
 static int32_t table_end(const zq_step *step)
 {
-    if (step->function != ZQ_SWISH && step->function != ZQ_GELU) return FAR;
-    const int32_t highest = result_of(step, function_of(step->function, MOST));
+    const zq_activation_params *activation = &step->params.activation;
+    if (activation->kind != ZQ_SWISH && activation->kind != ZQ_GELU) return FAR;
+    const int32_t highest = result_of(step, function_of(activation->kind, MOST));
     int32_t lo = 0, hi = MOST; /* y(hi) is the highest */
     while (lo < hi) {
         const int32_t middle = (lo + hi) / 2;
-        if (result_of(step, function_of(step->function, middle)) == highest)
+        if (result_of(step, function_of(activation->kind, middle)) == highest)
             hi = middle;
         else
             lo = middle + 1;
@@ -46,7 +49,7 @@ static int32_t table_end(const zq_step *step)
 
 static size_t number_size(const zq_program *program, const zq_step *step)
 {
-    return step->function == ZQ_GLU ? 2 : zq_size(program->values[step->y].storage);
+    return step->params.activation.kind == ZQ_GLU ? 2 : zq_size(program->values[step->y].storage);
 }
 
 uint64_t zq_activation_bytes(const zq_program *program, const zq_step *step)
@@ -56,12 +59,14 @@ uint64_t zq_activation_bytes(const zq_program *program, const zq_step *step)
 
 void zq_pack_activation(const zq_program *program, const zq_step *step, void *packed)
 {
+    const zq_activation_params *activation = &step->params.activation;
     const zq_function_table head = {-FAR, table_end(step)};
     const size_t size = number_size(program, step);
     char *numbers = (char *)packed + sizeof head;
     memcpy(packed, &head, sizeof head);
     for (int32_t u = head.lo; u <= head.hi; u++, numbers += size) {
-        const int32_t number = step->function == ZQ_GLU ? zq_sigma(u) : result_of(step, function_of(step->function, u));
+        const int32_t number =
+            activation->kind == ZQ_GLU ? zq_sigma(u) : result_of(step, function_of(activation->kind, u));
         const uint16_t wide = (uint16_t)number;
         const uint8_t narrow = (uint8_t)number;
         if (size == 2)
@@ -86,14 +91,14 @@ ZQ_INLINE void gate(const zq_step *step, const zq_function_table *head, const in
                     int32_t *restrict u)
 {
     int32_t sigma[ZQ_TILE] = {0};
-    for (int32_t t = 0; t < n; t++)
-        sigma[t] = head ? zq_sigma_table(head)[gates[t]] : zq_sigma(gates[t]);
+    for (int32_t t = 0; t < n; t++) sigma[t] = head ? zq_sigma_table(head)[gates[t]] : zq_sigma(gates[t]);
     for (int32_t t = 0; t < ZQ_TILE; t++) u[t] = result_of(step, (int64_t)u[t] * sigma[t]);
 }
 
 ZQ_MULTIVERSION
 void zq_activation(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
+    const zq_activation_params *activation = &step->params.activation;
     const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;
     const zq_function_table *head = step->packed;
     const int64_t lo = head ? head->lo : -MOST, hi = head ? head->hi : MOST;
@@ -104,7 +109,7 @@ void zq_activation(const zq_state *state, const zq_step *step, int32_t first, in
             const int32_t n = zq_min(ZQ_TILE, frames - t0);
             int32_t u[ZQ_TILE] = {0}, gates[ZQ_TILE] = {0};
             char *y = zq_row(state, step->y, c);
-            if (step->function == ZQ_GLU) {
+            if (activation->kind == ZQ_GLU) {
                 load_fixed(state, step, 0, c, t0, n, -MOST, MOST, u);
                 load_fixed(state, step, 1, c, t0, n, lo, hi, gates);
                 gate(step, head, gates, n, u);
@@ -114,7 +119,7 @@ void zq_activation(const zq_state *state, const zq_step *step, int32_t first, in
                 if (head)
                     zq_look_up(head, size, u, n, y + (size_t)t0 * size);
                 else
-                    for (int32_t t = 0; t < n; t++) u[t] = result_of(step, function_of(step->function, u[t]));
+                    for (int32_t t = 0; t < n; t++) u[t] = result_of(step, function_of(activation->kind, u[t]));
                 if (!head) zq_store(y, storage, t0, n, u);
             }
         }

@@ -18,17 +18,17 @@ ZQ_INLINE const uint16_t *zq_sigma_table(const zq_function_table *table)
 }
 
 /* y[t] = table[u[t]], t < n, eight at a time: the processor then has eight loads under way. */
-#define ZQ_LOOK_UP(TYPE, table, u, n, y)                                                              \
-    do {                                                                                              \
-        int32_t t = 0;                                                                                \
-        for (; t + 8 <= (n); t += 8) {                                                                \
-            const int32_t *at = (u) + t;                                                              \
+#define ZQ_LOOK_UP(TYPE, table, u, n, y)                                                               \
+    do {                                                                                               \
+        int32_t t = 0;                                                                                 \
+        for (; t + 8 <= (n); t += 8) {                                                                 \
+            const int32_t *at = (u) + t;                                                               \
             const TYPE a = (table)[at[0]], b = (table)[at[1]], c = (table)[at[2]], d = (table)[at[3]]; \
             const TYPE e = (table)[at[4]], f = (table)[at[5]], g = (table)[at[6]], h = (table)[at[7]]; \
-            TYPE *to = (y) + t;                                                                       \
-            to[0] = a, to[1] = b, to[2] = c, to[3] = d, to[4] = e, to[5] = f, to[6] = g, to[7] = h;   \
-        }                                                                                             \
-        for (; t < (n); t++) (y)[t] = (table)[(u)[t]];                                                \
+            TYPE *to = (y) + t;                                                                        \
+            to[0] = a, to[1] = b, to[2] = c, to[3] = d, to[4] = e, to[5] = f, to[6] = g, to[7] = h;    \
+        }                                                                                              \
+        for (; t < (n); t++) (y)[t] = (table)[(u)[t]];                                                 \
     } while (0)
 
 /* y[t] = the table's number of `size` bytes for u[t], lo <= u[t] <= hi. */

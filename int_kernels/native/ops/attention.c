@@ -6,13 +6,13 @@ enum { LARGEST_SCORE = 1 << 29 };
 
 /* A worker's scratch. A column holds one channel of the head for a tile of keys. */
 typedef struct {
-    int32_t padded;    /* T in whole tiles */
-    int64_t *sums;     /* [ZQ_TILE][width]: a */
-    int64_t *totals;   /* [ZQ_TILE]: n */
-    int32_t *scores;   /* [ZQ_TILE][padded]: s */
-    int16_t *powers;   /* [ZQ_TILE][padded]: e */
-    int16_t *columns;  /* [width][ZQ_TILE] of k, later of v */
-    int16_t *places;   /* [width][2 * ZQ_TILE] of p */
+    int32_t padded;   /* T in whole tiles */
+    int64_t *sums;    /* [ZQ_TILE][width]: a */
+    int64_t *totals;  /* [ZQ_TILE]: n */
+    int32_t *scores;  /* [ZQ_TILE][padded]: s */
+    int16_t *powers;  /* [ZQ_TILE][padded]: e */
+    int16_t *columns; /* [width][ZQ_TILE] of k, later of v */
+    int16_t *places;  /* [width][2 * ZQ_TILE] of p */
 } workplace;
 
 static void lay_out(int32_t frames, int32_t width, char *memory, workplace *place)
@@ -30,7 +30,7 @@ static void lay_out(int32_t frames, int32_t width, char *memory, workplace *plac
 uint64_t zq_attention_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     const uint64_t padded = (uint64_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE;
-    const uint64_t width = (uint64_t)(program->values[step->y].channels / step->groups);
+    const uint64_t width = (uint64_t)(program->values[step->y].channels / step->params.attention.heads);
     return (uint64_t)ZQ_TILE * (8 * width + 8 + 4 * padded + 2 * padded + 2 * width + 4 * width);
 }
 
@@ -67,9 +67,10 @@ ZQ_INLINE void multiply(const zq_state *state, int32_t x, int32_t first, int32_t
 ZQ_INLINE void score_tile(const zq_state *state, const zq_step *step, int32_t head, int32_t t0, int32_t j0,
                           const workplace *place)
 {
-    const int32_t frames = state->frames[step->y], width = state->program->values[step->y].channels / step->groups;
+    const zq_attention_params *attention = &step->params.attention;
+    const int32_t frames = state->frames[step->y], width = state->program->values[step->y].channels / attention->heads;
     const int32_t first = head * width, last = ZQ_TILE - 1; /* place of key j0 for frame t0: column `last` */
-    const int64_t content = step->bias[head], position = step->bias[step->groups + head];
+    const int64_t content = attention->content[head], position = attention->position[head];
     widen(state, step->x[2], first, width, j0, 1, place->columns);
     widen(state, step->x[4], first, width, frames - 1 - t0 - last + j0, 2, place->places);
     for (int32_t i = 0; i < zq_min(ZQ_TILE, frames - t0); i += ZQ_ROWS) {
@@ -80,7 +81,7 @@ ZQ_INLINE void score_tile(const zq_state *state, const zq_step *step, int32_t he
             int32_t *scores = place->scores + (size_t)(i + r) * (size_t)place->padded + j0;
             for (int32_t j = 0; j < ZQ_TILE; j++) {
                 const int64_t sum = a[r][j] * content + b[r][j] * position;
-                const int64_t s = zq_rounding_shift_right_half_up(sum, step->factor_shift);
+                const int64_t s = zq_rounding_shift_right_half_up(sum, attention->shift);
                 scores[j] = (int32_t)zq_saturate(s, -LARGEST_SCORE, LARGEST_SCORE);
             }
         }
@@ -136,7 +137,8 @@ ZQ_INLINE void finish(const zq_state *state, const zq_step *step, int32_t first,
 ZQ_MULTIVERSION
 void zq_attention(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
-    const int32_t frames = state->frames[step->y], width = state->program->values[step->y].channels / step->groups;
+    const int32_t frames = state->frames[step->y],
+                  width = state->program->values[step->y].channels / step->params.attention.heads;
     const int32_t tiles = zq_ceil_div(frames, ZQ_TILE);
     workplace place;
     lay_out(frames, width, scratch, &place);

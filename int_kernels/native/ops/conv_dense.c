@@ -14,17 +14,18 @@ uint64_t zq_dense_scratch(const zq_program *program, const zq_step *step, int32_
 /* columns[(c * kernel_rows + i) * kernel + k] = what that tap of the group's map c sees in the tile. */
 ZQ_INLINE void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int16_t *columns)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
     const int32_t storage = state->program->values[step->x[0]].storage;
     for (int32_t c = 0; c < maps; c++) {
-        for (int32_t i = 0; i < step->kernel_rows; i++) {
-            const int32_t row = unit->row * step->stride_rows + i - step->padding_rows;
-            const int is_inside = row >= 0 && row < step->rows;
-            const char *x = zq_row(state, step->x[0], (unit->group * maps + c) * step->rows + (is_inside ? row : 0));
-            for (int32_t k = 0; k < step->kernel; k++, columns += ZQ_TILE) {
-                const int32_t start = unit->t0 * step->stride + k * step->dilation - step->padding;
+        for (int32_t i = 0; i < conv->kernel_height; i++) {
+            const int32_t row = unit->row * conv->stride_height + i - conv->padding_height;
+            const int is_inside = row >= 0 && row < conv->height;
+            const char *x = zq_row(state, step->x[0], (unit->group * maps + c) * conv->height + (is_inside ? row : 0));
+            for (int32_t k = 0; k < conv->kernel; k++, columns += ZQ_TILE) {
+                const int32_t start = unit->t0 * conv->stride + k * conv->dilation - conv->padding;
                 if (is_inside)
-                    zq_gather_column(x, storage, frames, start, step->stride, columns);
+                    zq_gather_column(x, storage, frames, start, conv->stride, columns);
                 else
                     memset(columns, 0, ZQ_TILE * sizeof *columns);
             }
@@ -37,10 +38,11 @@ ZQ_INLINE void gather(const zq_state *state, const zq_step *step, const zq_dense
 ZQ_INLINE void accumulate(const zq_step *step, int32_t o, int32_t last, size_t taps, const int16_t *restrict columns,
                           int32_t acc[ZQ_ROWS][ZQ_TILE])
 {
+    const zq_conv_params *conv = &step->params.conv;
     const int8_t *weight[ZQ_ROWS];
     for (int32_t j = 0; j < ZQ_ROWS; j++) {
         int32_t row = zq_min(o + j, last - 1);
-        weight[j] = step->weight + (size_t)row * taps;
+        weight[j] = conv->weight + (size_t)row * taps;
         for (int32_t t = 0; t < ZQ_TILE; t++) acc[j][t] = 0;
     }
     for (size_t tap = 0; tap < taps; tap++) {
@@ -51,7 +53,7 @@ ZQ_INLINE void accumulate(const zq_step *step, int32_t o, int32_t last, size_t t
         }
     }
     for (int32_t j = 0; j < ZQ_ROWS; j++)
-        for (int32_t t = 0; t < ZQ_TILE; t++) acc[j][t] += step->bias[zq_min(o + j, last - 1)];
+        for (int32_t t = 0; t < ZQ_TILE; t++) acc[j][t] += conv->bias[zq_min(o + j, last - 1)];
 }
 
 ZQ_MULTIVERSION

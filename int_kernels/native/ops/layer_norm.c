@@ -19,7 +19,7 @@ void zq_make_norms(const zq_step *step, int32_t channels, const int32_t *sums, c
     uint64_t variance[ZQ_TILE], root[ZQ_TILE];
     for (int32_t t = 0; t < ZQ_TILE; t++) {
         const int64_t spread = channels * squares[t] - (int64_t)sums[t] * sums[t];
-        variance[t] = (uint64_t)(spread * 4096 + step->epsilon); /* below 2^63 */
+        variance[t] = (uint64_t)(spread * 4096 + step->params.layer_norm.epsilon); /* below 2^63 */
         const int32_t bits = zq_bit_length(variance[t]), k = bits < 62 ? (62 - bits) / 2 : 0;
         variance[t] <<= 2 * k;
         norms->shift[t] = 42 - k;
@@ -63,7 +63,8 @@ void zq_layer_norm(const zq_state *state, const zq_step *step, int32_t first, in
         zq_make_norms(step, channels, sums, squares, &norms);
         for (int32_t c = 0; c < channels; c++) {
             const int32_t shift = step->shift[c];
-            const int64_t m = step->multiplier[c], added = step->wide_bias[c] + ((int64_t)1 << (shift - 1));
+            const int64_t m = step->multiplier[c],
+                          added = step->params.layer_norm.bias[c] + ((int64_t)1 << (shift - 1));
             zq_load(zq_row(state, step->x[0], c), x->storage, t0, n, q);
             for (int32_t t = 0; t < ZQ_TILE; t++) {
                 const int64_t z = (q[t] * norms.factor[t] - norms.taken[t]) >> norms.shift[t];

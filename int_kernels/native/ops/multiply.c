@@ -6,7 +6,7 @@ void zq_multiply(const zq_state *state, const zq_step *step, int32_t first, int3
 {
     const zq_value *values = state->program->values;
     const int32_t frames = state->frames[step->y], a = step->x[0], b = step->x[1];
-    const int is_once = values[b].length == ZQ_ONCE;
+    const int is_once = values[b].length == ZQ_LENGTH_ONCE;
     (void)scratch;
     for (int32_t c = first; c < last; c++) {
         const int32_t once = zq_get(zq_row(state, b, c), values[b].storage, 0);

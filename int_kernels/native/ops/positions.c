@@ -10,13 +10,13 @@ ZQ_INLINE int8_t code_of(int32_t sinusoid)
 
 void zq_positions(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
+    const zq_positions_params *positions = &step->params.positions;
     const int32_t frames = state->frames[step->x[0]], pairs = state->program->values[step->y].channels / 2;
-    const int16_t *coarse = step->table + (size_t)2 * FINE * (size_t)pairs;
     (void)scratch;
     for (int32_t d = first; d < last; d++) {
-        const int16_t *fine_sine = step->table + (size_t)d * FINE, *fine_cosine = fine_sine + (size_t)pairs * FINE;
-        const int16_t *sine = coarse + (size_t)d * (size_t)step->blocks;
-        const int16_t *cosine = sine + (size_t)pairs * (size_t)step->blocks;
+        const int16_t *fine_sine = positions->fine + (size_t)d * FINE, *fine_cosine = fine_sine + (size_t)pairs * FINE;
+        const int16_t *sine = positions->coarse + (size_t)d * (size_t)positions->blocks;
+        const int16_t *cosine = sine + (size_t)pairs * (size_t)positions->blocks;
         int8_t *y_sine = (int8_t *)zq_row(state, step->y, 2 * d);
         int8_t *y_cosine = (int8_t *)zq_row(state, step->y, 2 * d + 1);
         for (int32_t p = 0; p < frames; p++) {

@@ -4,6 +4,7 @@
 ZQ_MULTIVERSION
 void zq_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
+    const zq_sum_params *sum = &step->params.sum;
     const zq_value *values = state->program->values;
     const int32_t frames = state->frames[step->y], channels = values[step->y].channels;
     (void)scratch;
@@ -12,7 +13,7 @@ void zq_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t l
             const int32_t n = zq_min(ZQ_TILE, frames - t0);
             int64_t total[ZQ_TILE];
             int32_t x[ZQ_TILE] = {0};
-            for (int32_t t = 0; t < ZQ_TILE; t++) total[t] = step->wide_bias ? step->wide_bias[c] : 0;
+            for (int32_t t = 0; t < ZQ_TILE; t++) total[t] = sum->bias ? sum->bias[c] : 0;
             for (int32_t i = 0; i < step->inputs; i++) {
                 const int64_t m = step->multiplier[(size_t)i * (size_t)channels + (size_t)c];
                 zq_load(zq_row(state, step->x[i], c), values[step->x[i]].storage, t0, n, x);

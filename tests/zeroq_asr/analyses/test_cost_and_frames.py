@@ -7,7 +7,7 @@ import pytest
 from support.toy_conformer import N_MELS, toy_conformer
 
 from eval.cost import total_bops, total_macs
-from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
 from zeroq_asr.analyses.cost import PAPER_FRAMES, count_costs, count_products
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ops import GraphBuilder
@@ -62,5 +62,5 @@ def test_bits_of_products() -> None:
 
 
 def test_one_tap_for_each_batchnorm() -> None:
-    taps = find_batchnorm_taps(toy_conformer())
-    assert [tap.name for tap in taps] == ["layers.0.conv.depthwise_conv", "layers.1.conv.depthwise_conv"]
+    batchnorms = find_batchnorm_statistics(toy_conformer())
+    assert [norm.name for norm in batchnorms] == ["layers.0.conv.depthwise_conv", "layers.1.conv.depthwise_conv"]

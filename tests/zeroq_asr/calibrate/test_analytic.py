@@ -9,10 +9,10 @@ from support.toy_conformer import toy_conformer
 
 from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges
 from zeroq_asr.calibrate.run import calibrate
-from zeroq_asr.config import QuantizeConfig
+from zeroq_asr.config import ANALYTIC_REACH, QuantizeConfig
 from zeroq_asr.ir import Graph
 from zeroq_asr.ops import GraphBuilder
-from zeroq_asr.ops.moments import REACH, ChannelMoments
+from zeroq_asr.ops.moments import ChannelMoments
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.cross_layer_equalization import equalize
@@ -40,7 +40,7 @@ def test_a_batchnorm_is_believed_whatever_comes_before() -> None:
     norm = next(node for node in graph.nodes if node.op == "batch_norm" and node.output == "b1.0.bn")
     gamma, beta = (graph.constants[name].astype(float) for name in norm.inputs[3:5])
     found = analytic_ranges(graph, prepare(graph), CONFIG).ranges["b1.0.relu"]
-    assert found.hi == pytest.approx((beta + REACH * np.abs(gamma)).max())
+    assert found.hi == pytest.approx((beta + ANALYTIC_REACH * np.abs(gamma)).max())
     assert found.lo == 0
 
 

@@ -5,11 +5,12 @@ import re
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 import soundfile
 
-from zeroq_asr.errors import ConfigError
+from zeroq_asr.errors import ConfigError, FileError
 from zeroq_asr.models.configs.presets import LABELS, model_config
 from zeroq_asr.models.shipped import DEFAULT_MODEL, manifest_path, model_path, shipped_models, shipped_sets
 from zeroq_recipes.voice_commands.corpus import test_texts as texts_of_set
@@ -49,6 +50,15 @@ def test_an_unknown_name_is_refused_with_the_known_ones(function: object) -> Non
     known = shipped_models() if function is model_path else shipped_sets()
     with pytest.raises(ConfigError, match=known[0]):
         function("nonesuch")  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("function", "name"), [(model_path, DEFAULT_MODEL), (manifest_path, "clean")])
+def test_without_the_files_it_says_where_they_are(
+    function: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zeroq_asr.models.shipped._DATA", tmp_path)
+    with pytest.raises(FileError, match=f"'{name}': .* the wheel has no shipped models"):
+        function(name)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", ["clean", "other"])

@@ -17,9 +17,10 @@ from zeroq_asr.analyses.cost import count_costs
 from zeroq_asr.artifact import IntegerModel, load_model, save_model, to_bytes
 from zeroq_asr.config import METHODS, QuantizeConfig
 from zeroq_asr.errors import ConfigError, QuantizationError
-from zeroq_asr.inspect import describe, render
+from zeroq_asr.inspect import describe
 from zeroq_asr.pipelines.mixed_precision import convolutions_of, layer_of
 from zeroq_asr.pipelines.quantize import quantize_model
+from zeroq_asr.report.inspection import render
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.transcriber import bits_of
 

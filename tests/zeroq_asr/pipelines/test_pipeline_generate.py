@@ -52,10 +52,10 @@ def test_the_loss_falls_and_the_file_is_the_result(tmp_path: Path) -> None:
 def test_nothing_behind_the_last_batchnorm_is_computed() -> None:
     import torch
 
-    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_taps
+    from zeroq_asr.analyses.batchnorm_statistics import find_batchnorm_statistics
 
     graph = toy_float_model().graph
-    names = tuple(tap.name for tap in find_batchnorm_taps(graph))
+    names = tuple(norm.name for norm in find_batchnorm_statistics(graph))
     values = statistics_forward(graph, names, "cpu", 1)(torch.zeros(1, 6, 40))
     assert tuple(values) == names and "logits" not in values
 

@@ -14,25 +14,27 @@ static size_t quads_of(const zq_program *program, const zq_step *step)
 /* Packed: [C_out] bias, then [groups][blocks][quads][ROWS][4 taps]; taps and maps beyond the last are 0. */
 uint64_t zq_neon_dotprod_dense_bytes(const zq_program *program, const zq_step *step)
 {
-    const uint64_t maps = (uint64_t)step->groups * (uint64_t)zq_maps_out(program, step);
-    return 4 * maps + (uint64_t)step->groups * zq_neon_blocks(program, step) * quads_of(program, step) * 4 * ROWS;
+    const zq_conv_params *conv = &step->params.conv;
+    const uint64_t maps = (uint64_t)conv->groups * (uint64_t)zq_maps_out(program, step);
+    return 4 * maps + (uint64_t)conv->groups * zq_neon_blocks(program, step) * quads_of(program, step) * 4 * ROWS;
 }
 
 void zq_neon_dotprod_pack_dense(const zq_program *program, const zq_step *step, void *packed)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const size_t taps = zq_taps(program, step), blocks = zq_neon_blocks(program, step);
     const size_t size = quads_of(program, step) * 4 * ROWS;
-    const int32_t maps = zq_maps_out(program, step), all = step->groups * maps;
+    const int32_t maps = zq_maps_out(program, step), all = conv->groups * maps;
     int32_t *bias = packed;
     int8_t *weights = (int8_t *)(bias + all);
-    memset(weights, 0, (size_t)step->groups * blocks * size);
+    memset(weights, 0, (size_t)conv->groups * blocks * size);
     for (int32_t o = 0; o < all; o++) {
         const int32_t map = o % maps;
         const size_t block = (size_t)(o / maps) * blocks + (size_t)(map / ROWS);
         int8_t *out = weights + block * size + map % ROWS * 4;
         bias[o] = zq_neon_bias(program, step, o, taps);
         for (size_t tap = 0; tap < taps; tap++)
-            out[tap / 4 * 4 * ROWS + tap % 4] = step->weight[(size_t)o * taps + tap];
+            out[tap / 4 * 4 * ROWS + tap % 4] = conv->weight[(size_t)o * taps + tap];
     }
 }
 
@@ -43,8 +45,7 @@ uint64_t zq_neon_dotprod_dense_scratch(const zq_program *program, const zq_step 
 }
 
 /* column[t] = x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
-static void gather_bytes(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, uint8_t flip,
-                         uint8_t *column)
+static void gather_bytes(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, uint8_t flip, uint8_t *column)
 {
     const int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);
     const int32_t last = start >= frames ? 0 : zq_min((frames - 1 - start) / stride + 1, ZQ_TILE);
@@ -58,27 +59,29 @@ static void gather_bytes(const uint8_t *x, int32_t frames, int32_t start, int32_
 /* columns[ZQ_TILE / LINE][quads][LINE][4 taps]: what each tap of the unit's group sees in the tile. */
 static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *memory)
 {
+    const zq_conv_params *conv = &step->params.conv;
     uint8_t *columns = memory;
     const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
-    const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
+    const int32_t first = unit->group * maps * conv->height,
+                  top = unit->row * conv->stride_height - conv->padding_height;
     const int32_t taps = (int32_t)zq_taps(state->program, step);
     const size_t quads = quads_of(state->program, step);
     const uint8_t flip = zq_neon_flip(state->program, step);
     for (int32_t quad = 0; quad < (int32_t)quads; quad++, columns += 4 * LINE) {
         uint8_t column[4][ZQ_TILE];
         for (int32_t i = 4 * quad; i < 4 * quad + 4; i++) {
-            const int32_t start = unit->t0 * step->stride + i % step->kernel * step->dilation - step->padding;
-            const int32_t line = i / step->kernel, row = top + line % step->kernel_rows;
-            if (i >= taps || row < 0 || row >= step->rows) { /* any number will do beyond the last tap */
+            const int32_t start = unit->t0 * conv->stride + i % conv->kernel * conv->dilation - conv->padding;
+            const int32_t line = i / conv->kernel, row = top + line % conv->kernel_height;
+            if (i >= taps || row < 0 || row >= conv->height) { /* any number will do beyond the last tap */
                 memset(column[i % 4], flip, ZQ_TILE);
                 continue;
             }
-            const char *x = zq_row(state, step->x[0], first + line / step->kernel_rows * step->rows + row);
-            gather_bytes((const uint8_t *)x, frames, start, step->stride, flip, column[i % 4]);
+            const char *x = zq_row(state, step->x[0], first + line / conv->kernel_height * conv->height + row);
+            gather_bytes((const uint8_t *)x, frames, start, conv->stride, flip, column[i % 4]);
         }
         for (size_t t = 0; t < ZQ_TILE; t += LINE) {
-            const uint8x16x4_t four = {{vld1q_u8(column[0] + t), vld1q_u8(column[1] + t), vld1q_u8(column[2] + t),
-                                        vld1q_u8(column[3] + t)}};
+            const uint8x16x4_t four = {
+                {vld1q_u8(column[0] + t), vld1q_u8(column[1] + t), vld1q_u8(column[2] + t), vld1q_u8(column[3] + t)}};
             vst4q_u8(columns + t * quads * 4, four);
         }
     }
@@ -94,11 +97,10 @@ ZQ_DOTPROD static void multiply(const void *memory, size_t t, const int8_t *weig
     for (size_t quad = 0; quad < quads; quad++, columns += 4 * LINE, weight += 4 * ROWS) {
         const int8x16_t x = vld1q_s8(columns), z = vld1q_s8(columns + 16);
         const int8x16_t v = vld1q_s8(weight), w = vld1q_s8(weight + 16);
-#define ROW(r, weights, lane)                          \
-    a##r = vdotq_laneq_s32(a##r, x, weights, lane);    \
+#define ROW(r, weights, lane)                       \
+    a##r = vdotq_laneq_s32(a##r, x, weights, lane); \
     b##r = vdotq_laneq_s32(b##r, z, weights, lane);
-        ROW(0, v, 0) ROW(1, v, 1) ROW(2, v, 2) ROW(3, v, 3)
-        ROW(4, w, 0) ROW(5, w, 1) ROW(6, w, 2) ROW(7, w, 3)
+        ROW(0, v, 0) ROW(1, v, 1) ROW(2, v, 2) ROW(3, v, 3) ROW(4, w, 0) ROW(5, w, 1) ROW(6, w, 2) ROW(7, w, 3)
 #undef ROW
     }
     const int32x4_t a[ROWS] = {a0, a1, a2, a3, a4, a5, a6, a7}, b[ROWS] = {b0, b1, b2, b3, b4, b5, b6, b7};
@@ -115,7 +117,7 @@ void zq_neon_dotprod_dense(const zq_state *state, const zq_step *step, int32_t f
         return;
     }
     const int32_t *bias = step->packed;
-    const int8_t *weights = (const int8_t *)(bias + step->groups * zq_maps_out(state->program, step));
+    const int8_t *weights = (const int8_t *)(bias + step->params.conv.groups * zq_maps_out(state->program, step));
     const size_t quads = quads_of(state->program, step);
     const zq_neon_product product = {gather, multiply, bias, weights, quads, quads * 4 * ROWS};
     zq_neon_walk(state, step, first, last, &product, scratch);

@@ -12,7 +12,8 @@
 /* Steps of four taps in the kernel of one phase of the stride: taps at k * dilation / stride, zeros between. */
 static size_t groups_of(const zq_step *step)
 {
-    const size_t span = (size_t)step->dilation * (size_t)(step->kernel - 1) / (size_t)step->stride + 1;
+    const zq_conv_params *conv = &step->params.conv;
+    const size_t span = (size_t)conv->dilation * (size_t)(conv->kernel - 1) / (size_t)conv->stride + 1;
     return (span + 3 + 3) / 4; /* the last reading starts 3 later */
 }
 
@@ -20,25 +21,27 @@ static size_t groups_of(const zq_step *step)
  * between, stay with SMLAL, which skips these. */
 uint64_t zq_neon_dotprod_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
-    const uint64_t groups = (uint64_t)step->stride * groups_of(step);
-    if (groups > (uint64_t)step->kernel) return 0;
+    const zq_conv_params *conv = &step->params.conv;
+    const uint64_t groups = (uint64_t)conv->stride * groups_of(step);
+    if (groups > (uint64_t)conv->kernel) return 0;
     return (uint64_t)program->values[step->y].channels * (4 + 16 * groups);
 }
 
 void zq_neon_dotprod_pack_depthwise(const zq_program *program, const zq_step *step, void *packed)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const int32_t channels = program->values[step->y].channels;
-    const size_t groups = groups_of(step), stride = (size_t)step->stride, taps = (size_t)step->kernel;
+    const size_t groups = groups_of(step), stride = (size_t)conv->stride, taps = (size_t)conv->kernel;
     int32_t *bias = packed;
     int8_t *kernels = (int8_t *)(bias + channels);
     memset(kernels, 0, (size_t)channels * stride * groups * 16);
     for (int32_t o = 0; o < channels; o++, kernels += stride * groups * 16) {
         bias[o] = zq_neon_bias(program, step, o, taps);
         for (size_t k = 0; k < taps; k++) {
-            const size_t place = k * (size_t)step->dilation, phase = place % stride;
+            const size_t place = k * (size_t)conv->dilation, phase = place % stride;
             for (size_t p = 0; p < 4; p++) { /* reading p has the tap p places later */
                 const size_t i = place / stride + p;
-                kernels[((phase * groups + i / 4) * 4 + p) * 4 + i % 4] = step->weight[(size_t)o * taps + k];
+                kernels[((phase * groups + i / 4) * 4 + p) * 4 + i % 4] = conv->weight[(size_t)o * taps + k];
             }
         }
     }
@@ -53,7 +56,7 @@ static size_t phase_bytes(const zq_step *step, int32_t frames_y)
 uint64_t zq_neon_dotprod_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     if (!zq_neon_dotprod_depthwise_bytes(program, step)) return 0;
-    return (uint64_t)step->stride * phase_bytes(step, frames_y);
+    return (uint64_t)step->params.conv.stride * phase_bytes(step, frames_y);
 }
 
 /* acc[0..63]: accumulator p of vector v holds frames 16 * v + 4 * i + p. */
@@ -65,13 +68,13 @@ ZQ_DOTPROD static void tile(const int8_t *kernel, const int8_t *row, size_t grou
     for (int32_t phase = 0; phase < stride; phase++, row += length)
         for (size_t j = 0; j < groups; j++, kernel += 16) {
             const int8x16_t w = vld1q_s8(kernel);
-#define SIXTEEN(v)                                                 \
-    {                                                              \
-        const int8x16_t x = vld1q_s8(row + 4 * j + 16 * v);        \
-        a##v = vdotq_laneq_s32(a##v, x, w, 0);                     \
-        b##v = vdotq_laneq_s32(b##v, x, w, 1);                     \
-        c##v = vdotq_laneq_s32(c##v, x, w, 2);                     \
-        d##v = vdotq_laneq_s32(d##v, x, w, 3);                     \
+#define SIXTEEN(v)                                          \
+    {                                                       \
+        const int8x16_t x = vld1q_s8(row + 4 * j + 16 * v); \
+        a##v = vdotq_laneq_s32(a##v, x, w, 0);              \
+        b##v = vdotq_laneq_s32(b##v, x, w, 1);              \
+        c##v = vdotq_laneq_s32(c##v, x, w, 2);              \
+        d##v = vdotq_laneq_s32(d##v, x, w, 3);              \
     }
             SIXTEEN(0) SIXTEEN(1) SIXTEEN(2) SIXTEEN(3)
 #undef SIXTEEN
@@ -82,12 +85,13 @@ ZQ_DOTPROD static void tile(const int8_t *kernel, const int8_t *row, size_t grou
 
 void zq_neon_dotprod_depthwise(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
+    const zq_conv_params *conv = &step->params.conv;
     if (!step->packed) {
         zq_neon_depthwise(state, step, first, last, scratch);
         return;
     }
     const int32_t channels = state->program->values[step->y].channels, frames = state->frames[step->y];
-    const int32_t rows = channels / step->groups; /* output channels that share an input channel */
+    const int32_t rows = channels / conv->groups; /* output channels that share an input channel */
     const size_t groups = groups_of(step), length = phase_bytes(step, frames);
     const int32_t *bias = step->packed;
     const int8_t *kernels = (const int8_t *)(bias + channels);
@@ -95,12 +99,12 @@ void zq_neon_dotprod_depthwise(const zq_state *state, const zq_step *step, int32
     for (int32_t o = first; o < last; o++) {
         if (o / rows != laid_out)
             zq_lay_out_phases((const uint8_t *)zq_row(state, step->x[0], o / rows), state->frames[step->x[0]],
-                              -step->padding, step->stride, zq_neon_flip(state->program, step), length, scratch);
+                              -conv->padding, conv->stride, zq_neon_flip(state->program, step), length, scratch);
         laid_out = o / rows;
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             int32_t acc[ZQ_TILE];
-            tile(kernels + (size_t)o * (size_t)step->stride * groups * 16, (const int8_t *)scratch + t0, groups,
-                 step->stride, length, acc);
+            tile(kernels + (size_t)o * (size_t)conv->stride * groups * 16, (const int8_t *)scratch + t0, groups,
+                 conv->stride, length, acc);
             zq_neon_finish_row(state, step, o, o, t0, bias[o], acc);
         }
     }

@@ -5,7 +5,7 @@
 
 #define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 #define START(i) int32x4_t a##i = vdupq_n_s32(0);
-#define DOT(i)                  \
+#define DOT(i)                    \
     a##i = vdotq_s32(a##i, x, x); \
     __asm__ volatile("" : "+w"(a##i));
 #define JOIN(i) sums = vaddq_s32(sums, a##i);

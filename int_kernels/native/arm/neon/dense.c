@@ -9,16 +9,17 @@ enum { ROWS = ZQ_NEON_ROWS, FRAMES = ZQ_NEON_FRAMES };
 /* Packed: [groups][blocks][taps][ROWS], maps beyond the last of a group are 0. */
 uint64_t zq_neon_dense_bytes(const zq_program *program, const zq_step *step)
 {
-    return (uint64_t)step->groups * zq_neon_blocks(program, step) * zq_taps(program, step) * ROWS;
+    return (uint64_t)step->params.conv.groups * zq_neon_blocks(program, step) * zq_taps(program, step) * ROWS;
 }
 
 void zq_neon_pack_dense(const zq_program *program, const zq_step *step, void *packed)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const size_t taps = zq_taps(program, step), blocks = zq_neon_blocks(program, step);
     const int32_t maps = zq_maps_out(program, step);
-    const int8_t *weight = step->weight;
+    const int8_t *weight = conv->weight;
     memset(packed, 0, (size_t)zq_neon_dense_bytes(program, step));
-    for (int32_t group = 0; group < step->groups; group++)
+    for (int32_t group = 0; group < conv->groups; group++)
         for (int32_t map = 0; map < maps; map++, weight += taps) {
             const size_t block = (size_t)group * blocks + (size_t)(map / ROWS);
             int8_t *out = (int8_t *)packed + block * taps * ROWS + map % ROWS;
@@ -29,20 +30,22 @@ void zq_neon_pack_dense(const zq_program *program, const zq_step *step, void *pa
 /* columns[ZQ_TILE / FRAMES][taps][FRAMES]: what each tap of the unit's group sees in the tile. */
 static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *memory)
 {
+    const zq_conv_params *conv = &step->params.conv;
     int16_t *columns = memory;
     const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
     const int32_t storage = state->program->values[step->x[0]].storage;
-    const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
+    const int32_t first = unit->group * maps * conv->height,
+                  top = unit->row * conv->stride_height - conv->padding_height;
     const size_t taps = zq_taps(state->program, step);
     int16_t column[ZQ_TILE];
     for (int32_t i = 0; i < (int32_t)taps; i++, columns += FRAMES) {
-        const int32_t start = unit->t0 * step->stride + i % step->kernel * step->dilation - step->padding;
-        const int32_t line = i / step->kernel, row = top + line % step->kernel_rows;
-        if (row < 0 || row >= step->rows)
+        const int32_t start = unit->t0 * conv->stride + i % conv->kernel * conv->dilation - conv->padding;
+        const int32_t line = i / conv->kernel, row = top + line % conv->kernel_height;
+        if (row < 0 || row >= conv->height)
             memset(column, 0, sizeof column);
         else
-            zq_gather_column(zq_row(state, step->x[0], first + line / step->kernel_rows * step->rows + row), storage,
-                             frames, start, step->stride, column);
+            zq_gather_column(zq_row(state, step->x[0], first + line / conv->kernel_height * conv->height + row),
+                             storage, frames, start, conv->stride, column);
         for (size_t part = 0; part < ZQ_TILE / FRAMES; part++)
             vst1q_s16(columns + part * taps * FRAMES, vld1q_s16(column + part * FRAMES));
     }
@@ -57,8 +60,8 @@ static void multiply(const void *memory, size_t t, const int8_t *weight, size_t 
     for (size_t tap = 0; tap < taps; tap++, columns += FRAMES, weight += ROWS) {
         const int16x8_t x = vld1q_s16(columns), w = vmovl_s8(vld1_s8(weight));
         const int16x4_t low = vget_low_s16(x);
-#define ROW(r)                                  \
-    a##r = vmlal_laneq_s16(a##r, low, w, r);    \
+#define ROW(r)                               \
+    a##r = vmlal_laneq_s16(a##r, low, w, r); \
     b##r = vmlal_high_laneq_s16(b##r, x, w, r);
         ROW(0) ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7)
 #undef ROW
@@ -77,7 +80,7 @@ void zq_neon_dense(const zq_state *state, const zq_step *step, int32_t first, in
         return;
     }
     const size_t taps = zq_taps(state->program, step);
-    const zq_neon_product product = {gather, multiply, step->bias, step->packed, taps, taps * ROWS};
+    const zq_neon_product product = {gather, multiply, step->params.conv.bias, step->packed, taps, taps * ROWS};
     zq_neon_walk(state, step, first, last, &product, scratch);
 }
 

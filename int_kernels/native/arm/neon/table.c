@@ -14,17 +14,16 @@ const zq_kernels zq_neon = {
 #ifdef ZQ_DOTPROD_TABLE
 const zq_kernels zq_neon_dotprod = {
     .name = "neon-dotprod",
-    .run = {ZQ_PORTABLE_LOOPS,
-            [ZQ_LOOP_DENSE] = zq_neon_dotprod_dense,
-            [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise},
+    .run =
+        {ZQ_PORTABLE_LOOPS, [ZQ_LOOP_DENSE] = zq_neon_dotprod_dense, [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise},
     .packed_bytes = {[ZQ_LOOP_DENSE] = zq_neon_dotprod_dense_bytes,
                      [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise_bytes,
                      [ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
     .pack = {[ZQ_LOOP_DENSE] = zq_neon_dotprod_pack_dense,
              [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_pack_depthwise,
              [ZQ_LOOP_ACTIVATION] = zq_pack_activation},
-    .scratch_bytes = {[ZQ_LOOP_DENSE] = zq_neon_dotprod_dense_scratch,
-                      [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise_scratch},
+    .scratch_bytes =
+        {[ZQ_LOOP_DENSE] = zq_neon_dotprod_dense_scratch, [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise_scratch},
 };
 #endif
 

@@ -63,14 +63,10 @@ static inline void zq_amx_end(void)
 #define ZQ_AMX_STORE(tile, to, pitch) \
     __asm__ volatile("tilestored %%tmm" #tile ",(%0,%1,1)" ::"r"(to), "r"((size_t)(pitch)) : "memory")
 /* sums += rows * columns; the letters say which of rows and columns are signed. */
-#define ZQ_AMX_DOT_SS(sums, rows, columns) \
-    __asm__ volatile("tdpbssd %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
-#define ZQ_AMX_DOT_SU(sums, rows, columns) \
-    __asm__ volatile("tdpbsud %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
-#define ZQ_AMX_DOT_US(sums, rows, columns) \
-    __asm__ volatile("tdpbusd %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
-#define ZQ_AMX_DOT_UU(sums, rows, columns) \
-    __asm__ volatile("tdpbuud %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
+#define ZQ_AMX_DOT_SS(sums, rows, columns) __asm__ volatile("tdpbssd %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
+#define ZQ_AMX_DOT_SU(sums, rows, columns) __asm__ volatile("tdpbsud %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
+#define ZQ_AMX_DOT_US(sums, rows, columns) __asm__ volatile("tdpbusd %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
+#define ZQ_AMX_DOT_UU(sums, rows, columns) __asm__ volatile("tdpbuud %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
 
 /* Bytes of the numbers of so many channels; what is packed behind them starts at a line of the cache. */
 static inline size_t zq_amx_numbers_bytes(size_t channels)

@@ -15,7 +15,7 @@ enum {
 uint64_t zq_amx_attention_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     zq_amx_head head;
-    const size_t width = (size_t)(program->values[step->y].channels / step->groups);
+    const size_t width = (size_t)(program->values[step->y].channels / step->params.attention.heads);
     return frames_y <= ZQ_MOST_FRAMES ? zq_amx_lay_out_head((size_t)frames_y, width, NULL, &head) : 0;
 }
 
@@ -39,8 +39,8 @@ ZQ_AMX_TARGET_INLINE parts parts_of(__m512i a, __m512i b)
 ZQ_AMX_TARGET_INLINE __m512i raise(parts x)
 {
     const __m512i f = _mm512_andnot_si512(x.fraction, _mm512_set1_epi32(-1));
-    const __m512i slope = _mm512_add_epi16(_mm512_mulhi_epu16(f, _mm512_set1_epi16(22267)),
-                                           _mm512_set1_epi16((int16_t)(uint16_t)43269));
+    const __m512i slope =
+        _mm512_add_epi16(_mm512_mulhi_epu16(f, _mm512_set1_epi16(22267)), _mm512_set1_epi16((int16_t)(uint16_t)43269));
     const __m512i mantissa = _mm512_avg_epu16(_mm512_mulhi_epu16(f, slope), _mm512_set1_epi32(-1));
     return _mm512_avg_epu16(_mm512_srlv_epi16(mantissa, x.octaves), _mm512_setzero_si512());
 }
@@ -220,7 +220,7 @@ static void run_tile(const zq_state *state, const zq_step *step, int32_t number,
 void zq_amx_attention(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
     const int32_t frames = state->frames[step->y], tiles = zq_ceil_div(frames, ZQ_TILE);
-    const int32_t width = state->program->values[step->y].channels / step->groups;
+    const int32_t width = state->program->values[step->y].channels / step->params.attention.heads;
     int32_t packed = -1;
     zq_amx_head head;
     if (!zq_is_suited(state, step)) {

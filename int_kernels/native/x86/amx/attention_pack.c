@@ -89,8 +89,7 @@ static void pack_queries(const zq_state *state, int32_t value, int32_t first, in
         zq_amx_turn_frames(state, value, first + c, (int32_t)head->width - c, t0, tile, head->steps * ZQ_AMX_BYTES);
 }
 
-void zq_amx_pack_queries(const zq_state *state, const zq_step *step, int32_t first, int32_t t0,
-                         const zq_amx_head *head)
+void zq_amx_pack_queries(const zq_state *state, const zq_step *step, int32_t first, int32_t t0, const zq_amx_head *head)
 {
     pack_queries(state, step->x[0], first, t0, head, head->content);
     pack_queries(state, step->x[1], first, t0, head, head->position);

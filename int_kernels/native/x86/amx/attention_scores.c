@@ -56,14 +56,14 @@ static inline const uint8_t *columns_at(const product *p, int32_t n, size_t step
 #define STORE(p, n, sums) ZQ_AMX_STORE(sums, (p)->products + 16 * (n), (p)->pitch)
 /* The sums of columns 16 * n .. + 15, whose first 64 channels are loaded, like those of the queries if there are no
  * more. */
-#define MULTIPLY(p, n, sums, queries_tile, columns_tile)                              \
-    ZQ_AMX_ZERO(sums);                                                                \
-    if ((p)->steps > 1) ZQ_AMX_LOAD(queries_tile, (p)->queries, 64);                  \
-    DOT(p, sums, queries_tile, columns_tile)                                          \
-    for (size_t step = 1; step < (p)->steps; step++) {                                \
-        ZQ_AMX_LOAD(queries_tile, (p)->queries + step * ZQ_AMX_BYTES, 64);            \
-        ZQ_AMX_LOAD(columns_tile, columns_at(p, n, step), 64);                        \
-        DOT(p, sums, queries_tile, columns_tile)                                      \
+#define MULTIPLY(p, n, sums, queries_tile, columns_tile)                   \
+    ZQ_AMX_ZERO(sums);                                                     \
+    if ((p)->steps > 1) ZQ_AMX_LOAD(queries_tile, (p)->queries, 64);       \
+    DOT(p, sums, queries_tile, columns_tile)                               \
+    for (size_t step = 1; step < (p)->steps; step++) {                     \
+        ZQ_AMX_LOAD(queries_tile, (p)->queries + step * ZQ_AMX_BYTES, 64); \
+        ZQ_AMX_LOAD(columns_tile, columns_at(p, n, step), 64);             \
+        DOT(p, sums, queries_tile, columns_tile)                           \
     }
 
 /* How products become scores, doubled: a bit more than a score has, which is rounded off when scores are subtracted.
@@ -78,10 +78,11 @@ typedef struct {
 
 ZQ_AMX_TARGET_INLINE halver halver_of(const zq_step *step, int32_t number, const zq_amx_head *head)
 {
-    const uint64_t content = (uint64_t)step->bias[number], position = (uint64_t)step->bias[step->groups + number];
+    const zq_attention_params *attention = &step->params.attention;
+    const uint64_t content = (uint64_t)attention->content[number], position = (uint64_t)attention->position[number];
     const uint64_t k = head->is_k_signed ? 128 : 255, p = head->is_p_signed ? 128 : 255;
-    const uint64_t most = (head->width * 128 * (k * content + p * position) >> step->factor_shift) + 1;
-    const int32_t less = step->factor_shift - 1;
+    const uint64_t most = (head->width * 128 * (k * content + p * position) >> attention->shift) + 1;
+    const int32_t less = attention->shift - 1;
     halver h;
     h.s = zq_scorer_of(step, number, head->width);
     h.less = _mm512_set1_epi64(less);
@@ -179,11 +180,11 @@ ZQ_AMX_TARGET_INLINE void score_all(const halver *given, const int32_t way, cons
         score_row(&h, way, head, last, r, (int32_t)(head->frames - 64 * last), most);
 }
 
-#define WAY(name, way)                                                                                        \
+#define WAY(name, way)                                                                                           \
     ZQ_AMX_TARGET static void score_##name(const halver *h, const zq_amx_head *head, size_t group, size_t start, \
-                                           __m512i *most)                                                     \
-    {                                                                                                         \
-        score_all(h, way, head, group, start, most);                                                          \
+                                           __m512i *most)                                                        \
+    {                                                                                                            \
+        score_all(h, way, head, group, start, most);                                                             \
     }
 WAY(any, ANY)
 WAY(clamped, CLAMPED)

@@ -26,7 +26,7 @@ static int is_windowed(const zq_program *program, const zq_step *step)
 static size_t steps_of(const zq_program *program, const zq_step *step)
 {
     const int32_t maps = zq_maps_in(program, step);
-    if (is_windowed(program, step)) return (size_t)zq_ceil_div(maps, ZQ_AMX_TAPS) * (size_t)step->kernel;
+    if (is_windowed(program, step)) return (size_t)zq_ceil_div(maps, ZQ_AMX_TAPS) * (size_t)step->params.conv.kernel;
     return (zq_taps(program, step) + ZQ_AMX_TAPS - 1) / ZQ_AMX_TAPS;
 }
 
@@ -55,8 +55,10 @@ static int is_far(const zq_program *program, const zq_step *step)
  * unpack others; and the next step must not go where this one is read. */
 static int is_worth_nibbles(const zq_program *program, const zq_step *step)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const size_t count = (size_t)zq_maps_out(program, step) * zq_taps(program, step);
-    return step->groups == 1 && is_far(program, step) && steps_of(program, step) > 1 && zq_are_nibbles(step->weight, count);
+    return conv->groups == 1 && is_far(program, step) && steps_of(program, step) > 1 &&
+           zq_are_nibbles(conv->weight, count);
 }
 
 /* What stands before all else where weights are nibbles: numbers of a channel with a shift that no channel has, and as
@@ -75,7 +77,7 @@ static const char *numbers_of(const zq_step *step)
 
 static size_t packed_bytes(const zq_program *program, const zq_step *step, int is_half)
 {
-    const size_t groups = (size_t)step->groups, maps = (size_t)zq_maps_out(program, step) * groups;
+    const size_t groups = (size_t)step->params.conv.groups, maps = (size_t)zq_maps_out(program, step) * groups;
     const size_t weights = groups * blocks_of_group(program, step) * block_bytes(program, step);
     return zq_amx_numbers_bytes(maps) + (is_half ? HEAD_BYTES + weights / 2 : weights);
 }
@@ -91,7 +93,7 @@ uint64_t zq_amx_dense_bytes(const zq_program *program, const zq_step *step)
 static void fill_tile(const zq_program *program, const zq_step *step, size_t maps, const int8_t *weight, size_t i,
                       int8_t *tile)
 {
-    const size_t taps = zq_taps(program, step), kernel = (size_t)step->kernel;
+    const size_t taps = zq_taps(program, step), kernel = (size_t)step->params.conv.kernel;
     memset(tile, 0, ZQ_AMX_BYTES);
     if (is_windowed(program, step)) {
         const size_t first = i / kernel * ZQ_AMX_TAPS, k = i % kernel, channels = taps / kernel - first;
@@ -106,7 +108,8 @@ static void fill_tile(const zq_program *program, const zq_step *step, size_t map
 
 void zq_amx_pack_dense(const zq_program *program, const zq_step *step, void *packed)
 {
-    const int32_t maps = zq_maps_out(program, step), all = maps * step->groups;
+    const zq_conv_params *conv = &step->params.conv;
+    const int32_t maps = zq_maps_out(program, step), all = maps * conv->groups;
     const size_t taps = zq_taps(program, step), steps = steps_of(program, step);
     const int is_half = is_worth_nibbles(program, step);
     char *const numbers = (char *)packed + (is_half ? HEAD_BYTES : 0);
@@ -117,11 +120,11 @@ void zq_amx_pack_dense(const zq_program *program, const zq_step *step, void *pac
         *(zq_channel_numbers *)packed = (zq_channel_numbers){.shift = NIBBLES};
     }
     zq_pack_channel_numbers(step, ZQ_UINT8, all, taps, (void *)numbers); /* codes are read as they are */
-    for (int32_t g = 0; g < step->groups; g++)
+    for (int32_t g = 0; g < conv->groups; g++)
         for (int32_t o = 0; o < maps; o += ZQ_AMX_MAPS)
             for (size_t i = 0; i < steps; i++, to += ZQ_AMX_BYTES / (is_half ? 2 : 1)) {
                 const size_t count = (size_t)zq_min(ZQ_AMX_MAPS, maps - o);
-                fill_tile(program, step, count, step->weight + (size_t)(g * maps + o) * taps, i, tile);
+                fill_tile(program, step, count, conv->weight + (size_t)(g * maps + o) * taps, i, tile);
                 if (is_half)
                     zq_pack_nibbles(tile, ZQ_AMX_BYTES, to);
                 else
@@ -142,7 +145,9 @@ static size_t inputs_bytes(const zq_program *program, const zq_step *step)
 /* A tile is gathered while the one before it is multiplied. */
 static int is_ahead(const zq_program *program, const zq_step *step)
 {
-    return step->op == ZQ_CONV1D && step->kernel == 1 && step->stride == 1 && step->padding == 0 && !is_far(program, step);
+    const zq_conv_params *conv = &step->params.conv;
+    return step->op == ZQ_CONV1D && conv->kernel == 1 && conv->stride == 1 && conv->padding == 0 &&
+           !is_far(program, step);
 }
 
 /* Tiles of a window, or gathered ones, or rows of feature maps, that are done together at most. */
@@ -150,20 +155,20 @@ static int32_t most_together(const zq_program *program, const zq_step *step)
 {
     const size_t bytes = inputs_bytes(program, step), most = BAND_BYTES / bytes;
     if (is_windowed(program, step)) return BAND;
-    if (step->groups > 1 || most < 2 || !is_far(program, step)) return 1;
+    if (step->params.conv.groups > 1 || most < 2 || !is_far(program, step)) return 1;
     return most < BAND ? (int32_t)most : BAND;
 }
 
 int zq_amx_dense_columns(const zq_program *program, const zq_step *step)
 {
-    const int can = step->packed && is_ahead(program, step) && step->groups == 1;
+    const int can = step->packed && is_ahead(program, step) && step->params.conv.groups == 1;
     return can && zq_maps_in(program, step) % ZQ_AMX_TAPS == 0 ? 2 : 0;
 }
 
 /* Room for a block of weights that may be nibbles, asked for before they are packed too. */
 static size_t unpacked_bytes(const zq_program *program, const zq_step *step)
 {
-    return step->groups == 1 && is_far(program, step) ? block_bytes(program, step) : 0;
+    return step->params.conv.groups == 1 && is_far(program, step) ? block_bytes(program, step) : 0;
 }
 
 static size_t gathered_bytes(const zq_program *program, const zq_step *step)
@@ -190,13 +195,14 @@ static void lay_out_window(const zq_state *state, const zq_dense_unit *unit, uin
                            zq_amx_product *p)
 {
     const zq_step *step = p->step;
-    const int32_t frames = zq_window_frames(step, p->count);
+    const int32_t frames = zq_window_frames(step, p->count), kernel = step->params.conv.kernel;
+    const size_t dilation = (size_t)step->params.conv.dilation;
     p->order = ZQ_PLAIN;
     p->pitch = 64;
     p->next_inputs = 64 * ZQ_TILE;
     zq_amx_window(state, step, unit, frames, inputs);
     for (size_t start = 0, i = 0; i < p->steps; start += 64 * (size_t)frames)
-        for (int32_t k = 0; k < step->kernel; k++) places[i++] = start + 64 * (size_t)k * (size_t)step->dilation;
+        for (int32_t k = 0; k < kernel; k++) places[i++] = start + 64 * (size_t)k * dilation;
 }
 
 static void lay_out_columns(const zq_state *state, const zq_dense_unit *unit, uint8_t *inputs, size_t *places,
@@ -271,7 +277,7 @@ static int32_t places_of(const zq_state *state, const zq_step *step)
 {
     const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
     const int32_t parts = is_windowed(state->program, step) ? zq_ceil_div(tiles, BAND) : tiles;
-    return parts * zq_rows_out(step) * step->groups;
+    return parts * zq_rows_out(step) * step->params.conv.groups;
 }
 
 /* Maps of a unit. Of two workers each has half of them, the same half as in the steps before and behind this one, which go
@@ -345,7 +351,7 @@ void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int
     const size_t blocks = blocks_of_group(program, step);
     const int is_half = are_nibbles(step);
     const zq_channel_numbers *numbers = (const void *)numbers_of(step);
-    const int8_t *weight = (const int8_t *)numbers + zq_amx_numbers_bytes((size_t)(maps * step->groups));
+    const int8_t *weight = (const int8_t *)numbers + zq_amx_numbers_bytes((size_t)(maps * step->params.conv.groups));
     zq_amx_product p = {.step = step, .steps = steps_of(program, step), .storage = storage, .inputs = scratch};
     p.unpacked = (int8_t *)scratch + gathered_bytes(program, step);
     size_t *at = (size_t *)(void *)(p.unpacked + unpacked_bytes(program, step));

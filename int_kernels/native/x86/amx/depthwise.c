@@ -23,7 +23,8 @@ enum {
 /* Places of a phase's kernel, whose taps are at k * dilation / stride. */
 static size_t span_of(const zq_step *step)
 {
-    return (size_t)step->dilation * (size_t)(step->kernel - 1) / (size_t)step->stride + 1;
+    const zq_conv_params *conv = &step->params.conv;
+    return (size_t)conv->dilation * (size_t)(conv->kernel - 1) / (size_t)conv->stride + 1;
 }
 
 /* Products that make a sum of one half, for each phase: the last column's kernel starts so many places down. */
@@ -34,7 +35,8 @@ static size_t chunks_of(const zq_step *step, size_t half)
 
 static int is_suited(const zq_step *step)
 {
-    return (size_t)step->stride * chunks_of(step, 1) * LEAST_USE <= (size_t)step->kernel + 2 * LEAST_USE;
+    const zq_conv_params *conv = &step->params.conv;
+    return (size_t)conv->stride * chunks_of(step, 1) * LEAST_USE <= (size_t)conv->kernel + 2 * LEAST_USE;
 }
 
 /* Packed: [C_out] zq_channel_numbers, then [C_out][stride][span]. */
@@ -42,13 +44,15 @@ uint64_t zq_amx_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     const size_t channels = (size_t)program->values[step->y].channels;
     if (!is_suited(step)) return zq_avx512vnni_depthwise_bytes(program, step);
-    return (uint64_t)zq_amx_numbers_bytes(channels) + (uint64_t)channels * (uint64_t)step->stride * span_of(step);
+    return (uint64_t)zq_amx_numbers_bytes(channels) +
+           (uint64_t)channels * (uint64_t)step->params.conv.stride * span_of(step);
 }
 
 void zq_amx_pack_depthwise(const zq_program *program, const zq_step *step, void *packed)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const size_t channels = (size_t)program->values[step->y].channels, span = span_of(step);
-    const size_t stride = (size_t)step->stride, kernel = (size_t)step->kernel;
+    const size_t stride = (size_t)conv->stride, kernel = (size_t)conv->kernel;
     int8_t *taps = (int8_t *)packed + zq_amx_numbers_bytes(channels);
     if (!is_suited(step)) {
         zq_avx512vnni_pack_depthwise(program, step, packed);
@@ -58,8 +62,8 @@ void zq_amx_pack_depthwise(const zq_program *program, const zq_step *step, void 
     memset(taps, 0, channels * stride * span);
     for (size_t o = 0; o < channels; o++, taps += stride * span)
         for (size_t k = 0; k < kernel; k++) {
-            const size_t at = k * (size_t)step->dilation;
-            taps[at % stride * span + at / stride] = step->weight[o * kernel + k];
+            const size_t at = k * (size_t)conv->dilation;
+            taps[at % stride * span + at / stride] = conv->weight[o * kernel + k];
         }
 }
 
@@ -76,16 +80,16 @@ typedef struct {
     const char *behind;                /* the taps: weights of what comes next; */
     size_t share;                      /* bytes of them that are fetched with each channel */
     size_t stride, span, chunks[2], rows_bytes, used_bytes, strip_bytes, length, turned_bytes;
-    int32_t tiles, height;              /* tiles of 512 frames; rows that count in one where there is only one */
-    int32_t channels, is_signed;        /* of y; x */
-    int32_t is_turned;                  /* x lies in columns */
+    int32_t tiles, height;       /* tiles of 512 frames; rows that count in one where there is only one */
+    int32_t channels, is_signed; /* of y; x */
+    int32_t is_turned;           /* x lies in columns */
 } filter;
 
 /* In scratch (which may be NULL) for y of so many frames; returns the bytes that it takes. */
 static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, uint8_t *scratch)
 {
     f->step = step;
-    f->stride = (size_t)step->stride;
+    f->stride = (size_t)step->params.conv.stride;
     f->span = span_of(step);
     f->chunks[0] = chunks_of(step, 0);
     f->chunks[1] = chunks_of(step, 1);
@@ -144,7 +148,8 @@ static inline uint8_t *strips_of(const filter *f, int32_t c)
 ZQ_TARGET_INLINE __m512i bytes_from(const void *bytes, int32_t start, int32_t count)
 {
     if (start >= 0 && count - start >= 64) return _mm512_loadu_si512((const char *)bytes + start);
-    return _mm512_maskz_loadu_epi8(zq_first_bytes(count - start) & ~zq_first_bytes(-start), (const char *)bytes + start);
+    return _mm512_maskz_loadu_epi8(zq_first_bytes(count - start) & ~zq_first_bytes(-start),
+                                   (const char *)bytes + start);
 }
 
 /* rows[i] = the 64 bytes from x[start + 32 * i] on, x is 0 outside 0 .. frames - 1. A load across lines takes longer than
@@ -164,11 +169,13 @@ ZQ_TARGET static void write_rows(const uint8_t *x, int32_t frames, int32_t start
  * 31 taps. */
 ZQ_AMX_TARGET static void write_strip(const int8_t *taps, int32_t span, uint8_t *rows)
 {
-    const __m512i first = _mm512_setr_epi32(0x13121110, 0x1211100F, 0x11100F0E, 0x100F0E0D, 0x0F0E0D0C, 0x0E0D0C0B, 0x0D0C0B0A,
-                                            0x0C0B0A09, 0x0B0A0908, 0x0A090807, 0x09080706, 0x08070605, 0x07060504,
-                                            0x06050403, 0x05040302, 0x04030201); /* of taps from 4 * q - 16 on */
+    const __m512i first =
+        _mm512_setr_epi32(0x13121110, 0x1211100F, 0x11100F0E, 0x100F0E0D, 0x0F0E0D0C, 0x0E0D0C0B, 0x0D0C0B0A,
+                          0x0C0B0A09, 0x0B0A0908, 0x0A090807, 0x09080706, 0x08070605, 0x07060504, 0x06050403,
+                          0x05040302, 0x04030201); /* of taps from 4 * q - 16 on */
     const __m512i second = _mm512_add_epi8(first, _mm512_set1_epi8(4));
-    const __m512i third = _mm512_add_epi8(first, _mm512_set1_epi8(8)), fourth = _mm512_add_epi8(first, _mm512_set1_epi8(12));
+    const __m512i third = _mm512_add_epi8(first, _mm512_set1_epi8(8)),
+                  fourth = _mm512_add_epi8(first, _mm512_set1_epi8(12));
     for (int32_t start = -16; start + 1 < span; start += 16, rows += 256) {
         const __m512i near = bytes_from(taps, start, span);
         _mm512_store_si512(rows, _mm512_permutexvar_epi8(first, near));
@@ -192,7 +199,7 @@ static void clear_strips(const filter *f)
 /* The first frame of x that a place sees, and of the 64 that it is in. */
 static inline int32_t start_of(const filter *f, place at)
 {
-    return at.start * f->step->stride - f->step->padding;
+    return at.start * f->step->params.conv.stride - f->step->params.conv.padding;
 }
 
 static inline int32_t block_of(int32_t frame)
@@ -225,13 +232,14 @@ ZQ_TARGET static void turn_columns(const filter *f, place at)
 /* Channel c of four. */
 static void lay_out_channel(const filter *f, place at, int32_t c)
 {
-    const int32_t o = at.o + c, value = f->step->x[0], stride = f->step->stride, start = start_of(f, at);
-    const int32_t frames = f->state->frames[value], shared = f->channels / f->step->groups;
+    const int32_t o = at.o + c, value = f->step->x[0], stride = f->step->params.conv.stride, start = start_of(f, at);
+    const int32_t frames = f->state->frames[value], shared = f->channels / f->step->params.conv.groups;
     const uint8_t *x = (const uint8_t *)zq_row(f->state, value, o / shared);
     uint8_t *rows = rows_of(f, c);
     if (f->is_turned) {
         const size_t bytes = f->turned_bytes;
-        write_rows(f->turned[at.turned] + (size_t)c * bytes, (int32_t)bytes, start - 64 * block_of(start), f->used_bytes, rows);
+        write_rows(f->turned[at.turned] + (size_t)c * bytes, (int32_t)bytes, start - 64 * block_of(start),
+                   f->used_bytes, rows);
     } else if (stride == 1) {
         write_rows(x, frames, start, f->used_bytes, rows);
     } else {
@@ -278,8 +286,8 @@ typedef struct {
             }                                                                                             \
     }
 
-#define STORE(even, odd, c)                         \
-    ZQ_AMX_STORE(even, b->sums[c], 4 * STEP);       \
+#define STORE(even, odd, c)                   \
+    ZQ_AMX_STORE(even, b->sums[c], 4 * STEP); \
     ZQ_AMX_STORE(odd, b->sums[c] + HALF, 4 * STEP);
 
 static inline int32_t frames_from(const filter *f, int32_t start)
@@ -288,7 +296,8 @@ static inline int32_t frames_from(const filter *f, int32_t start)
 }
 
 /* The frames of channel c. */
-ZQ_TARGET_INLINE void end_rows(const filter *f, const batch *b, int32_t c, const zq_amx_row_end *end, const int32_t kind)
+ZQ_TARGET_INLINE void end_rows(const filter *f, const batch *b, int32_t c, const zq_amx_row_end *end,
+                               const int32_t kind)
 {
     const int32_t o = b->at.o + c, frames = frames_from(f, b->at.start);
     const size_t size = zq_size(end->storage);
@@ -301,7 +310,8 @@ ZQ_TARGET_INLINE void end_rows(const filter *f, const batch *b, int32_t c, const
 }
 
 /* Part c of the frames, of four channels. Lines that come soon are fetched to be written: they may be another core's. */
-ZQ_TARGET_INLINE void end_columns(const filter *f, const batch *b, int32_t c, const zq_amx_row_end *end, const int32_t kind)
+ZQ_TARGET_INLINE void end_columns(const filter *f, const batch *b, int32_t c, const zq_amx_row_end *end,
+                                  const int32_t kind)
 {
     const int32_t last = zq_min((c + 1) * (FRAMES / QUAD), frames_from(f, b->at.start));
     zq_amx_channel_end channels[QUAD];
@@ -382,7 +392,8 @@ static filter_function *const filter_kinds[2][4] = {
 
 int zq_amx_depthwise_reads(const zq_program *program, const zq_step *step)
 {
-    return step->packed && is_suited(step) && step->stride == 1 && step->groups == program->values[step->y].channels;
+    const zq_conv_params *conv = &step->params.conv;
+    return step->packed && is_suited(step) && conv->stride == 1 && conv->groups == program->values[step->y].channels;
 }
 
 int zq_amx_depthwise_writes(const zq_program *program, const zq_step *step)

@@ -27,7 +27,8 @@ void zq_amx_window(const zq_state *state, const zq_step *step, const zq_dense_un
     const int32_t maps = zq_maps_in(state->program, step), first = unit->group * maps;
     for (int32_t c = 0; c < maps; c += ZQ_AMX_TAPS)
         for (int32_t t = 0; t < frames; t += 64, window += 64 * 64)
-            zq_amx_turn_frames(state, step->x[0], first + c, maps - c, unit->t0 - step->padding + t, window, ZQ_AMX_BYTES);
+            zq_amx_turn_frames(state, step->x[0], first + c, maps - c, unit->t0 - step->params.conv.padding + t, window,
+                               ZQ_AMX_BYTES);
 }
 
 #endif

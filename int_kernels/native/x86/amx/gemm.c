@@ -121,7 +121,8 @@ ZQ_TARGET_INLINE void unpack(const uint8_t *nibbles, int8_t *weight, size_t step
 
 /* Weights are unpacked a step before they are multiplied first: what was just stored cannot be loaded into a tile at once.
  * Blocks go where the one before them was: the first step of the next one when this one's is done with. */
-ZQ_TARGET_INLINE void unpack_ahead(const zq_amx_product *p, const uint8_t *nibbles, int is_last, int32_t tile, size_t step)
+ZQ_TARGET_INLINE void unpack_ahead(const zq_amx_product *p, const uint8_t *nibbles, int is_last, int32_t tile,
+                                   size_t step)
 {
     if (tile == 0 && step + 1 < p->steps)
         unpack(nibbles, p->unpacked, step + 1);
@@ -129,7 +130,8 @@ ZQ_TARGET_INLINE void unpack_ahead(const zq_amx_product *p, const uint8_t *nibbl
         unpack(nibbles + p->steps * HALF, p->unpacked, 0);
 }
 
-ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowed, const int are_nibbles, const int32_t kind)
+ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowed, const int are_nibbles,
+                                   const int32_t kind)
 {
     const zq_amx_row_end end = zq_amx_row_end_of(p->step, p->order, p->storage);
     int32_t sums[ZQ_AMX_MAPS * ZQ_TILE] __attribute__((aligned(64)));
@@ -163,8 +165,13 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
                     end_row(p, &e, &end, is_windowed, kind);
             }
             store(sums, is_windowed);
-            e = (ending){sums, p->numbers + o, p->y + (size_t)o * p->map + (size_t)tile * p->next_y, p->o + o, n,
-                         zq_min(ZQ_AMX_MAPS, p->maps - o), 0};
+            e = (ending){sums,
+                         p->numbers + o,
+                         p->y + (size_t)o * p->map + (size_t)tile * p->next_y,
+                         p->o + o,
+                         n,
+                         zq_min(ZQ_AMX_MAPS, p->maps - o),
+                         0};
         }
     }
     while (e.done < e.rows) end_row(p, &e, &end, is_windowed, kind);
@@ -176,10 +183,10 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
     {                                                              \
         multiply_all(p, is_windowed, are_nibbles, kind);           \
     }
-#define KINDS(name, is_windowed, are_nibbles)               \
-    KIND(name##_int8, is_windowed, are_nibbles, ZQ_INT8)    \
-    KIND(name##_uint8, is_windowed, are_nibbles, ZQ_UINT8)  \
-    KIND(name##_raw, is_windowed, are_nibbles, ZQ_INT32)    \
+#define KINDS(name, is_windowed, are_nibbles)              \
+    KIND(name##_int8, is_windowed, are_nibbles, ZQ_INT8)   \
+    KIND(name##_uint8, is_windowed, are_nibbles, ZQ_UINT8) \
+    KIND(name##_raw, is_windowed, are_nibbles, ZQ_INT32)   \
     KIND(name##_other, is_windowed, are_nibbles, ZQ_INT16)
 KINDS(columns, 0, 0)
 KINDS(columns_nibbles, 0, 1)
@@ -187,11 +194,11 @@ KINDS(window, 1, 0)
 KINDS(window_nibbles, 1, 1)
 
 typedef void multiply_function(const zq_amx_product *p);
-#define NAMES(name)                            \
-    {[ZQ_INT8] = multiply_##name##_int8,       \
-     [ZQ_UINT8] = multiply_##name##_uint8,     \
-     [ZQ_INT32] = multiply_##name##_raw,       \
-     [ZQ_INT16] = multiply_##name##_other}
+#define NAMES(name)                                                                                                   \
+    {                                                                                                                 \
+        [ZQ_INT8] = multiply_##name##_int8, [ZQ_UINT8] = multiply_##name##_uint8, [ZQ_INT32] = multiply_##name##_raw, \
+        [ZQ_INT16] = multiply_##name##_other                                                                          \
+    }
 static multiply_function *const multiply_kinds[2][2][4] = {{NAMES(columns), NAMES(columns_nibbles)},
                                                            {NAMES(window), NAMES(window_nibbles)}};
 

@@ -46,21 +46,21 @@ typedef struct {
     const int8_t *weight;              /* [blocks][steps][a tile] */
     const uint8_t *inputs;             /* what step i multiplies starts at inputs + places[i], */
     const size_t *places;
-    size_t steps, pitch;               /* with pitch bytes from row to row */
-    int32_t is_windowed, is_signed;    /* x is signed */
-    int32_t o, maps;                   /* the first map; how many */
-    int32_t order;                     /* of frames: ZQ_PLAIN, or tile order of so many halves */
-    int32_t count;                     /* of tiles */
-    int32_t frames, next_frames;       /* of the first tile and all behind it; frames to the next one: 0 for rows */
-    size_t next_inputs, next_y;        /* bytes to the next tile */
-    int32_t storage;                   /* of y */
-    char *y;                           /* map o, the first frame */
-    size_t map;                        /* bytes from map to map */
-    zq_amx_fetching ahead;             /* weights */
-    zq_amx_gathering soon;             /* the tile that comes next: inputs to gather, */
-    zq_amx_fetching near;              /* or to fetch */
-    const uint8_t *nibbles;            /* in place of the weight, half a tile each; or NULL */
-    int8_t *unpacked;                  /* place for a block's bytes */
+    size_t steps, pitch;            /* with pitch bytes from row to row */
+    int32_t is_windowed, is_signed; /* x is signed */
+    int32_t o, maps;                /* the first map; how many */
+    int32_t order;                  /* of frames: ZQ_PLAIN, or tile order of so many halves */
+    int32_t count;                  /* of tiles */
+    int32_t frames, next_frames;    /* of the first tile and all behind it; frames to the next one: 0 for rows */
+    size_t next_inputs, next_y;     /* bytes to the next tile */
+    int32_t storage;                /* of y */
+    char *y;                        /* map o, the first frame */
+    size_t map;                     /* bytes from map to map */
+    zq_amx_fetching ahead;          /* weights */
+    zq_amx_gathering soon;          /* the tile that comes next: inputs to gather, */
+    zq_amx_fetching near;           /* or to fetch */
+    const uint8_t *nibbles;         /* in place of the weight, half a tile each; or NULL */
+    int8_t *unpacked;               /* place for a block's bytes */
 } zq_amx_product;
 
 /* All of it (amx_multiply.c). */

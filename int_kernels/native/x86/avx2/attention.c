@@ -15,7 +15,7 @@ enum {
 uint64_t zq_avx2_attention_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     zq_avx2_head h;
-    const size_t width = (size_t)(program->values[step->y].channels / step->groups);
+    const size_t width = (size_t)(program->values[step->y].channels / step->params.attention.heads);
     return frames_y <= MOST_FRAMES ? zq_avx2_lay_out_head((size_t)frames_y, width, NULL, &h) : 0;
 }
 
@@ -27,7 +27,8 @@ typedef struct {
 
 static scorer scorer_of(const zq_step *step, int32_t number, size_t width)
 {
-    const scorer s = {step->bias[number], step->bias[step->groups + number], step->factor_shift, 0};
+    const zq_attention_params *attention = &step->params.attention;
+    const scorer s = {attention->content[number], attention->position[number], attention->shift, 0};
     const uint64_t worst = (uint64_t)width << 16, both = (uint64_t)(s.content + s.position);
     scorer known = s;
     known.is_narrow = s.shift <= 32 && worst < (1u << 30) && (worst * both) >> s.shift < (1u << 30);
@@ -191,7 +192,7 @@ static void run_tile(const zq_state *state, const zq_step *step, int32_t number,
 void zq_avx2_attention(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
     const int32_t frames = state->frames[step->y], tiles = zq_ceil_div(frames, ZQ_TILE);
-    const int32_t width = state->program->values[step->y].channels / step->groups;
+    const int32_t width = state->program->values[step->y].channels / step->params.attention.heads;
     int32_t packed = -1;
     zq_avx2_head h;
     if (frames > MOST_FRAMES) {

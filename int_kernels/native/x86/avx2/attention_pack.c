@@ -82,8 +82,7 @@ void zq_avx2_pack_head(const zq_state *state, const zq_step *step, int32_t first
     pack_values(state, step->x[3], first, h);
 }
 
-void zq_avx2_pack_queries(const zq_state *state, const zq_step *step, int32_t first, int32_t t0,
-                          const zq_avx2_head *h)
+void zq_avx2_pack_queries(const zq_state *state, const zq_step *step, int32_t first, int32_t t0, const zq_avx2_head *h)
 {
     pack_queries(state, step->x[0], first, t0, h, h->content);
     pack_queries(state, step->x[1], first, t0, h, h->position);

@@ -14,7 +14,7 @@
 #define ZQ_TARGET_INLINE static inline __attribute__((always_inline)) ZQ_TARGET
 
 /* Entries of every table with AVX2 but that for AVX-512: all but the conv1d's, and the bytes of their scratch. */
-#define ZQ_AVX2_LOOPS                                                                                     \
+#define ZQ_AVX2_LOOPS                                                                                      \
     ZQ_COMMON_LOOPS, [ZQ_LOOP_DEPTHWISE_PLANES] = zq_avx2_planes, [ZQ_LOOP_SUM] = zq_avx2_sum,             \
                      [ZQ_LOOP_ACTIVATION] = zq_avx2_activation, [ZQ_LOOP_LAYER_NORM] = zq_avx2_layer_norm, \
                      [ZQ_LOOP_ATTENTION] = zq_avx2_attention
@@ -144,7 +144,7 @@ ZQ_TARGET_INLINE void zq_avx2_finish(const zq_state *state, const zq_step *step,
                                      int32_t *acc)
 {
     const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
-    for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += step->bias[o];
+    for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += step->params.conv.bias[o];
     if (step->multiplier) zq_avx2_rescale(step->multiplier[o], step->shift[o], step->clip_lo, step->clip_hi, acc);
     zq_store(zq_row(state, step->y, channel), state->program->values[step->y].storage, t0, n, acc);
 }

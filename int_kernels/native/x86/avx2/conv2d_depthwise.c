@@ -12,7 +12,8 @@ enum { ROWS = 7, PAIRS = 4 }; /* of the largest kernel that is worth it */
 
 static int is_fast(const zq_step *step)
 {
-    return step->stride == 2 && step->kernel <= 2 * PAIRS && step->kernel_rows <= ROWS;
+    const zq_conv_params *conv = &step->params.conv;
+    return conv->stride == 2 && conv->kernel <= 2 * PAIRS && conv->kernel_height <= ROWS;
 }
 
 /* Numbers in one row: what the last pair reads for the last whole tile. */
@@ -32,15 +33,16 @@ uint64_t zq_avx2_planes_scratch(const zq_program *program, const zq_step *step, 
 ZQ_TARGET static int32_t lay_out(const zq_state *state, const zq_step *step, int32_t map, int32_t row_y, size_t length,
                                  int16_t *rows, int32_t *count)
 {
-    const int32_t top = row_y * step->stride_rows - step->padding_rows;
-    const int32_t first = top < 0 ? zq_min(-top, step->kernel_rows) : 0;
-    const int32_t last = zq_min(step->kernel_rows, step->rows - top);
+    const zq_conv_params *conv = &step->params.conv;
+    const int32_t top = row_y * conv->stride_height - conv->padding_height;
+    const int32_t first = top < 0 ? zq_min(-top, conv->kernel_height) : 0;
+    const int32_t last = zq_min(conv->kernel_height, conv->height - top);
     const int32_t storage = state->program->values[step->x[0]].storage;
-    const int32_t n = zq_min(state->frames[step->x[0]], (int32_t)length - step->padding);
+    const int32_t n = zq_min(state->frames[step->x[0]], (int32_t)length - conv->padding);
     for (int32_t i = first; i < last; i++, rows += length) {
         memset(rows, 0, length * 2);
         if (n > 0)
-            zq_widen(zq_row(state, step->x[0], map * step->rows + top + i), storage, 0, 1, n, rows + step->padding);
+            zq_widen(zq_row(state, step->x[0], map * conv->height + top + i), storage, 0, 1, n, rows + conv->padding);
     }
     *count = last > first ? last - first : 0;
     return first;
@@ -66,6 +68,7 @@ ZQ_TARGET static void tile(const int16_t kernel[][2 * PAIRS], int32_t rows, int3
 
 ZQ_TARGET void zq_avx2_planes(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
+    const zq_conv_params *conv = &step->params.conv;
     if (!is_fast(step)) {
         zq_conv2d_depthwise(state, step, first, last, scratch);
         return;
@@ -78,12 +81,12 @@ ZQ_TARGET void zq_avx2_planes(const zq_state *state, const zq_step *step, int32_
         int16_t kernel[ROWS][2 * PAIRS] = {{0}};
         int32_t count;
         const int32_t top = lay_out(state, step, o / maps, channel % rows_y, length, scratch, &count);
-        const int8_t *weight = step->weight + (size_t)o * taps + (size_t)top * (size_t)step->kernel;
-        for (int32_t i = 0; i < count; i++, weight += step->kernel)
-            for (int32_t k = 0; k < step->kernel; k++) kernel[i][k] = weight[k];
+        const int8_t *weight = conv->weight + (size_t)o * taps + (size_t)top * (size_t)conv->kernel;
+        for (int32_t i = 0; i < count; i++, weight += conv->kernel)
+            for (int32_t k = 0; k < conv->kernel; k++) kernel[i][k] = weight[k];
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             int32_t acc[ZQ_TILE];
-            tile((const int16_t(*)[2 * PAIRS])kernel, count, (step->kernel + 1) / 2, (const int16_t *)scratch + 2 * t0,
+            tile((const int16_t(*)[2 * PAIRS]) kernel, count, (conv->kernel + 1) / 2, (const int16_t *)scratch + 2 * t0,
                  length, acc);
             zq_avx2_finish(state, step, o, channel, t0, acc);
         }

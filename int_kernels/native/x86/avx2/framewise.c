@@ -11,10 +11,11 @@ ZQ_TARGET void zq_avx2_sum(const zq_state *state, const zq_step *step, int32_t f
     const zq_value *values = state->program->values;
     const int32_t frames = state->frames[step->y], storage = values[step->y].storage;
     const size_t channels = (size_t)values[step->y].channels;
+    const int64_t *bias = step->params.sum.bias;
     (void)scratch;
     for (int32_t c = first; c < last; c++) {
         const zq_rounder r = zq_rounder_of(step->shift[c], step->clip_lo, step->clip_hi);
-        const __m256i start = _mm256_set1_epi64x(step->wide_bias ? step->wide_bias[c] : 0);
+        const __m256i start = _mm256_set1_epi64x(bias ? bias[c] : 0);
         for (int32_t t0 = 0; t0 < frames; t0 += ZQ_TILE) {
             const int32_t n = zq_min(ZQ_TILE, frames - t0);
             int32_t x[ZQ_TILE] = {0};
@@ -41,7 +42,7 @@ ZQ_TARGET void zq_avx2_activation(const zq_state *state, const zq_step *step, in
     const zq_function_table *table = step->packed;
     const int32_t frames = state->frames[step->y], storage = state->program->values[step->x[0]].storage;
     const size_t size = zq_size(state->program->values[step->y].storage);
-    if (!table || step->function == ZQ_GLU) {
+    if (!table || step->params.activation.kind == ZQ_GLU) {
         zq_activation(state, step, first, last, scratch);
         return;
     }

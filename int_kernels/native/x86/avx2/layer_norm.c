@@ -66,7 +66,8 @@ ZQ_TARGET static void apply(const zq_state *state, const zq_step *step, int32_t 
     }
     for (int32_t c = 0; c < x->channels; c++) {
         const zq_rounder r = zq_rounder_of(step->shift[c], step->clip_lo, step->clip_hi);
-        const __m256i m = _mm256_set1_epi32(step->multiplier[c]), bias = _mm256_set1_epi64x(step->wide_bias[c]);
+        const __m256i m = _mm256_set1_epi32(step->multiplier[c]),
+                      bias = _mm256_set1_epi64x(step->params.layer_norm.bias[c]);
         zq_load(zq_row(state, step->x[0], c), x->storage, t0, n, q);
         for (int32_t v = 0; v < VECTORS; v++) {
             const __m256i numbers = zq_load_vector(q + 8 * v);

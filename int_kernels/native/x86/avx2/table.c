@@ -26,19 +26,21 @@ static uint64_t dense_scratch(const zq_program *program, const zq_step *step, in
 
 ZQ_TARGET static void gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int16_t *columns)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const int32_t frames = state->frames[step->x[0]], maps = zq_maps_in(state->program, step);
     const int32_t storage = state->program->values[step->x[0]].storage, taps = (int32_t)zq_taps(state->program, step);
-    const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
+    const int32_t first = unit->group * maps * conv->height,
+                  top = unit->row * conv->stride_height - conv->padding_height;
     const size_t pairs = pairs_of(state->program, step);
     int16_t tap[2][ZQ_TILE];
     for (int32_t i = 0; i < taps; i++) {
-        const int32_t start = unit->t0 * step->stride + i % step->kernel * step->dilation - step->padding;
-        const int32_t line = i / step->kernel, row = top + line % step->kernel_rows;
-        if (row < 0 || row >= step->rows)
+        const int32_t start = unit->t0 * conv->stride + i % conv->kernel * conv->dilation - conv->padding;
+        const int32_t line = i / conv->kernel, row = top + line % conv->kernel_height;
+        if (row < 0 || row >= conv->height)
             memset(tap[i % 2], 0, sizeof tap[0]);
         else
-            zq_gather_column(zq_row(state, step->x[0], first + line / step->kernel_rows * step->rows + row), storage,
-                             frames, start, step->stride, tap[i % 2]);
+            zq_gather_column(zq_row(state, step->x[0], first + line / conv->kernel_height * conv->height + row),
+                             storage, frames, start, conv->stride, tap[i % 2]);
         if (i == taps - 1 && i % 2 == 0) memset(tap[1], 0, sizeof tap[1]);
         if (i % 2 == 0 && i < taps - 1) continue;
         for (int32_t part = 0; part < ZQ_TILE / FRAMES; part++) {
@@ -76,7 +78,7 @@ ZQ_TARGET void zq_avx2_block(const int16_t *columns, const int16_t *weight, size
 ZQ_TARGET static void widen(const zq_step *step, int32_t o, int32_t count, size_t taps, size_t pairs, int16_t *weight)
 {
     for (int32_t r = 0; r < zq_ceil_div(count, ROWS) * ROWS; r++, weight += 2 * pairs) {
-        const int8_t *row = step->weight + (size_t)(o + zq_min(r, count - 1)) * taps;
+        const int8_t *row = step->params.conv.weight + (size_t)(o + zq_min(r, count - 1)) * taps;
         weight[2 * pairs - 1] = 0;
         for (size_t tap = 0; tap < taps; tap++) weight[tap] = row[tap];
     }
@@ -109,13 +111,15 @@ ZQ_TARGET void zq_avx2_dense(const zq_state *state, const zq_step *step, int32_t
 /* The kernel of one phase of the stride: taps at k * dilation / stride, zeros between. */
 static size_t groups_of(const zq_step *step)
 {
-    return ((size_t)step->dilation * (size_t)(step->kernel - 1) / (size_t)step->stride + 1 + 1 + 1) / 2;
+    const zq_conv_params *conv = &step->params.conv;
+    return ((size_t)conv->dilation * (size_t)(conv->kernel - 1) / (size_t)conv->stride + 1 + 1 + 1) / 2;
 }
 
 /* Kernels that are mostly zeros between the taps stay with the portable loops. */
 static int is_dense_enough(const zq_step *step)
 {
-    return (uint64_t)step->stride * (FRONT + 2 * (uint64_t)groups_of(step)) <= 32 + 4 * (uint64_t)step->kernel;
+    const zq_conv_params *conv = &step->params.conv;
+    return (uint64_t)conv->stride * (FRONT + 2 * (uint64_t)groups_of(step)) <= 32 + 4 * (uint64_t)conv->kernel;
 }
 
 static size_t phase_numbers(const zq_step *step, int32_t frames_y)
@@ -127,30 +131,32 @@ static uint64_t depthwise_scratch(const zq_program *program, const zq_step *step
 {
     (void)program;
     if (!is_dense_enough(step)) return 0;
-    return 2 * (uint64_t)step->stride * (phase_numbers(step, frames_y) + FRONT + 2 * groups_of(step));
+    return 2 * (uint64_t)step->params.conv.stride * (phase_numbers(step, frames_y) + FRONT + 2 * groups_of(step));
 }
 
 /* phases[p][i] = x[i * stride + p - padding], where outside 0 .. frames - 1 x counts as 0. */
 ZQ_TARGET static void lay_out(const char *row, int32_t storage, int32_t frames, const zq_step *step, size_t length,
                               int16_t *phases)
 {
-    memset(phases, 0, (size_t)step->stride * length * 2);
-    for (int32_t p = 0; p < step->stride; p++, phases += length) {
-        const int32_t first = p >= step->padding ? 0 : zq_ceil_div(step->padding - p, step->stride);
-        const int32_t time = first * step->stride + p - step->padding;
+    const zq_conv_params *conv = &step->params.conv;
+    memset(phases, 0, (size_t)conv->stride * length * 2);
+    for (int32_t p = 0; p < conv->stride; p++, phases += length) {
+        const int32_t first = p >= conv->padding ? 0 : zq_ceil_div(conv->padding - p, conv->stride);
+        const int32_t time = first * conv->stride + p - conv->padding;
         const int32_t fits = (int32_t)length - first;
-        const int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / step->stride + 1, fits);
-        if (n > 0) zq_widen(row, storage, time, step->stride, n, phases + first);
+        const int32_t n = time >= frames ? 0 : zq_min((frames - 1 - time) / conv->stride + 1, fits);
+        if (n > 0) zq_widen(row, storage, time, conv->stride, n, phases + first);
     }
 }
 
 /* kernels[p][FRONT + i]: tap k at p = k * dilation % stride, i = k * dilation / stride; the rest stays 0. */
 static void lay_out_kernel(const zq_step *step, int32_t o, size_t size, int16_t *kernels)
 {
-    const int8_t *weight = step->weight + (size_t)o * (size_t)step->kernel;
-    for (size_t k = 0; k < (size_t)step->kernel; k++) {
-        const size_t place = k * (size_t)step->dilation;
-        kernels[place % (size_t)step->stride * size + FRONT + place / (size_t)step->stride] = weight[k];
+    const zq_conv_params *conv = &step->params.conv;
+    const int8_t *weight = conv->weight + (size_t)o * (size_t)conv->kernel;
+    for (size_t k = 0; k < (size_t)conv->kernel; k++) {
+        const size_t place = k * (size_t)conv->dilation;
+        kernels[place % (size_t)conv->stride * size + FRONT + place / (size_t)conv->stride] = weight[k];
     }
 }
 
@@ -159,7 +165,7 @@ ZQ_TARGET static void tile(const zq_step *step, const int16_t *kernel, const int
 {
     const size_t groups = groups_of(step);
     __m256i a0 = _mm256_setzero_si256(), b0 = a0, c0 = a0, d0 = a0, a1 = a0, b1 = a0, c1 = a0, d1 = a0;
-    for (int32_t phase = 0; phase < step->stride; phase++, row += length, kernel += FRONT + 2 * groups) {
+    for (int32_t phase = 0; phase < step->params.conv.stride; phase++, row += length, kernel += FRONT + 2 * groups) {
         for (size_t j = 0; j < groups; j++) {
             const int16_t *x = row + 2 * j;
             const __m256i w0 = zq_two_weights(kernel + FRONT + 2 * j), w1 = zq_two_weights(kernel + FRONT + 2 * j - 1);
@@ -179,20 +185,20 @@ ZQ_TARGET static void tile(const zq_step *step, const int16_t *kernel, const int
     }
 }
 
-ZQ_TARGET void zq_avx2_depthwise(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
-                                 void *scratch)
+ZQ_TARGET void zq_avx2_depthwise(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
+    const zq_conv_params *conv = &step->params.conv;
     if (!is_dense_enough(step)) {
         zq_conv1d_depthwise(state, step, first, last, scratch);
         return;
     }
     const zq_value *x = &state->program->values[step->x[0]];
     const int32_t frames = state->frames[step->y];
-    const int32_t rows = state->program->values[step->y].channels / step->groups; /* that share an input channel */
+    const int32_t rows = state->program->values[step->y].channels / conv->groups; /* that share an input channel */
     const size_t length = phase_numbers(step, frames), size = FRONT + 2 * groups_of(step);
-    int16_t *phases = scratch, *kernels = phases + (size_t)step->stride * length;
+    int16_t *phases = scratch, *kernels = phases + (size_t)conv->stride * length;
     int32_t laid_out = -1;
-    memset(kernels, 0, (size_t)step->stride * size * 2);
+    memset(kernels, 0, (size_t)conv->stride * size * 2);
     for (int32_t o = first; o < last; o++) {
         if (o / rows != laid_out)
             lay_out(zq_row(state, step->x[0], o / rows), x->storage, state->frames[step->x[0]], step, length, phases);

@@ -36,12 +36,13 @@ ZQ_TARGET_INLINE void load_fixed(const operand *o, const char *row, int32_t t0, 
 /* u[t] = saturate(round(u * sigma * m / 2^r) + offset): what a glu makes of its factor and sigma of its gate. */
 ZQ_TARGET_INLINE void multiply_gates(const zq_step *step, const int32_t *sigma, int32_t n, int32_t *u)
 {
-    const __m512i factor = _mm512_set1_epi64(step->factor);
-    const __m512i half = _mm512_set1_epi64((int64_t)1 << (step->factor_shift - 1));
-    const __m512i lo = _mm512_set1_epi32(step->clip_lo - step->offset);
-    const __m512i hi = _mm512_set1_epi32(step->clip_hi - step->offset);
-    const __m512i offset = _mm512_set1_epi32(step->offset);
-    const __m512i shift = _mm512_set1_epi64(step->factor_shift);
+    const zq_activation_params *activation = &step->params.activation;
+    const __m512i factor = _mm512_set1_epi64(activation->multiplier);
+    const __m512i half = _mm512_set1_epi64((int64_t)1 << (activation->shift - 1));
+    const __m512i lo = _mm512_set1_epi32(step->clip_lo - activation->offset);
+    const __m512i hi = _mm512_set1_epi32(step->clip_hi - activation->offset);
+    const __m512i offset = _mm512_set1_epi32(activation->offset);
+    const __m512i shift = _mm512_set1_epi64(activation->shift);
     for (int32_t t = 0; t < n; t += 16) {
         const __m512i a = _mm512_loadu_si512(u + t), s = _mm512_loadu_si512(sigma + t);
         const __m512i even = _mm512_mul_epi32(a, s);
@@ -62,7 +63,7 @@ ZQ_TARGET void zq_avx512vnni_activation(const zq_state *state, const zq_step *st
         return;
     }
     for (int32_t c = first; c < last; c++) {
-        const int is_gated = step->function == ZQ_GLU;
+        const int is_gated = step->params.activation.kind == ZQ_GLU;
         const operand gate = operand_of(state, step, is_gated, c, table->lo, table->hi);
         const operand factor = operand_of(state, step, 0, c, -ZQ_MOST_FIXED, ZQ_MOST_FIXED);
         const char *gates = zq_row(state, step->x[is_gated], c), *factors = zq_row(state, step->x[0], c);

@@ -10,7 +10,7 @@ enum { KEYS = 512 }; /* whose sum of e * v fits 32 bits: 2^9 * 2^14 * 255 < 2^31
 uint64_t zq_avx512vnni_attention_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     zq_head head;
-    const size_t width = (size_t)(program->values[step->y].channels / step->groups);
+    const size_t width = (size_t)(program->values[step->y].channels / step->params.attention.heads);
     return frames_y <= ZQ_MOST_FRAMES ? zq_lay_out_head((size_t)frames_y, width, NULL, &head) : 0;
 }
 
@@ -38,18 +38,18 @@ ZQ_TARGET static void weigh_64(const int16_t *powers, size_t stride, const int16
                                int64_t *sums)
 {
 #define START(r) __m512i a##r = _mm512_setzero_si512(), b##r = a##r, c##r = a##r, d##r = a##r;
-#define ADD(r)                                                         \
-    {                                                                  \
-        const __m512i two = two_powers(powers + r * stride + 2 * i);   \
-        zq_dot_words(&a##r, x0, two);                                  \
-        zq_dot_words(&b##r, x1, two);                                  \
-        zq_dot_words(&c##r, x2, two);                                  \
-        zq_dot_words(&d##r, x3, two);                                  \
+#define ADD(r)                                                       \
+    {                                                                \
+        const __m512i two = two_powers(powers + r * stride + 2 * i); \
+        zq_dot_words(&a##r, x0, two);                                \
+        zq_dot_words(&b##r, x1, two);                                \
+        zq_dot_words(&c##r, x2, two);                                \
+        zq_dot_words(&d##r, x3, two);                                \
     }
-#define FINISH(r)                             \
-    add_sums(a##r, sums + r * wide);          \
-    add_sums(b##r, sums + r * wide + 16);     \
-    add_sums(c##r, sums + r * wide + 32);     \
+#define FINISH(r)                         \
+    add_sums(a##r, sums + r * wide);      \
+    add_sums(b##r, sums + r * wide + 16); \
+    add_sums(c##r, sums + r * wide + 32); \
     add_sums(d##r, sums + r * wide + 48);
     EACH_6(START)
     for (size_t i = 0; i < pairs; i++, values += 2 * wide) {
@@ -162,7 +162,7 @@ static void run_tile(const zq_state *state, const zq_step *step, int32_t number,
 void zq_avx512vnni_attention(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
     const int32_t frames = state->frames[step->y], tiles = zq_ceil_div(frames, ZQ_TILE);
-    const int32_t width = state->program->values[step->y].channels / step->groups;
+    const int32_t width = state->program->values[step->y].channels / step->params.attention.heads;
     int32_t packed = -1;
     zq_head head;
     if (!zq_is_suited(state, step)) {

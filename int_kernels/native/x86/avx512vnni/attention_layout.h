@@ -7,29 +7,29 @@
 #ifdef ZQ_X86_TABLES
 
 enum {
-    ZQ_QUERIES = 6,              /* frames of y worked on at once */
-    ZQ_MOST_FRAMES = 1 << 17,    /* n < 2^32 */
+    ZQ_QUERIES = 6,           /* frames of y worked on at once */
+    ZQ_MOST_FRAMES = 1 << 17, /* n < 2^32 */
     ZQ_LARGEST_SCORE = 1 << 29
 };
 
 /* One head at work, in a worker's scratch. Columns are blocks of 64 frames, [block][quads][64 frames][4 channels], as
  * bytes without sign. */
 typedef struct {
-    size_t frames, width; /* T; channels of the head */
-    size_t quads;         /* channels, four at a time */
-    size_t wide;          /* channels, rounded up to 16 */
-    size_t padded;        /* T, rounded up to 64 */
-    uint8_t *keys;        /* columns of k */
-    uint8_t *places;      /* columns of p */
-    int16_t *values;      /* v, [padded / 2][wide][2] */
-    int8_t *content;      /* [quads][64 frames][4 channels] queries of the tile for k */
-    int8_t *position;     /* the same for p */
+    size_t frames, width;                    /* T; channels of the head */
+    size_t quads;                            /* channels, four at a time */
+    size_t wide;                             /* channels, rounded up to 16 */
+    size_t padded;                           /* T, rounded up to 64 */
+    uint8_t *keys;                           /* columns of k */
+    uint8_t *places;                         /* columns of p */
+    int16_t *values;                         /* v, [padded / 2][wide][2] */
+    int8_t *content;                         /* [quads][64 frames][4 channels] queries of the tile for k */
+    int8_t *position;                        /* the same for p */
     int32_t *content_start, *position_start; /* [ZQ_TILE + ZQ_QUERIES] what their products start from */
-    int32_t *scores;      /* [ZQ_QUERIES][padded]: first with k only, then s */
-    int32_t *far;         /* [ZQ_QUERIES][padded + 128]: with p */
-    int16_t *powers;      /* [ZQ_QUERIES][padded]: e */
-    int64_t *sums;        /* [ZQ_QUERIES][wide]: a */
-    int32_t *means;       /* [ZQ_TILE][wide]: the quotients */
+    int32_t *scores;                         /* [ZQ_QUERIES][padded]: first with k only, then s */
+    int32_t *far;                            /* [ZQ_QUERIES][padded + 128]: with p */
+    int16_t *powers;                         /* [ZQ_QUERIES][padded]: e */
+    int64_t *sums;                           /* [ZQ_QUERIES][wide]: a */
+    int32_t *means;                          /* [ZQ_TILE][wide]: the quotients */
 } zq_head;
 
 static inline size_t zq_rounded(size_t number, size_t unit)
@@ -99,15 +99,16 @@ typedef struct {
 
 ZQ_TARGET_INLINE zq_scorer zq_scorer_of(const zq_step *step, int32_t head, size_t width)
 {
+    const zq_attention_params *attention = &step->params.attention;
     enum { WORST_PRODUCT = 255 * 255 };
-    const int64_t content = step->bias[head], position = step->bias[step->groups + head];
+    const int64_t content = attention->content[head], position = attention->position[head];
     const uint64_t worst = (uint64_t)width * WORST_PRODUCT; /* of a product; below 2^31, SPEC 5 */
     zq_scorer s;
     s.content = _mm512_set1_epi32((int32_t)content);
     s.position = _mm512_set1_epi32((int32_t)position);
-    s.half = _mm512_set1_epi64((int64_t)1 << (step->factor_shift - 1));
-    s.shift = _mm512_set1_epi64(step->factor_shift);
-    s.is_narrow = worst < (1u << 31) && (worst * (uint64_t)(content + position) >> step->factor_shift) < (1u << 30);
+    s.half = _mm512_set1_epi64((int64_t)1 << (attention->shift - 1));
+    s.shift = _mm512_set1_epi64(attention->shift);
+    s.is_narrow = worst < (1u << 31) && (worst * (uint64_t)(content + position) >> attention->shift) < (1u << 30);
     return s;
 }
 

@@ -16,18 +16,18 @@ ZQ_TARGET static void multiply(const int8_t *queries, const int32_t *starts, con
     for (size_t b = 0; b < blocks; b++, products += 64) {
         const int8_t *query = queries;
 #define START(r) __m512i a##r = start[r], b##r = a##r, c##r = a##r, d##r = a##r;
-#define ADD(r)                                                    \
-    {                                                             \
-        const __m512i four = zq_four_weights(query + 4 * r);      \
-        zq_dot(&a##r, x0, four);                                  \
-        zq_dot(&b##r, x1, four);                                  \
-        zq_dot(&c##r, x2, four);                                  \
-        zq_dot(&d##r, x3, four);                                  \
+#define ADD(r)                                               \
+    {                                                        \
+        const __m512i four = zq_four_weights(query + 4 * r); \
+        zq_dot(&a##r, x0, four);                             \
+        zq_dot(&b##r, x1, four);                             \
+        zq_dot(&c##r, x2, four);                             \
+        zq_dot(&d##r, x3, four);                             \
     }
-#define STORE(r)                                              \
-    _mm512_storeu_si512(products + r * stride, a##r);         \
-    _mm512_storeu_si512(products + r * stride + 16, b##r);    \
-    _mm512_storeu_si512(products + r * stride + 32, c##r);    \
+#define STORE(r)                                           \
+    _mm512_storeu_si512(products + r * stride, a##r);      \
+    _mm512_storeu_si512(products + r * stride + 16, b##r); \
+    _mm512_storeu_si512(products + r * stride + 32, c##r); \
     _mm512_storeu_si512(products + r * stride + 48, d##r);
         EACH_6(START)
         for (size_t quad = 0; quad < quads; quad++, columns += 256, query += 256) {

@@ -54,14 +54,16 @@ typedef struct {
 /* Frames that the kernels of so many tiles see, in whole vectors. */
 static inline int32_t zq_window_frames(const zq_step *step, int32_t tiles)
 {
-    return zq_ceil_div(tiles * ZQ_TILE + (step->kernel - 1) * step->dilation, 64) * 64;
+    const zq_conv_params *conv = &step->params.conv;
+    return zq_ceil_div(tiles * ZQ_TILE + (conv->kernel - 1) * conv->dilation, 64) * 64;
 }
 
 /* The inputs of a step's tile are taken once for all taps: no more bytes than one by one, and four channels, not four taps
  * of one, side by side. */
 static inline int zq_is_windowed(const zq_program *program, const zq_step *step)
 {
-    return step->op == ZQ_CONV1D && step->kernel > 1 && step->stride == 1 && step->dilation <= ZQ_TILE &&
+    const zq_conv_params *conv = &step->params.conv;
+    return step->op == ZQ_CONV1D && conv->kernel > 1 && conv->stride == 1 && conv->dilation <= ZQ_TILE &&
            zq_maps_in(program, step) % 4 == 0;
 }
 
@@ -86,10 +88,11 @@ static inline uint8_t zq_flip_of(int32_t storage)
 /* bias[o] - 128 * sum(weight) for signed activations, else bias[o]; modulo 2^32. */
 static inline int32_t zq_shifted_bias(const zq_step *step, int32_t storage, int32_t o, size_t taps)
 {
-    const int8_t *weight = step->weight + (size_t)o * taps;
+    const zq_conv_params *conv = &step->params.conv;
+    const int8_t *weight = conv->weight + (size_t)o * taps;
     int64_t sum = 0;
     for (size_t tap = 0; tap < taps; tap++) sum += weight[tap];
-    return (int32_t)(uint32_t)(step->bias[o] - (storage == ZQ_INT8 ? 128 * sum : 0));
+    return (int32_t)(uint32_t)(conv->bias[o] - (storage == ZQ_INT8 ? 128 * sum : 0));
 }
 
 /* Every output channel's ratio is a multiplier / 2^33 or less: the high halves of products are all that counts. */
@@ -341,8 +344,8 @@ ZQ_TARGET_INLINE __m512i zq_to_plain_order(int32_t halves)
  * a whole vector takes turns of the multipliers (Zen 4: 1.6). */
 ZQ_TARGET_INLINE void zq_store_whole(char *y, __m512i v)
 {
-    __asm__("vextracti64x4 $0,%1,%0" : "=m"(*(char (*)[32])y) : "v"(v));
-    __asm__("vextracti64x4 $1,%1,%0" : "=m"(*(char (*)[32])(y + 32)) : "v"(v));
+    __asm__("vextracti64x4 $0,%1,%0" : "=m"(*(char(*)[32])y) : "v"(v));
+    __asm__("vextracti64x4 $1,%1,%0" : "=m"(*(char(*)[32])(y + 32)) : "v"(v));
 }
 
 /* n bytes at y. */
@@ -363,8 +366,8 @@ ZQ_TARGET_INLINE __m512i zq_pack_codes(int32_t storage, const __m512i v[4], __m5
 }
 
 /* A row of a tile from accumulators to n codes at y, where all shifts are high. */
-ZQ_TARGET_INLINE void zq_end_codes(int32_t storage, const zq_channel_numbers *numbers, __m512i v[4], __m512i lo, __m512i hi,
-                                   __m512i to_plain, char *y, int32_t n)
+ZQ_TARGET_INLINE void zq_end_codes(int32_t storage, const zq_channel_numbers *numbers, __m512i v[4], __m512i lo,
+                                   __m512i hi, __m512i to_plain, char *y, int32_t n)
 {
     for (int32_t i = 0; i < 4; i++) v[i] = zq_rescale_packed(numbers, v[i]);
     zq_store_bytes(y, n, _mm512_permutexvar_epi32(to_plain, zq_pack_codes(storage, v, lo, hi)));
@@ -408,8 +411,8 @@ ZQ_TARGET_INLINE void zq_finish_row(const zq_step *step, int32_t storage, int32_
         zq_store_numbers(v, storage, halves == ZQ_PHASED ? 8 : halves, y, n);
         return;
     }
-    __m512i codes = zq_pack_codes(storage, v, _mm512_set1_epi8((char)step->clip_lo),
-                                  _mm512_set1_epi8((char)step->clip_hi));
+    __m512i codes =
+        zq_pack_codes(storage, v, _mm512_set1_epi8((char)step->clip_lo), _mm512_set1_epi8((char)step->clip_hi));
     codes = halves == ZQ_PHASED ? zq_transpose_bytes(codes) : _mm512_permutexvar_epi32(to_plain, codes);
     zq_store_bytes(y, n, codes);
 }

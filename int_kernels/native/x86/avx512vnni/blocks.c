@@ -28,8 +28,8 @@ typedef void block_function(const zq_tile_rows *rows, int32_t first, __m512i sum
 #define DOTS_7(r) DOTS_6(r) zq_dot_low(&d##r, x3, four);
 #define DOTS_8(r) DOTS_6(r) zq_dot(&d##r, x3, four);
 
-#define START(r, halves)                                                                     \
-    const int8_t *const w##r = weight + r * size;                                            \
+#define START(r, halves)                          \
+    const int8_t *const w##r = weight + r * size; \
     __m512i a##r = _mm512_set1_epi32(numbers[r].bias), b##r = a##r, c##r = a##r, d##r = a##r;
 #define ADD(r, halves)                                         \
     {                                                          \
@@ -37,24 +37,24 @@ typedef void block_function(const zq_tile_rows *rows, int32_t first, __m512i sum
         DOTS_##halves(r)                                       \
     }
 #define KEEP(r, halves) sums[r][0] = a##r, sums[r][1] = b##r, sums[r][2] = c##r, sums[r][3] = d##r;
-#define BLOCK(count, halves)                                                                                     \
+#define BLOCK(count, halves)                                                                                       \
     ZQ_TARGET static void block_##count##_##halves(const zq_tile_rows *rows, int32_t first, __m512i sums[ROWS][4]) \
-    {                                                                                                            \
-        const size_t quads = rows->quads, size = 4 * quads;                                                      \
-        const zq_channel_numbers *numbers = rows->numbers + first;                                               \
-        const int8_t *weight = rows->weight + (size_t)first * size;                                              \
-        const int8_t *ahead = weight + count * size;                                                             \
-        EACH_##count(START, halves)                                                                              \
-        for (size_t quad = 0; quad < quads; quad++) {                                                            \
-            const uint8_t *x = rows->columns + rows->places[quad];                                               \
-            const __m512i x0 = _mm512_loadu_si512(x), x1 = _mm512_loadu_si512(x + (halves > 2 ? 64 : 0));        \
-            const __m512i x2 = _mm512_loadu_si512(x + (halves > 4 ? 128 : 0));                                   \
-            const __m512i x3 = _mm512_loadu_si512(x + (halves > 6 ? 192 : 0));                                   \
-            (void)x0, (void)x1, (void)x2, (void)x3;                                                              \
-            _mm_prefetch(ahead + 4 * count * quad, _MM_HINT_T0);                                                 \
-            EACH_##count(ADD, halves)                                                                            \
-        }                                                                                                        \
-        EACH_##count(KEEP, halves)                                                                               \
+    {                                                                                                              \
+        const size_t quads = rows->quads, size = 4 * quads;                                                        \
+        const zq_channel_numbers *numbers = rows->numbers + first;                                                 \
+        const int8_t *weight = rows->weight + (size_t)first * size;                                                \
+        const int8_t *ahead = weight + count * size;                                                               \
+        EACH_##count(START, halves) for (size_t quad = 0; quad < quads; quad++)                                    \
+        {                                                                                                          \
+            const uint8_t *x = rows->columns + rows->places[quad];                                                 \
+            const __m512i x0 = _mm512_loadu_si512(x), x1 = _mm512_loadu_si512(x + (halves > 2 ? 64 : 0));          \
+            const __m512i x2 = _mm512_loadu_si512(x + (halves > 4 ? 128 : 0));                                     \
+            const __m512i x3 = _mm512_loadu_si512(x + (halves > 6 ? 192 : 0));                                     \
+            (void)x0, (void)x1, (void)x2, (void)x3;                                                                \
+            _mm_prefetch(ahead + 4 * count * quad, _MM_HINT_T0);                                                   \
+            EACH_##count(ADD, halves)                                                                              \
+        }                                                                                                          \
+        EACH_##count(KEEP, halves)                                                                                 \
     }
 #define BLOCKS(halves) \
     BLOCK(1, halves) BLOCK(2, halves) BLOCK(3, halves) BLOCK(4, halves) BLOCK(5, halves) BLOCK(6, halves)
@@ -68,8 +68,10 @@ BLOCKS(6)
 BLOCKS(7)
 BLOCKS(8)
 
-#define NAMES(halves) \
-    {block_1_##halves, block_2_##halves, block_3_##halves, block_4_##halves, block_5_##halves, block_6_##halves}
+#define NAMES(halves)                                                                                              \
+    {                                                                                                              \
+        block_1_##halves, block_2_##halves, block_3_##halves, block_4_##halves, block_5_##halves, block_6_##halves \
+    }
 static block_function *const blocks[8][ROWS] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4),
                                                 NAMES(5), NAMES(6), NAMES(7), NAMES(8)};
 

@@ -16,20 +16,21 @@ static size_t quads_of(const zq_program *program, const zq_step *step)
  * up with zeros, or the same tap of four channels. */
 uint64_t zq_avx512vnni_dense_bytes(const zq_program *program, const zq_step *step)
 {
-    const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->groups;
+    const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->params.conv.groups;
     return maps * (sizeof(zq_channel_numbers) + 4 * (uint64_t)quads_of(program, step));
 }
 
 void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, void *packed)
 {
-    const int32_t maps = zq_maps_out(program, step) * step->groups, maps_in = zq_maps_in(program, step);
-    const size_t taps = zq_taps(program, step), size = 4 * quads_of(program, step), kernel = (size_t)step->kernel;
+    const zq_conv_params *conv = &step->params.conv;
+    const int32_t maps = zq_maps_out(program, step) * conv->groups, maps_in = zq_maps_in(program, step);
+    const size_t taps = zq_taps(program, step), size = 4 * quads_of(program, step), kernel = (size_t)conv->kernel;
     const int is_windowed = zq_is_windowed(program, step);
     zq_channel_numbers *numbers = packed;
     int8_t *row = (int8_t *)(numbers + maps);
     zq_pack_channel_numbers(step, program->values[step->x[0]].storage, maps, taps, numbers);
     for (int32_t o = 0; o < maps; o++, row += size) {
-        const int8_t *weight = step->weight + (size_t)o * taps;
+        const int8_t *weight = conv->weight + (size_t)o * taps;
         if (is_windowed) {
             for (size_t c = 0; c < (size_t)maps_in; c++)
                 for (size_t k = 0; k < kernel; k++) row[(c / 4 * kernel + k) * 4 + c % 4] = weight[c * kernel + k];
@@ -63,10 +64,10 @@ static void lay_out(const zq_state *state, const zq_dense_unit *unit, uint8_t *c
     rows->places = places;
     rows->is_plain = zq_is_windowed(state->program, step);
     if (rows->is_plain) {
-        const size_t kernel = (size_t)step->kernel, group = 4 * (size_t)zq_window_frames(step, 1);
+        const size_t kernel = (size_t)step->params.conv.kernel, group = 4 * (size_t)zq_window_frames(step, 1);
         zq_avx512vnni_window(state, step, unit, columns);
         for (size_t start = 0, quad = 0; quad < rows->quads; quad += kernel, start += group)
-            for (size_t k = 0; k < kernel; k++) *places++ = start + 4 * k * (size_t)step->dilation;
+            for (size_t k = 0; k < kernel; k++) *places++ = start + 4 * k * (size_t)step->params.conv.dilation;
     } else {
         const size_t size = 64 * (((size_t)rows->halves + 1) / 2);
         zq_avx512vnni_gather(state, step, unit, rows->halves, flip, columns);
@@ -105,7 +106,7 @@ void zq_avx512vnni_dense(const zq_state *state, const zq_step *step, int32_t fir
     const int32_t maps = zq_maps_out(program, step), storage = program->values[step->y].storage;
     const size_t size = zq_size(storage), pitch = (size_t)state->pitch[step->y] * (size_t)zq_rows_out(step) * size;
     const zq_channel_numbers *numbers = step->packed;
-    const int8_t *weight = (const int8_t *)(numbers + maps * step->groups);
+    const int8_t *weight = (const int8_t *)(numbers + maps * step->params.conv.groups);
     zq_tile_rows rows = {.step = step, .quads = quads_of(program, step), .storage = storage, .pitch = pitch};
     for (int32_t unit = first; unit < last;) {
         zq_dense_unit u;

@@ -18,20 +18,20 @@ enum {
 
 /* Row number i is r = i mod 6 here: gcc keeps accumulators in registers only under names of their own. Where the row
  * will be stored is fetched ahead: rows lie too far apart to be foreseen. */
-#define START(r)                                                                            \
-    a##r = _mm512_set1_epi32(numbers[next].bias), b##r = a##r, c##r = a##r, d##r = a##r;    \
-    w##r = rows->weight + (size_t)next * 4 * quads;                                         \
-    for (int32_t byte = 0; byte < n * (int32_t)zq_size(storage); byte += 64)                \
-        _mm_prefetch(rows->y + (size_t)next * rows->pitch + byte, _MM_HINT_T0);             \
+#define START(r)                                                                         \
+    a##r = _mm512_set1_epi32(numbers[next].bias), b##r = a##r, c##r = a##r, d##r = a##r; \
+    w##r = rows->weight + (size_t)next * 4 * quads;                                      \
+    for (int32_t byte = 0; byte < n * (int32_t)zq_size(storage); byte += 64)             \
+        _mm_prefetch(rows->y + (size_t)next * rows->pitch + byte, _MM_HINT_T0);          \
     next++;
-#define END(r)                                                          \
-    {                                                                   \
-        __m512i sums[4] = {a##r, b##r, c##r, d##r};                     \
-        if (storage == ZQ_INT32)                                        \
-            zq_store_numbers(sums, ZQ_INT32, order, y, n);              \
-        else                                                            \
+#define END(r)                                                                    \
+    {                                                                             \
+        __m512i sums[4] = {a##r, b##r, c##r, d##r};                               \
+        if (storage == ZQ_INT32)                                                  \
+            zq_store_numbers(sums, ZQ_INT32, order, y, n);                        \
+        else                                                                      \
             zq_end_codes(storage, numbers + ended, sums, lo, hi, to_plain, y, n); \
-        y += rows->pitch, ended++;                                      \
+        y += rows->pitch, ended++;                                                \
     }
 #define ADD(r)                                                 \
     {                                                          \
@@ -56,18 +56,20 @@ enum {
 #define FROM_1 ADD(1) FROM_2
 
 /* Some quads, for some rows. Weights of rows to come are fetched at the rate at which they are used. */
-#define QUADS(from, to, ADDS)                                                                  \
-    for (size_t quad = from; quad < to; quad++) {                                              \
-        const uint8_t *x = rows->columns + rows->places[quad];                                 \
-        const __m512i x0 = _mm512_loadu_si512(x), x1 = _mm512_loadu_si512(x + 64);             \
-        const __m512i x2 = _mm512_loadu_si512(x + 128);                                        \
-        const __m512i x3 = halves > 6 ? _mm512_loadu_si512(x + 192) : _mm512_setzero_si512();  \
-        (void)x3;                                                                              \
-        _mm_prefetch(ahead, _MM_HINT_T0);                                                      \
-        ahead += 4 * ROWS;                                                                     \
-        ADDS                                                                                   \
+#define QUADS(from, to, ADDS)                                                                 \
+    for (size_t quad = from; quad < to; quad++) {                                             \
+        const uint8_t *x = rows->columns + rows->places[quad];                                \
+        const __m512i x0 = _mm512_loadu_si512(x), x1 = _mm512_loadu_si512(x + 64);            \
+        const __m512i x2 = _mm512_loadu_si512(x + 128);                                       \
+        const __m512i x3 = halves > 6 ? _mm512_loadu_si512(x + 192) : _mm512_setzero_si512(); \
+        (void)x3;                                                                             \
+        _mm_prefetch(ahead, _MM_HINT_T0);                                                     \
+        ahead += 4 * ROWS;                                                                    \
+        ADDS                                                                                  \
     }
-#define SIXTH(i, ADDS) QUADS(quads * i / ROWS, quads *(i + 1) / ROWS, ADDS)
+/* clang-format off */
+#define SIXTH(i, ADDS) QUADS(quads * i / ROWS, quads * (i + 1) / ROWS, ADDS)
+/* clang-format on */
 
 /* The first `count` rows, a multiple of six. halves and storage are constants where this is compiled. */
 ZQ_TARGET_INLINE void multiply(const zq_tile_rows *rows, int32_t count, int is_staggered, const int32_t halves,
@@ -82,6 +84,7 @@ ZQ_TARGET_INLINE void multiply(const zq_tile_rows *rows, int32_t count, int is_s
     __m512i a0, b0, c0, d0, a1, b1, c1, d1, a2, b2, c2, d2, a3, b3, c3, d3, a4, b4, c4, d4, a5, b5, c5, d5;
     char *y = rows->y;
     int32_t next = 0, ended = 0;
+    /* clang-format off */
     if (!is_staggered) {
         while (next < count) {
             START(0) START(1) START(2) START(3) START(4) START(5)
@@ -110,16 +113,17 @@ ZQ_TARGET_INLINE void multiply(const zq_tile_rows *rows, int32_t count, int is_s
     SIXTH(2, FROM_3) END(3)
     SIXTH(3, FROM_4) END(4)
     SIXTH(4, FROM_5) END(5)
+    /* clang-format on */
 }
 
 typedef void multiply_function(const zq_tile_rows *rows, int32_t count, int is_staggered);
 
-#define MULTIPLY(halves, storage, name)                                                                    \
+#define MULTIPLY(halves, storage, name)                                                                         \
     ZQ_TARGET static void multiply_##halves##_##name(const zq_tile_rows *rows, int32_t count, int is_staggered) \
-    {                                                                                                      \
-        multiply(rows, count, is_staggered, halves, storage);                                              \
+    {                                                                                                           \
+        multiply(rows, count, is_staggered, halves, storage);                                                   \
     }
-#define MULTIPLY_ALL(halves)         \
+#define MULTIPLY_ALL(halves)          \
     MULTIPLY(halves, ZQ_INT8, int8)   \
     MULTIPLY(halves, ZQ_UINT8, uint8) \
     MULTIPLY(halves, ZQ_INT32, int32)
@@ -129,8 +133,11 @@ MULTIPLY_ALL(6)
 MULTIPLY_ALL(7)
 MULTIPLY_ALL(8)
 
-#define NAMES(halves) \
-    {[ZQ_INT8] = multiply_##halves##_int8, [ZQ_UINT8] = multiply_##halves##_uint8, [ZQ_INT32] = multiply_##halves##_int32}
+#define NAMES(halves)                                                                 \
+    {                                                                                 \
+        [ZQ_INT8] = multiply_##halves##_int8, [ZQ_UINT8] = multiply_##halves##_uint8, \
+        [ZQ_INT32] = multiply_##halves##_int32                                        \
+    }
 static multiply_function *const functions[][ZQ_INT16] = {NAMES(5), NAMES(6), NAMES(7), NAMES(8)};
 
 int32_t zq_avx512vnni_stagger(const zq_tile_rows *rows)

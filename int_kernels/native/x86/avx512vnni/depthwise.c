@@ -13,7 +13,8 @@ enum { FRONT = 4, TILES = 4 }; /* zeros before each kernel; tiles worked on at o
 /* Dwords of the row that phase p of a tile sees of a kernel, whose taps are at k * dilation / stride: it starts p later. */
 static uint64_t groups_of_phase(const zq_step *step, uint64_t p)
 {
-    const uint64_t span = (uint64_t)step->dilation * (uint64_t)(step->kernel - 1) / (uint64_t)step->stride + 1;
+    const zq_conv_params *conv = &step->params.conv;
+    const uint64_t span = (uint64_t)conv->dilation * (uint64_t)(conv->kernel - 1) / (uint64_t)conv->stride + 1;
     return (span + p + 3) / 4;
 }
 
@@ -31,24 +32,26 @@ static uint64_t kernel_bytes(const zq_step *step)
  * taps stay with the portable loops. */
 uint64_t zq_avx512vnni_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
-    const uint64_t bytes = (uint64_t)step->stride * kernel_bytes(step);
-    if (bytes > 64 + 8 * (uint64_t)step->kernel) return 0;
+    const zq_conv_params *conv = &step->params.conv;
+    const uint64_t bytes = (uint64_t)conv->stride * kernel_bytes(step);
+    if (bytes > 64 + 8 * (uint64_t)conv->kernel) return 0;
     return (uint64_t)program->values[step->y].channels * (sizeof(zq_channel_numbers) + bytes);
 }
 
 void zq_avx512vnni_pack_depthwise(const zq_program *program, const zq_step *step, void *packed)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const int32_t channels = program->values[step->y].channels;
-    const size_t size = (size_t)kernel_bytes(step), stride = (size_t)step->stride;
+    const size_t size = (size_t)kernel_bytes(step), stride = (size_t)conv->stride;
     zq_channel_numbers *numbers = packed;
     int8_t *kernels = (int8_t *)(numbers + channels);
-    zq_pack_channel_numbers(step, program->values[step->x[0]].storage, channels, (size_t)step->kernel, numbers);
+    zq_pack_channel_numbers(step, program->values[step->x[0]].storage, channels, (size_t)conv->kernel, numbers);
     memset(kernels, 0, (size_t)channels * stride * size);
     for (int32_t o = 0; o < channels; o++, kernels += stride * size) {
-        for (int32_t k = 0; k < step->kernel; k++) {
-            const size_t place = (size_t)k * (size_t)step->dilation;
+        for (int32_t k = 0; k < conv->kernel; k++) {
+            const size_t place = (size_t)k * (size_t)conv->dilation;
             kernels[place % stride * size + FRONT + place / stride] =
-                step->weight[(size_t)o * (size_t)step->kernel + (size_t)k];
+                conv->weight[(size_t)o * (size_t)conv->kernel + (size_t)k];
         }
     }
 }
@@ -62,18 +65,19 @@ static size_t phase_bytes(const zq_step *step, int32_t frames_y)
 uint64_t zq_avx512vnni_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     if (!zq_avx512vnni_depthwise_bytes(program, step)) return 0;
-    return 2 * (uint64_t)step->stride * phase_bytes(step, frames_y);
+    return 2 * (uint64_t)step->params.conv.stride * phase_bytes(step, frames_y);
 }
 
 /* zq_lay_out_phases, with whole vectors where there is no stride. */
 ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *step, uint8_t flip, size_t length,
                               uint8_t *phases)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const int32_t size = (int32_t)length;
-    if (step->stride == 1) {
+    if (conv->stride == 1) {
         const __m512i flips = _mm512_set1_epi8((char)flip);
         for (int32_t i = 0; i < size; i += 64) {
-            const int32_t time = i - step->padding; /* of the first byte */
+            const int32_t time = i - conv->padding; /* of the first byte */
             if (time >= 0 && time <= frames - 64) { /* mostly */
                 _mm512_storeu_si512(phases + i, _mm512_xor_si512(_mm512_loadu_si512(x + time), flips));
                 continue;
@@ -83,7 +87,7 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
         }
         return;
     }
-    zq_lay_out_phases(x, frames, -step->padding, step->stride, flip, length, phases);
+    zq_lay_out_phases(x, frames, -conv->padding, conv->stride, flip, length, phases);
 }
 
 /* Some tiles side by side, written out for each number of them (see avx512vnni_dense.c). */
@@ -93,18 +97,18 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
 #define EACH_4(DO) EACH_3(DO) DO(3)
 
 #define START(i) __m512i a##i = start, b##i = start, c##i = start, d##i = start;
-#define ADD(i)                                                    \
-    {                                                             \
-        const __m512i x = _mm512_loadu_si512(row + 64 * i);       \
-        zq_dot(&a##i, x, w0);                                     \
-        zq_dot(&b##i, x, w1);                                     \
-        zq_dot(&c##i, x, w2);                                     \
-        zq_dot(&d##i, x, w3);                                     \
+#define ADD(i)                                              \
+    {                                                       \
+        const __m512i x = _mm512_loadu_si512(row + 64 * i); \
+        zq_dot(&a##i, x, w0);                               \
+        zq_dot(&b##i, x, w1);                               \
+        zq_dot(&c##i, x, w2);                               \
+        zq_dot(&d##i, x, w3);                               \
     }
-#define FINISH(i)                                                                                           \
-    {                                                                                                       \
-        __m512i phases[4] = {a##i, b##i, c##i, d##i};                                                       \
-        const int32_t t = t0 + 64 * i;                                                                      \
+#define FINISH(i)                                                                                                \
+    {                                                                                                            \
+        __m512i phases[4] = {a##i, b##i, c##i, d##i};                                                            \
+        const int32_t t = t0 + 64 * i;                                                                           \
         zq_finish_row(step, storage, o, ZQ_PHASED, start, y + (size_t)t * zq_size(storage), frames - t, phases); \
     }
 #define TILES_OF(count)                                                                                        \
@@ -117,7 +121,7 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
         const __m512i start = _mm512_set1_epi32(bias);                                                         \
         EACH_##count(START);                                                                                   \
         row += t0;                                                                                             \
-        for (int32_t phase = 0; phase < step->stride; phase++) {                                               \
+        for (int32_t phase = 0; phase < step->params.conv.stride; phase++) {                                   \
             kernel += FRONT;                                                                                   \
             for (size_t j = 0; j < groups; j++, kernel += 4, row += 4) {                                       \
                 const __m512i w0 = zq_four_weights(kernel), w1 = zq_four_weights(kernel - 1);                  \
@@ -151,7 +155,7 @@ typedef struct {
 
 static uint8_t *row_of(const rows *r, int32_t o)
 {
-    return r->phases + (size_t)(o / r->channels % 2) * (size_t)r->step->stride * r->length;
+    return r->phases + (size_t)(o / r->channels % 2) * (size_t)r->step->params.conv.stride * r->length;
 }
 
 ZQ_TARGET static void lay_out_row(const rows *r, int32_t o)
@@ -174,30 +178,30 @@ ZQ_TARGET static const uint8_t *next_row(const rows *r, int32_t o)
 #define DECLARE(i) __m512i acc##i, old##i = _mm512_setzero_si512();
 #define START_ACC(i) acc##i = start;
 #define KEEP(i) old##i = acc##i;
-#define GROUP                                                                                                  \
-    {                                                                                                          \
-        const __m512i w0 = zq_four_weights(kernel), w1 = zq_four_weights(kernel - 1);                          \
-        const __m512i w2 = zq_four_weights(kernel - 2), w3 = zq_four_weights(kernel - 3);                      \
-        const __m512i near = _mm512_loadu_si512(row), far = _mm512_loadu_si512(row + 64);                      \
-        zq_dot(&acc0, near, w0), zq_dot(&acc1, near, w1), zq_dot(&acc2, near, w2), zq_dot(&acc3, near, w3);    \
-        zq_dot(&acc4, far, w0), zq_dot(&acc5, far, w1), zq_dot(&acc6, far, w2), zq_dot(&acc7, far, w3);        \
-        kernel += 4, row += 4;                                                                                 \
+#define GROUP                                                                                               \
+    {                                                                                                       \
+        const __m512i w0 = zq_four_weights(kernel), w1 = zq_four_weights(kernel - 1);                       \
+        const __m512i w2 = zq_four_weights(kernel - 2), w3 = zq_four_weights(kernel - 3);                   \
+        const __m512i near = _mm512_loadu_si512(row), far = _mm512_loadu_si512(row + 64);                   \
+        zq_dot(&acc0, near, w0), zq_dot(&acc1, near, w1), zq_dot(&acc2, near, w2), zq_dot(&acc3, near, w3); \
+        zq_dot(&acc4, far, w0), zq_dot(&acc5, far, w1), zq_dot(&acc6, far, w2), zq_dot(&acc7, far, w3);     \
+        kernel += 4, row += 4;                                                                              \
     }
 /* The last group, where phases 0 and 1 are done. */
-#define LATE_GROUP                                                                                             \
-    {                                                                                                          \
-        const __m512i w2 = zq_four_weights(kernel - 2), w3 = zq_four_weights(kernel - 3);                      \
-        const __m512i near = _mm512_loadu_si512(row), far = _mm512_loadu_si512(row + 64);                      \
-        zq_dot(&acc2, near, w2), zq_dot(&acc3, near, w3), zq_dot(&acc6, far, w2), zq_dot(&acc7, far, w3);      \
+#define LATE_GROUP                                                                                        \
+    {                                                                                                     \
+        const __m512i w2 = zq_four_weights(kernel - 2), w3 = zq_four_weights(kernel - 3);                 \
+        const __m512i near = _mm512_loadu_si512(row), far = _mm512_loadu_si512(row + 64);                 \
+        zq_dot(&acc2, near, w2), zq_dot(&acc3, near, w3), zq_dot(&acc6, far, w2), zq_dot(&acc7, far, w3); \
     }
 #define RESCALE(i) old##i = zq_rescale_packed(numbers, old##i);
 #define GROUP_AND_RESCALE(i) GROUP RESCALE(i)
-#define STORE_PAIR                                                                                        \
-    {                                                                                                     \
-        const __m512i one[4] = {old0, old1, old2, old3};                                                  \
-        const __m512i two[4] = {old4, old5, old6, old7};                                                  \
-        zq_store_bytes(y, left, zq_transpose_bytes(zq_pack_codes(storage, one, lo, hi)));                 \
-        zq_store_bytes(y + 64, left - 64, zq_transpose_bytes(zq_pack_codes(storage, two, lo, hi)));       \
+#define STORE_PAIR                                                                                  \
+    {                                                                                               \
+        const __m512i one[4] = {old0, old1, old2, old3};                                            \
+        const __m512i two[4] = {old4, old5, old6, old7};                                            \
+        zq_store_bytes(y, left, zq_transpose_bytes(zq_pack_codes(storage, one, lo, hi)));           \
+        zq_store_bytes(y + 64, left - 64, zq_transpose_bytes(zq_pack_codes(storage, two, lo, hi))); \
     }
 
 /* Channels first .. r->last - 1 of a stride of 1, kernels of at least 8 groups, to codes with high shifts, two tiles at
@@ -243,6 +247,7 @@ ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const zq_channe
 ZQ_TARGET void zq_avx512vnni_depthwise(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
                                        void *scratch)
 {
+    const zq_conv_params *conv = &step->params.conv;
     if (!step->packed) {
         zq_conv1d_depthwise(state, step, first, last, scratch);
         return;
@@ -250,11 +255,11 @@ ZQ_TARGET void zq_avx512vnni_depthwise(const zq_state *state, const zq_step *ste
     const zq_value *y = &state->program->values[step->y];
     const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
     const size_t length = phase_bytes(step, state->frames[step->y]);
-    const size_t size = (size_t)kernel_bytes(step) * (size_t)step->stride;
+    const size_t size = (size_t)kernel_bytes(step) * (size_t)conv->stride;
     const zq_channel_numbers *channels = step->packed;
     const int8_t *kernels = (const int8_t *)(channels + y->channels);
-    const rows r = {state, step, scratch, length, y->channels / step->groups, last};
-    const int is_paired = step->stride == 1 && groups_of_phase(step, 1) >= 8 && zq_size(y->storage) == 1 &&
+    const rows r = {state, step, scratch, length, y->channels / conv->groups, last};
+    const int is_paired = conv->stride == 1 && groups_of_phase(step, 1) >= 8 && zq_size(y->storage) == 1 &&
                           zq_has_high_shifts(step, y->channels);
     const int32_t paired = is_paired ? tiles / 2 * 2 : 0;
     if (paired) {

@@ -14,7 +14,7 @@ ZQ_TARGET void zq_avx512vnni_window(const zq_state *state, const zq_step *step, 
     for (int32_t c = 0; c < maps; c += 4)
         for (int32_t t = 0; t < zq_window_frames(step, 1); t += 64, columns += 256) {
             __m512i v[4];
-            zq_load_quad(state, x, first + c, maps - c, unit->t0 - step->padding + t, flip, v);
+            zq_load_quad(state, x, first + c, maps - c, unit->t0 - step->params.conv.padding + t, flip, v);
             for (int32_t i = 0; i < 4; i++) _mm512_storeu_si512(columns + 64 * i, v[i]);
         }
 }

@@ -79,11 +79,12 @@ ZQ_TARGET static void gather_rows(const char *x, int32_t frames, int32_t pitch, 
 ZQ_TARGET_INLINE __m512i next_tap(const zq_step *step, const char **x, size_t pitch, int32_t frames, int32_t *start,
                                   int32_t *k, int32_t *maps, __m512i flip)
 {
+    const zq_conv_params *conv = &step->params.conv;
     if (*maps == 0) return flip;
-    const __m512i tap = gather_tap(*x, frames, *start, step->stride, flip);
-    *start += step->dilation;
-    if (++*k == step->kernel) {
-        *start -= step->kernel * step->dilation;
+    const __m512i tap = gather_tap(*x, frames, *start, conv->stride, flip);
+    *start += conv->dilation;
+    if (++*k == conv->kernel) {
+        *start -= conv->kernel * conv->dilation;
         *k = 0;
         *x += pitch;
         --*maps;
@@ -116,30 +117,31 @@ ZQ_TARGET_INLINE void prefetch_row(const char *x, int32_t stride)
 
 /* Where a conv2d's next tap is: map after map, each row after row, each over time. */
 typedef struct {
-    const char *x;       /* row 0 of the map */
-    size_t pitch;        /* bytes from row to row */
-    int32_t maps, i, k;  /* maps left, row and place in the kernel */
-    int32_t top, start;  /* row and frame of the kernel's corner */
+    const char *x;      /* row 0 of the map */
+    size_t pitch;       /* bytes from row to row */
+    int32_t maps, i, k; /* maps left, row and place in the kernel */
+    int32_t top, start; /* row and frame of the kernel's corner */
     int32_t frames;
 } map_place;
 
 /* Behind the last map there are zeros. */
 ZQ_TARGET_INLINE __m512i next_map_tap(const zq_step *step, map_place *p, __m512i flip)
 {
-    const int32_t row = p->top + p->i, start = p->start + p->k * step->dilation;
+    const zq_conv_params *conv = &step->params.conv;
+    const int32_t row = p->top + p->i, start = p->start + p->k * conv->dilation;
     __m512i tap = flip;
-    if (p->maps > 0 && row >= 0 && row < step->rows) {
+    if (p->maps > 0 && row >= 0 && row < conv->height) {
         const char *x = p->x + (size_t)row * p->pitch;
         if (p->k == 0 && p->maps > AHEAD)
-            prefetch_row(x + (size_t)(AHEAD * step->rows) * p->pitch + start, step->stride);
-        tap = gather_tap(x, p->frames, start, step->stride, flip);
+            prefetch_row(x + (size_t)(AHEAD * conv->height) * p->pitch + start, conv->stride);
+        tap = gather_tap(x, p->frames, start, conv->stride, flip);
     }
-    if (++p->k == step->kernel) {
+    if (++p->k == conv->kernel) {
         p->k = 0;
-        if (++p->i == step->kernel_rows) {
+        if (++p->i == conv->kernel_height) {
             p->i = 0;
             p->maps--;
-            p->x += (size_t)step->rows * p->pitch;
+            p->x += (size_t)conv->height * p->pitch;
         }
     }
     return tap;
@@ -160,17 +162,18 @@ ZQ_TARGET static void gather_maps(const zq_step *step, map_place place, __m512i 
 ZQ_TARGET void zq_avx512vnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
                                     int32_t halves, uint8_t flip_byte, uint8_t *columns)
 {
+    const zq_conv_params *conv = &step->params.conv;
     int32_t to_tile[16], to_plain[16];
     zq_tile_order(halves, to_tile, to_plain);
     const target to = {columns, (halves + 1) / 2, halves, _mm512_loadu_si512(to_tile)};
     const int32_t frames = state->frames[step->x[0]], pitch = state->pitch[step->x[0]];
-    const int32_t maps = zq_maps_in(state->program, step), start = unit->t0 * step->stride - step->padding;
-    const char *x = zq_row(state, step->x[0], unit->group * maps * step->rows);
+    const int32_t maps = zq_maps_in(state->program, step), start = unit->t0 * conv->stride - conv->padding;
+    const char *x = zq_row(state, step->x[0], unit->group * maps * conv->height);
     const __m512i flip = _mm512_set1_epi8((char)flip_byte);
     if (step->op == ZQ_CONV2D) {
-        const int32_t top = unit->row * step->stride_rows - step->padding_rows;
+        const int32_t top = unit->row * conv->stride_height - conv->padding_height;
         gather_maps(step, (map_place){x, (size_t)pitch, maps, 0, 0, top, start, frames}, flip, to);
-    } else if (step->kernel > 1 || step->stride > 1 || step->padding > 0) {
+    } else if (conv->kernel > 1 || conv->stride > 1 || conv->padding > 0) {
         gather_taps(step, x, (size_t)pitch, frames, maps, start, flip, to);
     } else {
         gather_rows(x, frames, pitch, maps, unit->t0, flip, to);

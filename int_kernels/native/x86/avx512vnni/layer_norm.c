@@ -64,8 +64,8 @@ ZQ_TARGET static void apply(const zq_state *state, const zq_step *step, int32_t 
     for (int32_t t = 0; t < ZQ_TILE; t++) shifts[t] = norms->shift[t];
     for (int32_t c = 0; c < x->channels; c++) {
         const int64_t half = (int64_t)1 << (step->shift[c] - 1);
-        const scale s = {_mm512_set1_epi64(step->multiplier[c]), _mm512_set1_epi64(step->wide_bias[c] + half),
-                         _mm512_set1_epi64(step->shift[c])};
+        const scale s = {_mm512_set1_epi64(step->multiplier[c]),
+                         _mm512_set1_epi64(step->params.layer_norm.bias[c] + half), _mm512_set1_epi64(step->shift[c])};
         const char *row = zq_row(state, step->x[0], c);
         char *out = zq_row(state, step->y, c);
         for (int32_t t = 0; t < n; t += 16) {

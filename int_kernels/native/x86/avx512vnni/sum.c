@@ -31,9 +31,10 @@ typedef struct {
 /* The sums of channel c fit 32 bits once shifted and rounded, whatever the inputs. */
 static int fits_32_bits(const zq_state *state, const zq_step *step, int32_t c)
 {
+    const zq_sum_params *sum = &step->params.sum;
     static const int32_t bits[] = {[ZQ_INT8] = 8, [ZQ_UINT8] = 8, [ZQ_INT16] = 16, [ZQ_INT32] = 32};
     const zq_value *values = state->program->values;
-    const int64_t bias = step->wide_bias ? step->wide_bias[c] : 0;
+    const int64_t bias = sum->bias ? sum->bias[c] : 0;
     uint64_t all = 2 + ((bias < 0 ? -(uint64_t)bias : (uint64_t)bias) >> step->shift[c]);
     for (int32_t i = 0; i < step->inputs && all < (uint64_t)1 << 31; i++) {
         const int64_t m = step->multiplier[(size_t)i * (size_t)values[step->y].channels + (size_t)c];
@@ -44,10 +45,11 @@ static int fits_32_bits(const zq_state *state, const zq_step *step, int32_t c)
 
 ZQ_TARGET_INLINE adder adder_of(const zq_state *state, const zq_step *step, int32_t c)
 {
-    const uint64_t half = (uint64_t)1 << (step->shift[c] - 1), bias = step->wide_bias ? (uint64_t)step->wide_bias[c] : 0;
+    const zq_sum_params *sum = &step->params.sum;
+    const uint64_t half = (uint64_t)1 << (step->shift[c] - 1), bias = sum->bias ? (uint64_t)sum->bias[c] : 0;
     return (adder){_mm512_set1_epi64((int64_t)(bias + half)), _mm512_set1_epi64(step->shift[c]),
-                   _mm512_set1_epi32(step->shift[c] - 32), _mm512_set1_epi32(step->clip_lo), _mm512_set1_epi32(step->clip_hi),
-                   fits_32_bits(state, step, c)};
+                   _mm512_set1_epi32(step->shift[c] - 32),    _mm512_set1_epi32(step->clip_lo),
+                   _mm512_set1_epi32(step->clip_hi),          fits_32_bits(state, step, c)};
 }
 
 ZQ_TARGET_INLINE void add_product(wide_sum *sum, __m512i x, __m512i multiplier)
@@ -111,7 +113,8 @@ ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t
         __m512i v[4];
         for (int32_t i = 0; i < 4; i++) {
             const int32_t start = t + 16 * i;
-            v[i] = finish_high(&end, add_inputs(state, step, c, few, &end, &a, &b, start, zq_first_numbers(frames - start)));
+            v[i] = finish_high(&end,
+                               add_inputs(state, step, c, few, &end, &a, &b, start, zq_first_numbers(frames - start)));
         }
         const __m512i codes = _mm512_permutexvar_epi32(to_plain, zq_pack_codes(storage, v, lo, hi));
         zq_store_bytes(y + t, zq_min(64, frames - t), codes);
@@ -156,8 +159,7 @@ int zq_avx512vnni_sum_columns(const zq_program *program, const zq_step *step)
     return zq_size(y->storage) == 1 && step->inputs <= 2;
 }
 
-ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
-                                 void *scratch)
+ZQ_TARGET void zq_avx512vnni_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
     (void)scratch;
     if (state->in_columns[step->y]) {

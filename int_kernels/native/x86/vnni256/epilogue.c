@@ -56,7 +56,7 @@ ZQ_TARGET_INLINE void store_numbers(const __m256i *v, int32_t vectors, int32_t s
     else
         for (int32_t i = 0; i < vectors; i += 2)
             store_bytes(y + 16 * i, _mm256_permute4x64_epi64(_mm256_packs_epi32(v[i], v[i + 1]), 0xD8),
-                           zq_min(32, 2 * (n - 8 * i)));
+                        zq_min(32, 2 * (n - 8 * i)));
 }
 
 /* 16 frames of a row in plain order, of which the first n go to y. */

@@ -40,8 +40,7 @@ ZQ_TARGET_INLINE void dot(__m256i *acc, __m256i activations, __m256i weights)
             const __m256i x0 = zq_load_vector(columns), x1 = zq_load_vector(columns + 32);                         \
             EACH_##rows(ADD_ROW)                                                                                   \
         }                                                                                                          \
-        EACH_##rows(GIVE_ROW)                                                                                      \
-        zq_avxvnni_finish_plain(state, step, o, rows, row_y, t, n, acc);                                           \
+        EACH_##rows(GIVE_ROW) zq_avxvnni_finish_plain(state, step, o, rows, row_y, t, n, acc);                     \
     }
 
 BLOCK(1)
@@ -64,7 +63,7 @@ void ZQ_NAMED(dense)(const zq_state *state, const zq_step *step, int32_t first, 
     const int32_t rows = zq_maps_out(state->program, step);
     const size_t quads = zq_avxvnni_quads(state->program, step);
     const int32_t *bias = step->packed;
-    const int8_t *weight = (const int8_t *)(bias + rows * step->groups);
+    const int8_t *weight = (const int8_t *)(bias + rows * step->params.conv.groups);
     int32_t gathered = -1;
     for (int32_t unit = first; unit < last; unit++) {
         const zq_dense_unit u = zq_dense_unit_of(state->program, step, unit);
@@ -92,10 +91,10 @@ enum { VECTORS = 3, VECTOR_FRAMES = 32 }; /* of one row at once: 12 accumulators
 #define ADD_PHASE_1(i) dot(&b##i, x##i, four);
 #define ADD_PHASE_2(i) dot(&c##i, x##i, four);
 #define ADD_PHASE_3(i) dot(&d##i, x##i, four);
-#define ADD_VECTORS(count, p)                                 \
-    {                                                         \
-        const __m256i four = zq_four_weights(kernel - p);     \
-        EACH_##count(ADD_PHASE_##p)                           \
+#define ADD_VECTORS(count, p)                             \
+    {                                                     \
+        const __m256i four = zq_four_weights(kernel - p); \
+        EACH_##count(ADD_PHASE_##p)                       \
     }
 #define GIVE_VECTOR(i) acc[4 * i] = a##i, acc[4 * i + 1] = b##i, acc[4 * i + 2] = c##i, acc[4 * i + 3] = d##i;
 #define VECTORS_OF(count)                                                                                        \
@@ -107,19 +106,15 @@ enum { VECTORS = 3, VECTOR_FRAMES = 32 }; /* of one row at once: 12 accumulators
         __m256i acc[4 * count];                                                                                  \
         EACH_##count(START_VECTOR);                                                                              \
         row += t0;                                                                                               \
-        for (int32_t phase = 0; phase < step->stride; phase++) {                                                 \
+        for (int32_t phase = 0; phase < step->params.conv.stride; phase++) {                                     \
             kernel += ZQ_VNNI_FRONT;                                                                             \
             for (size_t j = 0; j < groups; j++, kernel += 4, row += 4) {                                         \
-                EACH_##count(LOAD_VECTOR)                                                                        \
-                ADD_VECTORS(count, 0)                                                                            \
-                ADD_VECTORS(count, 1)                                                                            \
-                ADD_VECTORS(count, 2)                                                                            \
-                ADD_VECTORS(count, 3)                                                                            \
+                EACH_##count(LOAD_VECTOR) ADD_VECTORS(count, 0) ADD_VECTORS(count, 1) ADD_VECTORS(count, 2)      \
+                    ADD_VECTORS(count, 3)                                                                        \
             }                                                                                                    \
             row += length - 4 * groups;                                                                          \
         }                                                                                                        \
-        EACH_##count(GIVE_VECTOR)                                                                                \
-        zq_avxvnni_finish_phases(state, step, o, t0, count, acc);                                                \
+        EACH_##count(GIVE_VECTOR) zq_avxvnni_finish_phases(state, step, o, t0, count, acc);                      \
     }
 
 VECTORS_OF(1)
@@ -132,14 +127,15 @@ static vectors_function *const vectors_at_once[VECTORS] = {vectors_1, vectors_2,
 
 void ZQ_NAMED(depthwise)(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
+    const zq_conv_params *conv = &step->params.conv;
     if (!step->packed) {
         zq_conv1d_depthwise(state, step, first, last, scratch);
         return;
     }
     const int32_t frames = state->frames[step->y], channels = state->program->values[step->y].channels;
-    const int32_t rows = channels / step->groups; /* output channels that share an input channel */
+    const int32_t rows = channels / conv->groups; /* output channels that share an input channel */
     const size_t length = zq_avxvnni_phase_bytes(step, frames);
-    const size_t size = (ZQ_VNNI_FRONT + 4 * zq_avxvnni_groups(step)) * (size_t)step->stride;
+    const size_t size = (ZQ_VNNI_FRONT + 4 * zq_avxvnni_groups(step)) * (size_t)conv->stride;
     const int32_t *bias = step->packed;
     const int8_t *kernels = (const int8_t *)(bias + channels);
     int32_t laid_out = -1;
@@ -155,9 +151,9 @@ void ZQ_NAMED(depthwise)(const zq_state *state, const zq_step *step, int32_t fir
 /* ---- how fast that can be at all: see peak.c ---- */
 
 #define START_PEAK(r) __m256i a##r = _mm256_setzero_si256(), b##r = a##r;
-#define ADD_PEAK(r)                                    \
-    dot(&a##r, x, x);                                  \
-    dot(&b##r, x, x);                                  \
+#define ADD_PEAK(r)   \
+    dot(&a##r, x, x); \
+    dot(&b##r, x, x); \
     __asm__ volatile("" : "+x"(a##r), "+x"(b##r));
 #define JOIN_PEAK(r) x = _mm256_add_epi32(x, _mm256_add_epi32(a##r, b##r));
 

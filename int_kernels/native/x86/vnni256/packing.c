@@ -20,13 +20,14 @@ static int32_t bias_of(const zq_program *program, const zq_step *step, int32_t o
  * rows of a chunk of ZQ_CHUNK are cut into blocks of ZQ_VNNI_ROWS, the last one smaller. */
 uint64_t zq_avxvnni_dense_bytes(const zq_program *program, const zq_step *step)
 {
-    const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->groups;
+    const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->params.conv.groups;
     return maps * (4 + 4 * (uint64_t)zq_avxvnni_quads(program, step));
 }
 
 void zq_avxvnni_pack_dense(const zq_program *program, const zq_step *step, void *packed)
 {
-    const int32_t rows = zq_maps_out(program, step), maps = rows * step->groups;
+    const zq_conv_params *conv = &step->params.conv;
+    const int32_t rows = zq_maps_out(program, step), maps = rows * conv->groups;
     const size_t quads = zq_avxvnni_quads(program, step), taps = zq_taps(program, step);
     int32_t *bias = packed;
     int8_t *out = (int8_t *)(bias + maps);
@@ -36,7 +37,7 @@ void zq_avxvnni_pack_dense(const zq_program *program, const zq_step *step, void 
         for (size_t tap = 0; tap < 4 * quads; tap += 4)
             for (int32_t r = 0; r < block; r++)
                 for (size_t i = tap; i < tap + 4; i++)
-                    *out++ = (int8_t)(i < taps ? step->weight[(size_t)(o + r) * taps + i] : 0);
+                    *out++ = (int8_t)(i < taps ? conv->weight[(size_t)(o + r) * taps + i] : 0);
         o += block;
     }
 }
@@ -91,10 +92,12 @@ ZQ_TARGET_INLINE void interleave(const __m256i tap[4], size_t apart, uint8_t *co
 ZQ_TARGET void zq_avxvnni_gather(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
                                  uint8_t *columns)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const int32_t maps = zq_maps_in(state->program, step);
-    const int32_t first = unit->group * maps * step->rows, top = unit->row * step->stride_rows - step->padding_rows;
+    const int32_t first = unit->group * maps * conv->height,
+                  top = unit->row * conv->stride_height - conv->padding_height;
     /* A convolution of single frames may read what lies between the end of a row and the next one's start. */
-    const int is_pointwise = step->kernel == 1 && step->stride == 1 && step->padding == 0;
+    const int is_pointwise = conv->kernel == 1 && conv->stride == 1 && conv->padding == 0;
     const int32_t frames = is_pointwise ? state->pitch[step->x[0]] : state->frames[step->x[0]];
     const size_t quads = zq_avxvnni_quads(state->program, step), apart = quads * 4 * ZQ_VNNI_FRAMES;
     const __m256i flip = _mm256_set1_epi8((char)flip_of(state->program, step));
@@ -102,16 +105,16 @@ ZQ_TARGET void zq_avxvnni_gather(const zq_state *state, const zq_step *step, con
     for (size_t quad = 0; quad < quads; quad++, columns += 4 * ZQ_VNNI_FRAMES) {
         __m256i low[4] = {flip, flip, flip, flip}, high[4] = {flip, flip, flip, flip};
         for (int32_t j = 0; j < 4 && c < maps; j++) {
-            const int32_t start = unit->t0 * step->stride + k * step->dilation - step->padding, row = top + i;
+            const int32_t start = unit->t0 * conv->stride + k * conv->dilation - conv->padding, row = top + i;
             __m256i tap[2] = {flip, flip};
-            if (row >= 0 && row < step->rows)
-                gather_tap((const uint8_t *)zq_row(state, step->x[0], first + c * step->rows + row), frames, start,
-                           step->stride, flip, tap);
+            if (row >= 0 && row < conv->height)
+                gather_tap((const uint8_t *)zq_row(state, step->x[0], first + c * conv->height + row), frames, start,
+                           conv->stride, flip, tap);
             low[j] = tap[0], high[j] = tap[1];
-            i += ++k == step->kernel;
-            k = k == step->kernel ? 0 : k;
-            c += i == step->kernel_rows;
-            i = i == step->kernel_rows ? 0 : i;
+            i += ++k == conv->kernel;
+            k = k == conv->kernel ? 0 : k;
+            c += i == conv->kernel_height;
+            i = i == conv->kernel_height ? 0 : i;
         }
         interleave(low, apart, columns);
         interleave(high, apart, columns + 2 * apart);
@@ -122,30 +125,31 @@ ZQ_TARGET void zq_avxvnni_gather(const zq_state *state, const zq_step *step, con
 
 static uint64_t kernel_bytes(const zq_step *step)
 {
-    return (uint64_t)step->stride * (ZQ_VNNI_FRONT + 4 * (uint64_t)zq_avxvnni_groups(step));
+    return (uint64_t)step->params.conv.stride * (ZQ_VNNI_FRONT + 4 * (uint64_t)zq_avxvnni_groups(step));
 }
 
 /* Packed: [C_out] shifted bias, then [C_out][stride][ZQ_VNNI_FRONT + 4 * groups]. Kernels that are mostly zeros between
  * the taps stay with the portable loops. */
 uint64_t zq_avxvnni_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
-    if (kernel_bytes(step) > 64 + 8 * (uint64_t)step->kernel) return 0;
+    if (kernel_bytes(step) > 64 + 8 * (uint64_t)step->params.conv.kernel) return 0;
     return (uint64_t)program->values[step->y].channels * (4 + kernel_bytes(step));
 }
 
 void zq_avxvnni_pack_depthwise(const zq_program *program, const zq_step *step, void *packed)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const int32_t channels = program->values[step->y].channels;
-    const size_t stride = (size_t)step->stride, size = (size_t)kernel_bytes(step), taps = (size_t)step->kernel;
+    const size_t stride = (size_t)conv->stride, size = (size_t)kernel_bytes(step), taps = (size_t)conv->kernel;
     int32_t *bias = packed;
     int8_t *kernels = (int8_t *)(bias + channels);
     memset(kernels, 0, (size_t)channels * size);
     for (int32_t o = 0; o < channels; o++, kernels += size) {
         bias[o] = bias_of(program, step, o, taps);
         for (size_t k = 0; k < taps; k++) {
-            const size_t place = k * (size_t)step->dilation;
+            const size_t place = k * (size_t)conv->dilation;
             kernels[place % stride * (size / stride) + ZQ_VNNI_FRONT + place / stride] =
-                step->weight[(size_t)o * taps + k];
+                conv->weight[(size_t)o * taps + k];
         }
     }
 }
@@ -159,14 +163,15 @@ size_t zq_avxvnni_phase_bytes(const zq_step *step, int32_t frames_y)
 uint64_t zq_avxvnni_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     if (!zq_avxvnni_depthwise_bytes(program, step)) return 0;
-    return (uint64_t)step->stride * zq_avxvnni_phase_bytes(step, frames_y);
+    return (uint64_t)step->params.conv.stride * zq_avxvnni_phase_bytes(step, frames_y);
 }
 
 ZQ_TARGET void zq_avxvnni_lay_out(const zq_state *state, const zq_step *step, int32_t channel, uint8_t *phases)
 {
+    const zq_conv_params *conv = &step->params.conv;
     const uint8_t *x = (const uint8_t *)zq_row(state, step->x[0], channel);
     const size_t length = zq_avxvnni_phase_bytes(step, state->frames[step->y]);
-    zq_lay_out_phases(x, state->frames[step->x[0]], -step->padding, step->stride, flip_of(state->program, step), length,
+    zq_lay_out_phases(x, state->frames[step->x[0]], -conv->padding, conv->stride, flip_of(state->program, step), length,
                       phases);
 }
 

@@ -53,7 +53,8 @@ ZQ_INLINE int32_t zq_avxvnni_block_rows(int32_t row, int32_t rows)
  * the last phase starts 3 later. */
 ZQ_INLINE size_t zq_avxvnni_groups(const zq_step *step)
 {
-    return ((size_t)step->dilation * (size_t)(step->kernel - 1) / (size_t)step->stride + 1 + 3 + 3) / 4;
+    const zq_conv_params *conv = &step->params.conv;
+    return ((size_t)conv->dilation * (size_t)(conv->kernel - 1) / (size_t)conv->stride + 1 + 3 + 3) / 4;
 }
 
 /* Four weights in every lane. */
