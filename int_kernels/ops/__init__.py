@@ -10,6 +10,7 @@ from int_kernels.ops.base import Step
 from int_kernels.ops.conv1d import Conv1d
 from int_kernels.ops.conv2d import Conv2d
 from int_kernels.ops.layer_norm import LayerNorm
+from int_kernels.ops.leaky_relu import LeakyRelu
 from int_kernels.ops.lookup import Lookup
 from int_kernels.ops.mean import Mean
 from int_kernels.ops.multiply import Multiply
@@ -32,6 +33,7 @@ OPS: Mapping[str, type[Step]] = MappingProxyType(
             LayerNorm,
             Positions,
             Attention,
+            LeakyRelu,
         )
     }
 )
@@ -52,6 +54,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "LayerNorm",
+    "LeakyRelu",
     "Lookup",
     "Mean",
     "Multiply",

@@ -41,7 +41,8 @@ typedef enum {
     ZQ_LAYER_NORM = 8,
     ZQ_POSITIONS = 9,
     ZQ_ATTENTION = 10,
-    ZQ_OP_COUNT = 11
+    ZQ_LEAKY_RELU = 11,
+    ZQ_OP_COUNT = 12
 } zq_op;
 
 typedef enum {
@@ -57,7 +58,8 @@ typedef enum {
     ZQ_KERNEL_LAYER_NORM = 9,
     ZQ_KERNEL_POSITIONS = 10,
     ZQ_KERNEL_ATTENTION = 11,
-    ZQ_KERNEL_COUNT = 12
+    ZQ_KERNEL_LEAKY_RELU = 12,
+    ZQ_KERNEL_COUNT = 13
 } zq_kernel_kind;
 
 /* conv1d, conv2d */
@@ -138,7 +140,8 @@ typedef union {
     OP(ACTIVATION, activation) \
     OP(LAYER_NORM, layer_norm) \
     OP(POSITIONS, positions) \
-    OP(ATTENTION, attention)
+    OP(ATTENTION, attention) \
+    OP(LEAKY_RELU, leaky_relu)
 
 /* All kernel kinds; ops/ defines zq_portable_<name> for each. */
 #define ZQ_KERNEL_TABLE(KERNEL) \
@@ -153,10 +156,11 @@ typedef union {
     KERNEL(ACTIVATION, activation) \
     KERNEL(LAYER_NORM, layer_norm) \
     KERNEL(POSITIONS, positions) \
-    KERNEL(ATTENTION, attention)
+    KERNEL(ATTENTION, attention) \
+    KERNEL(LEAKY_RELU, leaky_relu)
 
 /* Changes with everything above; part of zq_interface(). */
-#define ZQ_OP_TABLE_DIGEST 0x607a08
+#define ZQ_OP_TABLE_DIGEST 0xa943f5
 
 /* clang-format on */
 
