@@ -12,6 +12,7 @@ from int_kernels.ops.conv2d import Conv2d
 from int_kernels.ops.layer_norm import LayerNorm
 from int_kernels.ops.leaky_relu import LeakyRelu
 from int_kernels.ops.lookup import Lookup
+from int_kernels.ops.max_pool import MaxPool
 from int_kernels.ops.mean import Mean
 from int_kernels.ops.multiply import Multiply
 from int_kernels.ops.native_struct import NativeStruct
@@ -34,6 +35,7 @@ OPS: Mapping[str, type[Step]] = MappingProxyType(
             Positions,
             Attention,
             LeakyRelu,
+            MaxPool,
         )
     }
 )
@@ -56,6 +58,7 @@ __all__ = [
     "LayerNorm",
     "LeakyRelu",
     "Lookup",
+    "MaxPool",
     "Mean",
     "Multiply",
     "Positions",
