@@ -16,7 +16,7 @@ from int_kernels.ops import __all__ as _OPERATIONS
 from int_kernels.packing import pack, packed_size, unpack
 from int_kernels.program import Program, ValueSpec
 
-SPEC_VERSION = 2
+SPEC_VERSION = 3
 
 __all__ = [
     *_OPERATIONS,

@@ -71,7 +71,8 @@ class MaxPool(Step):
         edges = ((0, 0), (self.padding, self.padding))
         padded = np.pad(xs[0], edges, constant_values=types[0].lo)  # no number is below lo
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.kernel, axis=1)[:, :: self.stride]
-        return windows.max(axis=2).astype(y_type.storage)
+        largest: Array = windows.max(axis=2).astype(y_type.storage)
+        return largest
 
     def native_fields(self, x: ValueSpec, y: ValueSpec) -> NativeFields:
         """kernel, stride, padding."""

@@ -40,7 +40,7 @@ def assign_qparams(
     roles: those of `find_roles` for this graph, computed here if None. Raises QuantizationError if the table lacks a
     range.
     """
-    result = {}
+    result: dict[str, QuantParams] = {}
     for name, role in (roles or find_roles(graph, config.nonlinear)).items():
         if role not in ("code", "stream"):
             continue
