@@ -42,6 +42,8 @@ class Step(ABC):
     """Of the operation in C, zq_op: 0, 1, 2, ... in the order of OPS."""
     native_struct: ClassVar[NativeStruct | None] = None
     """Its parameters in C; None where the fields that all operations share are enough."""
+    native_kernels: ClassVar[tuple[str, ...]] = ()
+    """The kernel kinds that its steps run, each implemented in portable C; empty: one kind, named as the operation."""
     native_enums: ClassVar[tuple[NativeEnum, ...]] = ()
     """Enumerations that its parameters use."""
     reads_length_only: ClassVar[bool] = False

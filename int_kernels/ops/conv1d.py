@@ -52,6 +52,7 @@ class Conv1d(Step):
     name: ClassVar[str] = "conv1d"
     code: ClassVar[int] = 0
     native_struct = CONV_STRUCT
+    native_kernels = ("conv_dense", "conv1d_depthwise")
 
     x: str
     y: str

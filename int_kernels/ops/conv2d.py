@@ -52,6 +52,7 @@ class Conv2d(Step):
     name: ClassVar[str] = "conv2d"
     code: ClassVar[int] = 3
     native_struct = CONV_STRUCT
+    native_kernels = ("conv_dense", "conv2d_depthwise")
 
     x: str
     y: str

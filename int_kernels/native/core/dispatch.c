@@ -79,12 +79,7 @@ static int has_dotprod(void)
 #endif
 #endif
 
-static const zq_kernels portable = {
-    .name = "c",
-    .run = {ZQ_PORTABLE_LOOPS, [ZQ_LOOP_DENSE] = zq_conv_dense, [ZQ_LOOP_DEPTHWISE] = zq_conv1d_depthwise},
-    .packed_bytes = {[ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
-    .pack = {[ZQ_LOOP_ACTIVATION] = zq_pack_activation},
-};
+static const zq_kernels portable = {.name = "c"};
 
 const zq_kernels *zq_kernels_at(int32_t index)
 {

@@ -56,23 +56,6 @@
 #define ZQ_INLINE static inline
 #endif
 
-/* The loops there are; one step runs one of them. */
-typedef enum {
-    ZQ_LOOP_DENSE = 0,        /* conv1d, conv2d. unit: a tile of time x a row of y's maps x a group x ZQ_CHUNK maps */
-    ZQ_LOOP_DEPTHWISE,        /* conv1d with one input channel per group. unit: a channel of y */
-    ZQ_LOOP_DEPTHWISE_PLANES, /* conv2d with one input map per group, more than one group. unit: a channel of y */
-    ZQ_LOOP_SUM,              /* unit: a channel, as in the next four */
-    ZQ_LOOP_MULTIPLY,
-    ZQ_LOOP_MEAN,
-    ZQ_LOOP_LOOKUP,
-    ZQ_LOOP_ACTIVATION,
-    ZQ_LOOP_LAYER_NORM, /* unit: a tile of time */
-    ZQ_LOOP_ARGMAX,     /* unit: a tile of time */
-    ZQ_LOOP_POSITIONS,  /* unit: a pair of channels */
-    ZQ_LOOP_ATTENTION,  /* unit: a head x ZQ_TILE frames of y */
-    ZQ_LOOPS
-} zq_loop;
-
 /* Work on units first..last-1 of a step. */
 typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
 
@@ -85,30 +68,45 @@ typedef void zq_packer(const zq_program *program, const zq_step *step, void *pac
 typedef int32_t zq_unit_count(const zq_state *state, const zq_step *step);
 typedef uint64_t zq_scratch_size(const zq_program *program, const zq_step *step, int32_t frames_y);
 
+/* How one kernel kind (zq_kernel_kind) is implemented. */
+typedef struct {
+    zq_kernel *run;
+    zq_unit_count *units; /* NULL, or 0 as its result: as many as the portable kernel; there: the channels of y */
+    zq_packed_size *packed_bytes; /* NULL: nothing is packed */
+    zq_packer *pack;
+    zq_scratch_size *scratch_bytes; /* beside what the portable kernel asks for, which overlaps it; NULL: none */
+    zq_column_user *writes_columns, *reads_columns; /* NULL: never */
+} zq_kernel_entry;
+
+/* A dispatch table: the kernels for one instruction set. An entry without `run` stands for the portable kernel. */
 struct zq_kernels {
     const char *name;
-    zq_kernel *run[ZQ_LOOPS];
-    zq_unit_count *units[ZQ_LOOPS];         /* where they are not those of zq_loop; NULL, 0: they are */
-    zq_packed_size *packed_bytes[ZQ_LOOPS]; /* NULL: nothing is ever packed */
-    zq_packer *pack[ZQ_LOOPS];
-    zq_scratch_size *scratch_bytes[ZQ_LOOPS]; /* beyond what the portable loops ask for; NULL: nothing more */
-    zq_column_user *writes_columns[ZQ_LOOPS], *reads_columns[ZQ_LOOPS]; /* NULL: never */
+    zq_kernel_entry entries[ZQ_KERNEL_COUNT];
 };
 
-zq_kernel zq_conv_dense, zq_conv1d_depthwise, zq_conv2d_depthwise, zq_sum, zq_multiply, zq_mean, zq_lookup;
-zq_kernel zq_activation, zq_layer_norm, zq_argmax, zq_positions, zq_attention;
-zq_packed_size zq_activation_bytes; /* a table of the function, for every table of loops */
-zq_packer zq_pack_activation;
-zq_scratch_size zq_dense_scratch, zq_depthwise_scratch, zq_attention_scratch; /* of the portable loops */
+/* What an op states beside its kernels. */
+typedef struct {
+    /* Every index, size and pointer that its kernels use is valid (SPEC 6); x and y already are indices of values. */
+    int (*check)(const zq_program *program, const zq_step *step);
+    zq_kernel_kind kind; /* of its steps, unless choose_kind is there to tell */
+    zq_kernel_kind (*choose_kind)(const zq_program *program, const zq_step *step);
+    int64_t (*max_frames)(const zq_step *step); /* of x[0] (SPEC 9); NULL: no limit of its own */
+} zq_op_entry;
 
-/* Entries of a table: the loops that are portable in every one, and with them all but the conv1d's. */
-#define ZQ_COMMON_LOOPS                                                                       \
-    [ZQ_LOOP_MULTIPLY] = zq_multiply, [ZQ_LOOP_MEAN] = zq_mean, [ZQ_LOOP_LOOKUP] = zq_lookup, \
-    [ZQ_LOOP_ARGMAX] = zq_argmax, [ZQ_LOOP_POSITIONS] = zq_positions
-#define ZQ_PORTABLE_LOOPS                                                                        \
-    ZQ_COMMON_LOOPS, [ZQ_LOOP_DEPTHWISE_PLANES] = zq_conv2d_depthwise, [ZQ_LOOP_SUM] = zq_sum,   \
-                     [ZQ_LOOP_ACTIVATION] = zq_activation, [ZQ_LOOP_LAYER_NORM] = zq_layer_norm, \
-                     [ZQ_LOOP_ATTENTION] = zq_attention
+/* zq_op_<op>, zq_portable_<kind> and the portable kernels zq_<kind>, defined in ops/. */
+#define ZQ_DECLARE_OP(NAME, name) extern const zq_op_entry zq_op_##name;
+#define ZQ_DECLARE_KERNEL(NAME, name)                \
+    extern const zq_kernel_entry zq_portable_##name; \
+    zq_kernel zq_##name;
+ZQ_OP_TABLE(ZQ_DECLARE_OP)
+ZQ_KERNEL_TABLE(ZQ_DECLARE_KERNEL)
+extern const zq_op_entry *const zq_ops[ZQ_OP_COUNT];
+extern const zq_kernel_entry *const zq_portable[ZQ_KERNEL_COUNT];
+
+zq_packed_size zq_activation_bytes; /* a table of the function, for every dispatch table */
+zq_packer zq_pack_activation;
+zq_unit_count zq_count_tiles; /* ZQ_TILE frames of y each */
+
 #ifdef ZQ_X86_TABLES
 extern const zq_kernels zq_avx2, zq_avx512vnni;
 zq_kernel zq_avx2_planes; /* for every table here */
@@ -172,7 +170,7 @@ ZQ_INLINE int32_t zq_shifted_by(const zq_step *step, int32_t o, size_t taps, int
     return (int32_t)(uint32_t)(conv->bias[o] + shift * sum);
 }
 
-/* One unit of ZQ_LOOP_DENSE. */
+/* One unit of ZQ_KERNEL_CONV_DENSE. */
 typedef struct {
     int32_t place;          /* number of tile, row and group together: units of one place read the same inputs */
     int32_t t0, row, group; /* the first frame, the row of y's maps */

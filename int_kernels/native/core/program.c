@@ -1,21 +1,16 @@
 /* Runs a program: places its values, cuts its steps into units, calls the kernels. */
-#include "core/kernels.h"
+#include "core/check.h"
 
-enum { MAX_FRAMES = 1 << 20 };
-
-static zq_loop loop_of(const zq_program *program, const zq_step *step)
+static zq_kernel_kind kind_of(const zq_program *program, const zq_step *step)
 {
-    static const zq_loop loops[] = {
-        [ZQ_CONV1D] = ZQ_LOOP_DENSE,          [ZQ_SUM] = ZQ_LOOP_SUM,
-        [ZQ_ARGMAX] = ZQ_LOOP_ARGMAX,         [ZQ_CONV2D] = ZQ_LOOP_DENSE,
-        [ZQ_MULTIPLY] = ZQ_LOOP_MULTIPLY,     [ZQ_MEAN] = ZQ_LOOP_MEAN,
-        [ZQ_LOOKUP] = ZQ_LOOP_LOOKUP,         [ZQ_ACTIVATION] = ZQ_LOOP_ACTIVATION,
-        [ZQ_LAYER_NORM] = ZQ_LOOP_LAYER_NORM, [ZQ_POSITIONS] = ZQ_LOOP_POSITIONS,
-        [ZQ_ATTENTION] = ZQ_LOOP_ATTENTION,
-    };
-    const zq_loop loop = loops[step->op];
-    if (loop != ZQ_LOOP_DENSE || !zq_is_depthwise(program, step)) return loop;
-    return step->op == ZQ_CONV1D ? ZQ_LOOP_DEPTHWISE : ZQ_LOOP_DEPTHWISE_PLANES;
+    const zq_op_entry *op = zq_ops[step->op];
+    return op->choose_kind ? op->choose_kind(program, step) : op->kind;
+}
+
+static const zq_kernel_entry *kernel_of(const zq_kernels *kernels, const zq_program *program, const zq_step *step)
+{
+    const zq_kernel_kind kind = kind_of(program, step);
+    return kernels->entries[kind].run ? &kernels->entries[kind] : zq_portable[kind];
 }
 
 static uint64_t aligned(uint64_t bytes)
@@ -56,14 +51,13 @@ static uint64_t slot_bytes(const zq_program *program, int32_t slot, int32_t T)
 /* What an op asks of the length of its input beside that of its result (SPEC 9). */
 static int is_step_possible(const zq_program *program, const zq_step *step, int32_t T)
 {
-    const int64_t frames = frames_of(&program->values[step->x[0]], T);
-    if (step->op == ZQ_POSITIONS) return frames <= (int64_t)64 * step->params.positions.blocks;
-    return (step->op != ZQ_MEAN && step->op != ZQ_ATTENTION) || frames <= MAX_FRAMES;
+    const zq_op_entry *op = zq_ops[step->op];
+    return !op->max_frames || frames_of(&program->values[step->x[0]], T) <= op->max_frames(step);
 }
 
 static int is_length_possible(const zq_program *program, int32_t T)
 {
-    if (T < 1 || T > MAX_FRAMES) return 0;
+    if (T < 1 || T > ZQ_MAX_FRAMES) return 0;
     for (int32_t v = 0; v < program->values_count; v++) {
         const zq_value *value = &program->values[v];
         const int64_t frames = (T + value->offset) / value->stride;
@@ -92,12 +86,10 @@ uint64_t zq_values_bytes(const zq_program *program, int32_t T)
 static uint64_t step_scratch_bytes(const zq_program *program, const zq_kernels *kernels, const zq_step *step,
                                    int32_t frames)
 {
-    static zq_scratch_size *const portable[ZQ_LOOPS] = {[ZQ_LOOP_DENSE] = zq_dense_scratch,
-                                                        [ZQ_LOOP_DEPTHWISE] = zq_depthwise_scratch,
-                                                        [ZQ_LOOP_ATTENTION] = zq_attention_scratch};
-    const zq_loop loop = loop_of(program, step);
-    const uint64_t least = portable[loop] ? portable[loop](program, step, frames) : 0;
-    const uint64_t special = kernels->scratch_bytes[loop] ? kernels->scratch_bytes[loop](program, step, frames) : 0;
+    zq_scratch_size *const portable = zq_portable[kind_of(program, step)]->scratch_bytes;
+    zq_scratch_size *const own = kernel_of(kernels, program, step)->scratch_bytes;
+    const uint64_t least = portable ? portable(program, step, frames) : 0;
+    const uint64_t special = own ? own(program, step, frames) : 0;
     return special > least ? special : least;
 }
 
@@ -115,13 +107,13 @@ uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, 
 
 uint64_t zq_packed_bytes(const zq_program *program, const zq_kernels *kernels, int32_t step)
 {
-    const zq_loop loop = loop_of(program, &program->steps[step]);
-    return kernels->packed_bytes[loop] ? kernels->packed_bytes[loop](program, &program->steps[step]) : 0;
+    const zq_kernel_entry *kernel = kernel_of(kernels, program, &program->steps[step]);
+    return kernel->packed_bytes ? kernel->packed_bytes(program, &program->steps[step]) : 0;
 }
 
 void zq_pack(const zq_program *program, const zq_kernels *kernels, int32_t step, void *packed)
 {
-    kernels->pack[loop_of(program, &program->steps[step])](program, &program->steps[step], packed);
+    kernel_of(kernels, program, &program->steps[step])->pack(program, &program->steps[step], packed);
 }
 
 static char *align_pointer(void *pointer)
@@ -149,9 +141,8 @@ static int have_columns_room(const zq_state *state, int32_t v)
            state->pitch[v] % 64 == 0;
 }
 
-static int ask(zq_column_user *const users[ZQ_LOOPS], const zq_program *program, const zq_step *step)
+static int ask(zq_column_user *user, const zq_program *program, const zq_step *step)
 {
-    zq_column_user *user = users[loop_of(program, step)];
     return user ? user(program, step) : 0;
 }
 
@@ -164,12 +155,13 @@ static void choose_columns(const zq_kernels *kernels, zq_state *state)
     memset(in, 0, (size_t)program->values_count);
     for (int32_t s = 0; s < program->steps_count; s++) in[steps[s].y] = (uint8_t)have_columns_room(state, steps[s].y);
     for (int32_t s = 0; s < program->steps_count; s++) {
-        const int use = ask(kernels->reads_columns, program, &steps[s]);
+        const int use = ask(kernel_of(kernels, program, &steps[s])->reads_columns, program, &steps[s]);
         for (int32_t i = 0; i < steps[s].inputs; i++)
             if (use == 0 || (use > 1 && in[steps[s].x[i]])) in[steps[s].x[i]] = (uint8_t)use;
     }
     for (int32_t s = 0; s < program->steps_count; s++)
-        in[steps[s].y] = in[steps[s].y] > 1 && ask(kernels->writes_columns, program, &steps[s]);
+        in[steps[s].y] =
+            in[steps[s].y] > 1 && ask(kernel_of(kernels, program, &steps[s])->writes_columns, program, &steps[s]);
 }
 
 zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,
@@ -200,32 +192,27 @@ zq_status zq_prepare(const zq_program *program, const zq_kernels *kernels, const
     return ZQ_OK;
 }
 
+int32_t zq_count_tiles(const zq_state *state, const zq_step *step)
+{
+    return zq_ceil_div(state->frames[step->y], ZQ_TILE);
+}
+
 int32_t zq_units(const zq_kernels *kernels, const zq_state *state, int32_t index)
 {
     const zq_step *step = &state->program->steps[index];
-    const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
-    const int32_t channels = state->program->values[step->y].channels;
-    const zq_loop loop = loop_of(state->program, step);
+    const zq_kernel_entry *kernel = kernel_of(kernels, state->program, step);
+    const zq_kernel_entry *portable = zq_portable[kind_of(state->program, step)];
     if (state->known && state->known->data[step->y]) return 0;
-    const int32_t units = kernels->units[loop] ? kernels->units[loop](state, step) : 0;
+    const int32_t units = kernel->units ? kernel->units(state, step) : 0;
     if (units > 0) return units;
-    switch (loop) {
-    case ZQ_LOOP_DENSE:
-        return tiles * step->params.conv.groups * zq_rows_out(step) *
-               zq_ceil_div(zq_maps_out(state->program, step), ZQ_CHUNK);
-    case ZQ_LOOP_ARGMAX:
-    case ZQ_LOOP_LAYER_NORM: return tiles;
-    case ZQ_LOOP_POSITIONS: return channels / 2;
-    case ZQ_LOOP_ATTENTION: return tiles * step->params.attention.heads;
-    default: return channels;
-    }
+    return portable->units ? portable->units(state, step) : state->program->values[step->y].channels;
 }
 
 void zq_run_units(const zq_kernels *kernels, const zq_state *state, int32_t index, int32_t first, int32_t last,
                   void *scratch)
 {
     const zq_step *step = &state->program->steps[index];
-    kernels->run[loop_of(state->program, step)](state, step, first, last, align_pointer(scratch));
+    kernel_of(kernels, state->program, step)->run(state, step, first, last, align_pointer(scratch));
 }
 
 zq_status zq_run_known(const zq_program *program, const zq_kernels *kernels, const zq_known *known, int32_t T,

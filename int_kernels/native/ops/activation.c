@@ -2,6 +2,7 @@
  *
  * All of them see at most 131,073 different numbers u, and are constant far away from 0. zq_pack makes a table of the
  * result (glu: of sigma) for the others once; without one the function is computed for each number. */
+#include "core/check.h"
 #include "ops/activation.h"
 
 enum {
@@ -125,3 +126,21 @@ void zq_activation(const zq_state *state, const zq_step *step, int32_t first, in
         }
     }
 }
+
+enum { MAX_OFFSET = 1 << 16 };
+
+static int check(const zq_program *program, const zq_step *step)
+{
+    const zq_value *y = &program->values[step->y];
+    const zq_activation_params *activation = &step->params.activation;
+    if (!zq_is_within(activation->kind, ZQ_SIGMOID, ZQ_GLU) || step->inputs != 1 + (activation->kind == ZQ_GLU))
+        return 0;
+    if (!zq_is_within(activation->offset, -MAX_OFFSET, MAX_OFFSET) || !zq_is_within(activation->shift, 1, 62)) return 0;
+    if (activation->multiplier < 0 || !zq_is_code_or_int16(y)) return 0;
+    if (!zq_are_inputs_like_y(program, step)) return 0;
+    return zq_is_rescale_sound(step, step->inputs * y->channels, 62);
+}
+
+const zq_kernel_entry zq_portable_activation = {
+    .run = zq_activation, .packed_bytes = zq_activation_bytes, .pack = zq_pack_activation};
+const zq_op_entry zq_op_activation = {.check = check, .kind = ZQ_KERNEL_ACTIVATION};

@@ -1,5 +1,5 @@
 /* The channel with the greatest number, the lowest of equals (SPEC 4). */
-#include "core/kernels.h"
+#include "core/check.h"
 
 ZQ_MULTIVERSION
 void zq_argmax(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
@@ -21,3 +21,13 @@ void zq_argmax(const zq_state *state, const zq_step *step, int32_t first, int32_
         zq_store(zq_row(state, step->y, 0), ZQ_INT32, t0, n, index);
     }
 }
+
+static int check(const zq_program *program, const zq_step *step)
+{
+    if (step->inputs != 1) return 0;
+    const zq_value *x = &program->values[step->x[0]], *y = &program->values[step->y];
+    return y->channels == 1 && y->storage == ZQ_INT32 && zq_is_as_long(x, y);
+}
+
+const zq_kernel_entry zq_portable_argmax = {.run = zq_argmax, .units = zq_count_tiles};
+const zq_op_entry zq_op_argmax = {.check = check, .kind = ZQ_KERNEL_ARGMAX};

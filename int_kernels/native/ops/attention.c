@@ -1,6 +1,6 @@
 /* Attention with relative positions (SPEC 4), one head and one tile of frames at a time: their scores with one tile of
  * keys after the other, the powers of two of the scores, the weighted mean of the values. */
-#include "core/kernels.h"
+#include "core/check.h"
 
 enum { LARGEST_SCORE = 1 << 29 };
 
@@ -27,7 +27,7 @@ static void lay_out(int32_t frames, int32_t width, char *memory, workplace *plac
     place->places = place->columns + ZQ_TILE * wide;
 }
 
-uint64_t zq_attention_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
+static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     const uint64_t padded = (uint64_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE;
     const uint64_t width = (uint64_t)(program->values[step->y].channels / step->params.attention.heads);
@@ -157,3 +157,36 @@ void zq_attention(const zq_state *state, const zq_step *step, int32_t first, int
         finish(state, step, head * width, width, t0, rows, &place);
     }
 }
+
+static int32_t count_units(const zq_state *state, const zq_step *step)
+{
+    return zq_count_tiles(state, step) * step->params.attention.heads;
+}
+
+static int check(const zq_program *program, const zq_step *step)
+{
+    const zq_value *y = &program->values[step->y];
+    const zq_attention_params *attention = &step->params.attention;
+    if (!attention->content || !attention->position || !zq_is_within(attention->shift, 1, 62) || attention->heads < 1 ||
+        y->channels % attention->heads)
+        return 0;
+    if (step->inputs != 5 || !zq_is_code_or_int16(y) || y->length != ZQ_LENGTH_FRAMES) return 0;
+    for (int32_t i = 0; i < 5; i++) {
+        const zq_value *x = &program->values[step->x[i]];
+        if (!zq_is_code(x) || x->channels != y->channels || x->offset != y->offset || x->stride != y->stride) return 0;
+        if (x->length != (i == 4 ? ZQ_LENGTH_POSITIONS : ZQ_LENGTH_FRAMES)) return 0;
+    }
+    for (int32_t h = 0; h < attention->heads; h++)
+        if (attention->content[h] < 0 || attention->position[h] < 0) return 0;
+    return zq_is_rescale_sound(step, y->channels, 62);
+}
+
+static int64_t max_frames(const zq_step *step)
+{
+    (void)step;
+    return ZQ_MAX_FRAMES;
+}
+
+const zq_kernel_entry zq_portable_attention = {
+    .run = zq_attention, .units = count_units, .scratch_bytes = scratch_bytes};
+const zq_op_entry zq_op_attention = {.check = check, .kind = ZQ_KERNEL_ATTENTION, .max_frames = max_frames};

@@ -13,7 +13,7 @@ static int32_t phase_frames(const zq_step *step, int32_t frames_y)
     return frames_y + ZQ_TILE + conv->dilation * (conv->kernel - 1) / conv->stride + 1;
 }
 
-uint64_t zq_depthwise_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
+static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     (void)program;
     return (uint64_t)step->params.conv.stride * (uint64_t)phase_frames(step, frames_y) * 2;
@@ -76,3 +76,5 @@ void zq_conv1d_depthwise(const zq_state *state, const zq_step *step, int32_t fir
         }
     }
 }
+
+const zq_kernel_entry zq_portable_conv1d_depthwise = {.run = zq_conv1d_depthwise, .scratch_bytes = scratch_bytes};

@@ -41,3 +41,5 @@ void zq_conv2d_depthwise(const zq_state *state, const zq_step *step, int32_t fir
         }
     }
 }
+
+const zq_kernel_entry zq_portable_conv2d_depthwise = {.run = zq_conv2d_depthwise};

@@ -5,7 +5,7 @@
  * each block of ZQ_ROWS output maps then runs over the taps with its accumulators in registers. */
 #include "core/kernels.h"
 
-uint64_t zq_dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
+static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     (void)frames_y;
     return (uint64_t)zq_taps(program, step) * ZQ_TILE * 2;
@@ -79,3 +79,13 @@ void zq_conv_dense(const zq_state *state, const zq_step *step, int32_t first, in
         }
     }
 }
+
+/* A unit is a tile of time x a row of y's maps x a group x ZQ_CHUNK maps. */
+static int32_t count_units(const zq_state *state, const zq_step *step)
+{
+    return zq_count_tiles(state, step) * step->params.conv.groups * zq_rows_out(step) *
+           zq_ceil_div(zq_maps_out(state->program, step), ZQ_CHUNK);
+}
+
+const zq_kernel_entry zq_portable_conv_dense = {
+    .run = zq_conv_dense, .units = count_units, .scratch_bytes = scratch_bytes};

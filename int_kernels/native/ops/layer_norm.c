@@ -1,4 +1,5 @@
 /* Normalisation over the channels of each frame, from exact sums (SPEC 4). */
+#include "core/check.h"
 #include "ops/layer_norm.h"
 
 /* root[t] = floor(sqrt(x[t])), bit by bit. */
@@ -74,3 +75,17 @@ void zq_layer_norm(const zq_state *state, const zq_step *step, int32_t first, in
         }
     }
 }
+
+static int check(const zq_program *program, const zq_step *step)
+{
+    if (step->inputs != 1) return 0;
+    const zq_value *x = &program->values[step->x[0]], *y = &program->values[step->y];
+    const zq_layer_norm_params *layer_norm = &step->params.layer_norm;
+    const int32_t most = x->storage == ZQ_INT16 ? 1 << 10 : ZQ_MAX_CHANNELS;
+    if (!zq_is_code_or_int16(x) || !zq_is_code_or_int16(y) || x->channels > most || !layer_norm->bias) return 0;
+    if (x->channels != y->channels || !zq_is_as_long(x, y)) return 0;
+    return zq_is_within(layer_norm->epsilon, 1, (int64_t)1 << 60) && zq_is_rescale_sound(step, y->channels, 62);
+}
+
+const zq_kernel_entry zq_portable_layer_norm = {.run = zq_layer_norm, .units = zq_count_tiles};
+const zq_op_entry zq_op_layer_norm = {.check = check, .kind = ZQ_KERNEL_LAYER_NORM};

@@ -1,5 +1,5 @@
 /* A table of one number per code (SPEC 4). */
-#include "core/kernels.h"
+#include "core/check.h"
 
 void zq_lookup(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
@@ -21,3 +21,16 @@ void zq_lookup(const zq_state *state, const zq_step *step, int32_t first, int32_
         }
     }
 }
+
+static int check(const zq_program *program, const zq_step *step)
+{
+    if (step->inputs != 1) return 0;
+    const zq_value *x = &program->values[step->x[0]], *y = &program->values[step->y];
+    const zq_lookup_params *lookup = &step->params.lookup;
+    if (!lookup->table || !zq_is_code(x) || !zq_is_code_or_int16(y)) return 0;
+    if (x->storage == ZQ_UINT8 ? lookup->offset != 0 : !zq_is_within(lookup->offset, 2, 128)) return 0;
+    return x->channels == y->channels && zq_is_as_long(x, y);
+}
+
+const zq_kernel_entry zq_portable_lookup = {.run = zq_lookup};
+const zq_op_entry zq_op_lookup = {.check = check, .kind = ZQ_KERNEL_LOOKUP};

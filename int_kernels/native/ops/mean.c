@@ -1,5 +1,5 @@
 /* Mean over time, with one rounding (SPEC 4). */
-#include "core/kernels.h"
+#include "core/check.h"
 
 ZQ_MULTIVERSION
 void zq_mean(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
@@ -21,3 +21,20 @@ void zq_mean(const zq_state *state, const zq_step *step, int32_t first, int32_t 
         zq_store(zq_row(state, step->y, c), values[step->y].storage, 0, 1, &y);
     }
 }
+
+static int check(const zq_program *program, const zq_step *step)
+{
+    if (step->inputs != 1) return 0;
+    const zq_value *x = &program->values[step->x[0]], *y = &program->values[step->y];
+    return zq_is_code(x) && zq_is_code_or_int16(y) && y->length == ZQ_LENGTH_ONCE && x->channels == y->channels &&
+           zq_is_rescale_sound(step, y->channels, 40);
+}
+
+static int64_t max_frames(const zq_step *step)
+{
+    (void)step;
+    return ZQ_MAX_FRAMES;
+}
+
+const zq_kernel_entry zq_portable_mean = {.run = zq_mean};
+const zq_op_entry zq_op_mean = {.check = check, .kind = ZQ_KERNEL_MEAN, .max_frames = max_frames};

@@ -1,5 +1,5 @@
 /* Product of two values, frame by frame or with one number per channel (SPEC 4). */
-#include "core/kernels.h"
+#include "core/check.h"
 
 ZQ_MULTIVERSION
 void zq_multiply(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
@@ -20,3 +20,16 @@ void zq_multiply(const zq_state *state, const zq_step *step, int32_t first, int3
         }
     }
 }
+
+static int check(const zq_program *program, const zq_step *step)
+{
+    if (step->inputs != 2) return 0;
+    const zq_value *a = &program->values[step->x[0]], *b = &program->values[step->x[1]];
+    const zq_value *y = &program->values[step->y];
+    if (!zq_is_code_or_int16(a) || !zq_is_code_or_int16(b) || y->storage != ZQ_INT32) return 0;
+    return a->channels == y->channels && b->channels == y->channels && zq_is_as_long(a, y) &&
+           (b->length == ZQ_LENGTH_ONCE || zq_is_as_long(b, y));
+}
+
+const zq_kernel_entry zq_portable_multiply = {.run = zq_multiply};
+const zq_op_entry zq_op_multiply = {.check = check, .kind = ZQ_KERNEL_MULTIPLY};

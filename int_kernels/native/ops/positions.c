@@ -1,5 +1,5 @@
 /* Sinusoids of relative positions, by the addition theorem (SPEC 4). */
-#include "core/kernels.h"
+#include "core/check.h"
 
 enum { FINE = 64 };
 
@@ -8,6 +8,7 @@ ZQ_INLINE int8_t code_of(int32_t sinusoid)
     return (int8_t)zq_saturate(zq_rounding_shift_right_half_up((int64_t)127 * sinusoid, 28), -127, 127);
 }
 
+/* A unit is a pair of channels. */
 void zq_positions(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
 {
     const zq_positions_params *positions = &step->params.positions;
@@ -29,3 +30,28 @@ void zq_positions(const zq_state *state, const zq_step *step, int32_t first, int
         }
     }
 }
+
+static int32_t count_units(const zq_state *state, const zq_step *step)
+{
+    return state->program->values[step->y].channels / 2;
+}
+
+static int check(const zq_program *program, const zq_step *step)
+{
+    if (step->inputs != 1) return 0;
+    const zq_value *x = &program->values[step->x[0]], *y = &program->values[step->y];
+    const zq_positions_params *positions = &step->params.positions;
+    if (!positions->fine || !positions->coarse || !zq_is_within(positions->blocks, 1, ZQ_MAX_LENGTH) ||
+        y->channels % 2 || y->storage != ZQ_INT8)
+        return 0;
+    return x->length == ZQ_LENGTH_FRAMES && y->length == ZQ_LENGTH_POSITIONS && x->offset == y->offset &&
+           x->stride == y->stride;
+}
+
+static int64_t max_frames(const zq_step *step)
+{
+    return (int64_t)FINE * step->params.positions.blocks;
+}
+
+const zq_kernel_entry zq_portable_positions = {.run = zq_positions, .units = count_units};
+const zq_op_entry zq_op_positions = {.check = check, .kind = ZQ_KERNEL_POSITIONS, .max_frames = max_frames};

@@ -1,5 +1,5 @@
 /* Sum of branches with one rounding for all of them (SPEC 4). */
-#include "core/kernels.h"
+#include "core/check.h"
 
 ZQ_MULTIVERSION
 void zq_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch)
@@ -26,3 +26,12 @@ void zq_sum(const zq_state *state, const zq_step *step, int32_t first, int32_t l
         }
     }
 }
+
+static int check(const zq_program *program, const zq_step *step)
+{
+    if (!zq_are_inputs_like_y(program, step)) return 0;
+    return zq_is_rescale_sound(step, program->values[step->y].channels, 62);
+}
+
+const zq_kernel_entry zq_portable_sum = {.run = zq_sum};
+const zq_op_entry zq_op_sum = {.check = check, .kind = ZQ_KERNEL_SUM};

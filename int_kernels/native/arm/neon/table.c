@@ -6,24 +6,23 @@
 
 const zq_kernels zq_neon = {
     .name = "neon",
-    .run = {ZQ_PORTABLE_LOOPS, [ZQ_LOOP_DENSE] = zq_neon_dense, [ZQ_LOOP_DEPTHWISE] = zq_neon_depthwise},
-    .packed_bytes = {[ZQ_LOOP_DENSE] = zq_neon_dense_bytes, [ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
-    .pack = {[ZQ_LOOP_DENSE] = zq_neon_pack_dense, [ZQ_LOOP_ACTIVATION] = zq_pack_activation},
+    .entries = {[ZQ_KERNEL_CONV_DENSE] = {.run = zq_neon_dense,
+                                          .packed_bytes = zq_neon_dense_bytes,
+                                          .pack = zq_neon_pack_dense},
+                [ZQ_KERNEL_CONV1D_DEPTHWISE] = {.run = zq_neon_depthwise}},
 };
 
 #ifdef ZQ_DOTPROD_TABLE
 const zq_kernels zq_neon_dotprod = {
     .name = "neon-dotprod",
-    .run =
-        {ZQ_PORTABLE_LOOPS, [ZQ_LOOP_DENSE] = zq_neon_dotprod_dense, [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise},
-    .packed_bytes = {[ZQ_LOOP_DENSE] = zq_neon_dotprod_dense_bytes,
-                     [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise_bytes,
-                     [ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
-    .pack = {[ZQ_LOOP_DENSE] = zq_neon_dotprod_pack_dense,
-             [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_pack_depthwise,
-             [ZQ_LOOP_ACTIVATION] = zq_pack_activation},
-    .scratch_bytes =
-        {[ZQ_LOOP_DENSE] = zq_neon_dotprod_dense_scratch, [ZQ_LOOP_DEPTHWISE] = zq_neon_dotprod_depthwise_scratch},
+    .entries = {[ZQ_KERNEL_CONV_DENSE] = {.run = zq_neon_dotprod_dense,
+                                          .packed_bytes = zq_neon_dotprod_dense_bytes,
+                                          .pack = zq_neon_dotprod_pack_dense,
+                                          .scratch_bytes = zq_neon_dotprod_dense_scratch},
+                [ZQ_KERNEL_CONV1D_DEPTHWISE] = {.run = zq_neon_dotprod_depthwise,
+                                                .packed_bytes = zq_neon_dotprod_depthwise_bytes,
+                                                .pack = zq_neon_dotprod_pack_depthwise,
+                                                .scratch_bytes = zq_neon_dotprod_depthwise_scratch}},
 };
 #endif
 

@@ -13,14 +13,15 @@
 #define ZQ_TARGET __attribute__((target("avx2")))
 #define ZQ_TARGET_INLINE static inline __attribute__((always_inline)) ZQ_TARGET
 
-/* Entries of every AVX2-based dispatch table except that of AVX-512: all kernel kinds except ZQ_LOOP_DENSE and
- * ZQ_LOOP_DEPTHWISE, and their scratch sizes. */
-#define ZQ_AVX2_LOOPS                                                                                      \
-    ZQ_COMMON_LOOPS, [ZQ_LOOP_DEPTHWISE_PLANES] = zq_avx2_planes, [ZQ_LOOP_SUM] = zq_avx2_sum,             \
-                     [ZQ_LOOP_ACTIVATION] = zq_avx2_activation, [ZQ_LOOP_LAYER_NORM] = zq_avx2_layer_norm, \
-                     [ZQ_LOOP_ATTENTION] = zq_avx2_attention
-#define ZQ_AVX2_SCRATCH \
-    [ZQ_LOOP_DEPTHWISE_PLANES] = zq_avx2_planes_scratch, [ZQ_LOOP_ATTENTION] = zq_avx2_attention_scratch
+/* Entries of every AVX2-based dispatch table except that of AVX-512. */
+#define ZQ_AVX2_ENTRIES                                                                              \
+    [ZQ_KERNEL_CONV2D_DEPTHWISE] = {.run = zq_avx2_planes, .scratch_bytes = zq_avx2_planes_scratch}, \
+    [ZQ_KERNEL_SUM] = {.run = zq_avx2_sum},                                                          \
+    [ZQ_KERNEL_ACTIVATION] = {.run = zq_avx2_activation,                                             \
+                              .packed_bytes = zq_activation_bytes,                                   \
+                              .pack = zq_pack_activation},                                           \
+    [ZQ_KERNEL_LAYER_NORM] = {.run = zq_avx2_layer_norm},                                            \
+    [ZQ_KERNEL_ATTENTION] = {.run = zq_avx2_attention, .scratch_bytes = zq_avx2_attention_scratch}
 zq_kernel zq_avx2_attention, zq_avx2_sum, zq_avx2_activation, zq_avx2_layer_norm;
 zq_scratch_size zq_avx2_attention_scratch;
 

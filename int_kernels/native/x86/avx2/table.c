@@ -214,10 +214,8 @@ ZQ_TARGET void zq_avx2_depthwise(const zq_state *state, const zq_step *step, int
 
 const zq_kernels zq_avx2 = {
     .name = "avx2",
-    .run = {ZQ_AVX2_LOOPS, [ZQ_LOOP_DENSE] = zq_avx2_dense, [ZQ_LOOP_DEPTHWISE] = zq_avx2_depthwise},
-    .packed_bytes = {[ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
-    .pack = {[ZQ_LOOP_ACTIVATION] = zq_pack_activation},
-    .scratch_bytes = {ZQ_AVX2_SCRATCH, [ZQ_LOOP_DENSE] = dense_scratch, [ZQ_LOOP_DEPTHWISE] = depthwise_scratch},
+    .entries = {ZQ_AVX2_ENTRIES, [ZQ_KERNEL_CONV_DENSE] = {.run = zq_avx2_dense, .scratch_bytes = dense_scratch},
+                [ZQ_KERNEL_CONV1D_DEPTHWISE] = {.run = zq_avx2_depthwise, .scratch_bytes = depthwise_scratch}},
 };
 
 #endif

@@ -169,13 +169,13 @@ ZQ_TARGET int64_t ZQ_NAMED(peak)(int32_t rounds, int32_t *codes)
 
 const zq_kernels ZQ_TABLE = {
     .name = ZQ_TABLE_NAME,
-    .run = {ZQ_AVX2_LOOPS, [ZQ_LOOP_DENSE] = ZQ_NAMED(dense), [ZQ_LOOP_DEPTHWISE] = ZQ_NAMED(depthwise)},
-    .packed_bytes = {[ZQ_LOOP_DENSE] = zq_avxvnni_dense_bytes,
-                     [ZQ_LOOP_DEPTHWISE] = zq_avxvnni_depthwise_bytes,
-                     [ZQ_LOOP_ACTIVATION] = zq_activation_bytes},
-    .pack = {[ZQ_LOOP_DENSE] = zq_avxvnni_pack_dense,
-             [ZQ_LOOP_DEPTHWISE] = zq_avxvnni_pack_depthwise,
-             [ZQ_LOOP_ACTIVATION] = zq_pack_activation},
-    .scratch_bytes = {ZQ_AVX2_SCRATCH, [ZQ_LOOP_DENSE] = zq_avxvnni_dense_scratch,
-                      [ZQ_LOOP_DEPTHWISE] = zq_avxvnni_depthwise_scratch},
+    .entries = {ZQ_AVX2_ENTRIES,
+                [ZQ_KERNEL_CONV_DENSE] = {.run = ZQ_NAMED(dense),
+                                          .packed_bytes = zq_avxvnni_dense_bytes,
+                                          .pack = zq_avxvnni_pack_dense,
+                                          .scratch_bytes = zq_avxvnni_dense_scratch},
+                [ZQ_KERNEL_CONV1D_DEPTHWISE] = {.run = ZQ_NAMED(depthwise),
+                                                .packed_bytes = zq_avxvnni_depthwise_bytes,
+                                                .pack = zq_avxvnni_pack_depthwise,
+                                                .scratch_bytes = zq_avxvnni_depthwise_scratch}},
 };
