@@ -1,4 +1,4 @@
-"""Integer-only kernels for quantized speech recognition networks. The law is SPEC.md, beside this file.
+"""Integer-only kernels for quantized speech recognition networks. SPEC.md, beside this file, is normative.
 
 program = Program(values, steps, input="x", outputs=("logits",))     # everything is proved here
 logits, = compile_program(program).run([codes])[0]                   # integers in, integers out
@@ -11,34 +11,15 @@ from int_kernels.dyadic import Dyadic
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import INT8, INT16, INT32, UINT8, IntType
 from int_kernels.lengths import MAX_FRAMES, Length, LengthKind
-from int_kernels.ops import (
-    ACTIVATIONS,
-    OPS,
-    Activation,
-    Argmax,
-    Attention,
-    Conv1d,
-    Conv2d,
-    LayerNorm,
-    Lookup,
-    Mean,
-    Multiply,
-    Positions,
-    Step,
-    Sum,
-)
+from int_kernels.ops import *  # noqa: F403 - every operation is public
+from int_kernels.ops import __all__ as _OPERATIONS
 from int_kernels.packing import pack, packed_size, unpack
 from int_kernels.program import Program, ValueSpec
 
-SPEC_VERSION = 2
+SPEC_VERSION = 3
 
 __all__ = [
-    "ACTIVATIONS",
-    "Activation",
-    "Argmax",
-    "Attention",
-    "Conv1d",
-    "Conv2d",
+    *_OPERATIONS,
     "Dyadic",
     "Executable",
     "INT16",
@@ -46,21 +27,13 @@ __all__ = [
     "INT8",
     "IntType",
     "KernelError",
-    "LayerNorm",
     "Length",
     "LengthKind",
-    "Lookup",
     "MAX_FRAMES",
-    "OPS",
-    "Mean",
-    "Multiply",
-    "Positions",
     "Program",
     "RangeError",
     "SPEC_VERSION",
     "ShapeError",
-    "Step",
-    "Sum",
     "UINT8",
     "ValueSpec",
     "accumulator_bounds",

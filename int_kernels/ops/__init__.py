@@ -10,7 +10,9 @@ from int_kernels.ops.base import Step
 from int_kernels.ops.conv1d import Conv1d
 from int_kernels.ops.conv2d import Conv2d
 from int_kernels.ops.layer_norm import LayerNorm
+from int_kernels.ops.leaky_relu import LeakyRelu
 from int_kernels.ops.lookup import Lookup
+from int_kernels.ops.max_pool import MaxPool
 from int_kernels.ops.mean import Mean
 from int_kernels.ops.multiply import Multiply
 from int_kernels.ops.native_struct import NativeStruct
@@ -32,6 +34,8 @@ OPS: Mapping[str, type[Step]] = MappingProxyType(
             LayerNorm,
             Positions,
             Attention,
+            LeakyRelu,
+            MaxPool,
         )
     }
 )
@@ -52,7 +56,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "LayerNorm",
+    "LeakyRelu",
     "Lookup",
+    "MaxPool",
     "Mean",
     "Multiply",
     "Positions",

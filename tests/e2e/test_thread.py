@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zeroq_asr import evaluate, generate, inspect, quantize, table, verify
+from zeroq_asr import evaluate, generate, inspect, quantize, verify
 from zeroq_asr.artifact import load_model
 from zeroq_asr.frontend.audio import read_audio
 from zeroq_asr.frontend.log_mel import log_mel
@@ -18,6 +18,7 @@ from zeroq_asr.models.shipped import DEFAULT_MODEL, model_path
 from zeroq_asr.pipelines.evaluate import read_test_set
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.simulation import SimulatedExecutor
+from zeroq_research.cli import table
 
 QUICK = ["--batches", "2", "--batch-size", "4", "--frames", "200", "--iterations", "40", "--quiet", "--no-logs"]
 

@@ -23,7 +23,7 @@ OK, BAD_LENGTH, NO_MEMORY = 0, 2, 4
 
 
 class Shares:
-    """threads.c with steps that only count."""
+    """scheduler.c with steps that only count."""
 
     def __init__(self, folder: Path, *flags: str, before: tuple[str, ...] = ()) -> None:
         self._program, self._before = str(folder / "run_shares"), before

@@ -49,6 +49,7 @@ class Op(ABC):
     rounds_itself: ClassVar[bool] = False  # reads int32 accumulators as they are
     is_nonnegative: ClassVar[bool] = False  # no value below 0
     is_heavy_tailed: ClassVar[bool] = False  # rare large values carry meaning and must not be clipped
+    keeps_scale: ClassVar[bool] = False  # the value has scale and type of its operand, which reads_codes
 
     def check(self, where: str, node: Node, channels: Sequence[int], out: int, constants: Mapping[str, Array]) -> None:
         """Raise GraphError unless channels, constants and attributes fit together.

@@ -10,8 +10,10 @@ from zeroq_asr.ops.base import FRAMES, Op, require
 from zeroq_asr.ops.registry import OPS
 
 _AT_LEAST: Mapping[str, int] = {
-    **dict.fromkeys(("stride", "stride_h", "stride_t", "dilation", "groups", "height", "heads", "max_frames"), 1),
-    **dict.fromkeys(("kernel", "padding", "padding_h", "padding_t"), 0),
+    **dict.fromkeys(
+        ("kernel", "stride", "stride_h", "stride_t", "dilation", "groups", "height", "heads", "max_frames"), 1
+    ),
+    **dict.fromkeys(("padding", "padding_h", "padding_t"), 0),
 }
 """The smallest value of an attribute, in every operation that has it."""
 

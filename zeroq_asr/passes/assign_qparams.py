@@ -19,6 +19,7 @@ from zeroq_asr.analyses.roles import (
 from zeroq_asr.config import QuantizeConfig
 from zeroq_asr.errors import QuantizationError
 from zeroq_asr.ir.types import Graph
+from zeroq_asr.ops.registry import OPS
 from zeroq_asr.quant.qparams import (
     GATE,
     POSITIONS,
@@ -39,11 +40,14 @@ def assign_qparams(
     roles: those of `find_roles` for this graph, computed here if None. Raises QuantizationError if the table lacks a
     range.
     """
-    result = {}
+    result: dict[str, QuantParams] = {}
     for name, role in (roles or find_roles(graph, config.nonlinear)).items():
         if role not in ("code", "stream"):
             continue
-        if is_fixed(graph, name, role):
+        producer = graph.producer(name)
+        if producer is not None and OPS[producer.op].keeps_scale:
+            result[name] = result[producer.inputs[0]]
+        elif is_fixed(graph, name, role):
             result[name] = GATE if role == "stream" else POSITIONS
         elif name in table.ranges:
             result[name] = _choose(graph, name, role, table.ranges[name], config)

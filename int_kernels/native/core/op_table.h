@@ -41,7 +41,9 @@ typedef enum {
     ZQ_LAYER_NORM = 8,
     ZQ_POSITIONS = 9,
     ZQ_ATTENTION = 10,
-    ZQ_OP_COUNT = 11
+    ZQ_LEAKY_RELU = 11,
+    ZQ_MAX_POOL = 12,
+    ZQ_OP_COUNT = 13
 } zq_op;
 
 typedef enum {
@@ -57,7 +59,9 @@ typedef enum {
     ZQ_KERNEL_LAYER_NORM = 9,
     ZQ_KERNEL_POSITIONS = 10,
     ZQ_KERNEL_ATTENTION = 11,
-    ZQ_KERNEL_COUNT = 12
+    ZQ_KERNEL_LEAKY_RELU = 12,
+    ZQ_KERNEL_MAX_POOL = 13,
+    ZQ_KERNEL_COUNT = 14
 } zq_kernel_kind;
 
 /* conv1d, conv2d */
@@ -115,6 +119,13 @@ typedef struct {
     int32_t shift; /* of the scores */
 } zq_attention_params;
 
+/* max_pool */
+typedef struct {
+    int32_t kernel; /* frames of a window */
+    int32_t stride;
+    int32_t padding; /* at most kernel / 2 */
+} zq_max_pool_params;
+
 /* The member of the step's op; an op without one needs none. */
 typedef union {
     zq_conv_params conv;
@@ -124,6 +135,7 @@ typedef union {
     zq_layer_norm_params layer_norm;
     zq_positions_params positions;
     zq_attention_params attention;
+    zq_max_pool_params max_pool;
 } zq_op_params;
 
 /* All operations; ops/ defines zq_op_<name> for each. */
@@ -138,7 +150,9 @@ typedef union {
     OP(ACTIVATION, activation) \
     OP(LAYER_NORM, layer_norm) \
     OP(POSITIONS, positions) \
-    OP(ATTENTION, attention)
+    OP(ATTENTION, attention) \
+    OP(LEAKY_RELU, leaky_relu) \
+    OP(MAX_POOL, max_pool)
 
 /* All kernel kinds; ops/ defines zq_portable_<name> for each. */
 #define ZQ_KERNEL_TABLE(KERNEL) \
@@ -153,10 +167,12 @@ typedef union {
     KERNEL(ACTIVATION, activation) \
     KERNEL(LAYER_NORM, layer_norm) \
     KERNEL(POSITIONS, positions) \
-    KERNEL(ATTENTION, attention)
+    KERNEL(ATTENTION, attention) \
+    KERNEL(LEAKY_RELU, leaky_relu) \
+    KERNEL(MAX_POOL, max_pool)
 
 /* Changes with everything above; part of zq_interface(). */
-#define ZQ_OP_TABLE_DIGEST 0x607a08
+#define ZQ_OP_TABLE_DIGEST 0xa7dd7e
 
 /* clang-format on */
 

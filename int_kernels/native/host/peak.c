@@ -1,10 +1,10 @@
-/* How fast this processor can multiply and add at all with a dispatch table's instructions: those of its dense kernel,
- * on registers, and nothing else. Programs run without this file; a benchmark compares with it. */
+/* Peak throughput of a dispatch table: the multiply-add instructions of its dense kernel, on registers only. Programs
+ * run without this file; a benchmark compares with it. */
 #include "arm/neon/neon.h"
 
 enum { COLUMNS = 8 };
 
-/* The loop of zq_conv_dense on columns that stay in the first cache: what the compiler makes of plain C. */
+/* The inner loop of zq_conv_dense on data that stay in the L1 cache, as compiled from plain C. */
 ZQ_MULTIVERSION
 int64_t zq_c_peak(int32_t rounds, int32_t *codes)
 {
@@ -24,7 +24,7 @@ int64_t zq_c_peak(int32_t rounds, int32_t *codes)
     return (int64_t)rounds * COLUMNS * ZQ_ROWS * ZQ_TILE;
 }
 
-/* Independent accumulators, so that no instruction waits for another's result. */
+/* Independent accumulators, so that no instruction waits for the result of another. */
 #define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 #define ACCUMULATORS 12
 

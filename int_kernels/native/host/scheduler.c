@@ -1,11 +1,12 @@
-/* Many utterances, many workers (host only).
+/* Runs many utterances on many workers (host only).
  *
- * Workers take whole utterances, the longest first. When none is left, workers share the steps of the last utterances,
- * one utterance after the other, so that none is idle while others finish. With fewer utterances than workers mostly
- * all are shared. Each worker has a range of a step's units and takes from it in ever smaller pieces. A worker that has
- * finished its range takes from the others' ranges (work stealing). A step ends when its last unit is done, by any
- * worker. So a worker that is busy elsewhere, or that the system has descheduled, delays nothing but its own piece.
- * Workers that wait for long sleep. */
+ * Workers take whole utterances, the longest first. When none are left, the workers share the steps of the remaining
+ * utterances, one utterance after the other, so that no worker is idle while others finish. With fewer utterances than
+ * workers, mostly all utterances are shared.
+ *
+ * Shared steps use work stealing. Each worker has a range of a step's units and takes ever smaller pieces of it; a
+ * worker with an empty range takes from the others. A step ends when its last unit is done, by any worker. A worker
+ * that is busy elsewhere or descheduled delays only the piece it has taken. Workers that wait for long sleep. */
 #define _POSIX_C_SOURCE 200809L
 #include "host/scheduler.h"
 
@@ -14,45 +15,45 @@
 
 #include "host/thread_pool.h"
 
-/* The units of one worker that are left: those from next to end - 1 of the step number `epoch`. The epoch is 0 while the
- * range changes. A reader that has read `end` and then finds epoch and next unchanged has read the right one. */
+/* The remaining units of one worker: next .. end - 1 of the step numbered `turn`. During an update `turn` is 0. A
+ * reader that has read `end` and then finds epoch_and_next unchanged has therefore read the matching end. */
 typedef struct {
-    uint64_t epoch_and_next; /* epoch * 2^32 + next; atomic */
-    int32_t end;             /* atomic */
-    int64_t planned;         /* frames of whole utterances for this worker */
-    char apart[64 - 24];     /* ranges are changed all the time: each has a cache line of its own */
+    uint64_t epoch_and_next; /* turn * 2^32 + next; atomic */
+    int32_t end;            /* atomic */
+    int64_t planned;        /* frames of whole utterances assigned in the plan */
+    char apart[64 - 24];    /* padding: each range changes often and has its own cache line */
 } zq_range;
 
-/* What the workers of one zq_run_many share. */
+/* State shared by the workers of one zq_run_many. */
 typedef struct {
     const zq_program *program;
     const zq_kernels *kernels;
     const zq_length_cache *cache;
     const zq_utterance **queue; /* [count], the longest first */
     int32_t count;
-    int32_t whole; /* so many are run whole, the others are shared */
+    int32_t whole; /* the first `whole` are run whole, the others are shared */
     int32_t workers;
-    int32_t next;   /* whole utterances: the next one to take; atomic */
+    int32_t next;   /* index of the next whole utterance to take; atomic */
     int32_t status; /* the first failure; atomic */
     /* shared steps */
-    char *values;     /* the arena of the utterance at work */
+    char *values;     /* the arena of the current utterance */
     zq_state state;   /* its layout */
-    int32_t *units;   /* [steps] of the utterance at work */
+    int32_t *units;   /* [steps], of the current utterance */
     zq_range *ranges; /* [workers] */
     int32_t utterance, step;
-    int32_t left;     /* units of this step that are not done; atomic */
+    int32_t left;     /* unfinished units of this step; atomic */
     int32_t sleepers; /* atomic */
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /* the epoch has */
-    char apart[64];         /* waiting workers poll the epoch: it has a cache line of its own */
-    uint32_t epoch;         /* the number of the step at work, from 1 on; atomic, 0 at the end */
+    pthread_cond_t changed; /* signals a new `turn` */
+    char apart[64];         /* padding: `turn` is polled by waiting workers and has its own cache line */
+    uint32_t epoch;          /* number of the current step, from 1 on; 0 after the last; atomic */
     char behind[64];
 } zq_pool;
 
 typedef struct {
     zq_pool *pool;
     int32_t number;
-    char *memory; /* its own */
+    char *memory; /* values and scratch of this worker */
     uint64_t bytes;
 } zq_worker;
 
@@ -102,7 +103,7 @@ static void run_whole_utterances(zq_pool *pool, void *memory, uint64_t bytes)
 
 /* ---- shared steps -------------------------------------------------------------------------------------------- */
 
-/* The next utterance. All units are counted at once: between two steps every other worker waits. */
+/* Prepare the next utterance. The units of all its steps are counted now, because all workers wait between steps. */
 static void prepare_utterance(zq_pool *pool)
 {
     const zq_utterance *u = pool->queue[pool->utterance];
@@ -110,7 +111,7 @@ static void prepare_utterance(zq_pool *pool)
     for (int32_t s = 0; s < pool->program->steps_count; s++) pool->units[s] = zq_units(pool->kernels, &pool->state, s);
 }
 
-/* Go on to the next step that has units. False where there is none. */
+/* Advance to the next step that has units. Returns 0 if there is none. */
 static int find_next_step(zq_pool *pool)
 {
     do {
@@ -124,8 +125,8 @@ static int find_next_step(zq_pool *pool)
     return 1;
 }
 
-/* Divide the units of the next step among the workers, and publish it. Only the worker that has done the last unit of
- * the current step calls this; no other worker changes anything meanwhile. */
+/* Deal out the units of the next step and publish it. Called by the worker that finished the last unit of the
+ * current step, and by plan() for the first one; no other worker changes the shared step meanwhile. */
 static void open_next_step(zq_pool *pool)
 {
     const uint32_t epoch = find_next_step(pool) ? __atomic_load_n(&pool->epoch, __ATOMIC_RELAXED) + 1 : 0;
@@ -147,8 +148,8 @@ static void open_next_step(zq_pool *pool)
     }
 }
 
-/* Wait until the epoch changes, and return the new one. Workers mostly end a step together, so that a worker that polls
- * for a moment need not be woken. */
+/* Wait until pool->turn differs from `turn`, and return it. Workers mostly finish a step together, so a worker that
+ * polls for a moment need not be woken. */
 static uint32_t wait_for_epoch_after(zq_pool *pool, uint32_t epoch)
 {
     uint32_t now;
@@ -163,8 +164,8 @@ static uint32_t wait_for_epoch_after(zq_pool *pool, uint32_t epoch)
     return now;
 }
 
-/* Take three quarters of what is left of a range: units *first .. + the result - 1. None (0) if nothing is left, or if
- * the range belongs to another epoch already. Each piece begins with inputs to lay out: halves were 2 to 3 % slower. */
+/* Take three quarters of the rest of a range: n units from *first on; returns n. Returns 0 if nothing is left or the
+ * range already belongs to another step. Each piece starts by laying out its inputs: halves were 2 to 3 % slower. */
 static int32_t take(zq_range *range, uint32_t epoch, int32_t *first)
 {
     uint64_t seen = __atomic_load_n(&range->epoch_and_next, __ATOMIC_ACQUIRE);
@@ -179,7 +180,7 @@ static int32_t take(zq_range *range, uint32_t epoch, int32_t *first)
     }
 }
 
-/* Units of the step number `epoch`, until none is left to take or this worker has opened the next step. */
+/* Run units of the step numbered `turn` until none is left to take or this worker has opened the next step. */
 static void run_parts_of_step(zq_pool *pool, uint32_t epoch, int32_t number, void *scratch)
 {
     for (int32_t i = 0; i < pool->workers; i++) {
@@ -213,7 +214,7 @@ static void work(void *argument)
     run_parts_of_steps(worker->pool, worker->number, worker->memory);
 }
 
-/* The caller is worker 0. If a thread or its memory cannot be allocated, fewer workers run. */
+/* The caller is worker 0. If a thread or its scratch cannot be allocated, run with fewer workers. */
 static void run_workers(zq_pool *pool)
 {
     const uint64_t page = 4096, needed = most_values_bytes(pool, 0, pool->whole) + most_scratch_bytes(pool);
@@ -240,15 +241,16 @@ static int longer_first(const void *a, const void *b)
     return (x->frames < y->frames) - (x->frames > y->frames);
 }
 
-/* How many of the longest utterances are run whole: what ends first if all frames take equal times, each utterance goes
- * to the worker that is free first, and shared frames cost a quarter more. Workers wait at the end of every shared step,
- * the longer the busier the machine. Of equal end times the one with most whole utterances. */
+/* How many of the longest utterances are run whole: the number with the earliest estimated end. The estimate assumes
+ * that all frames take equal time, that each utterance goes to the worker that is free first, and that shared frames
+ * cost a quarter more. The last is because workers wait at the end of every step, the longer the busier the machine.
+ * Ties go to the largest number. */
 static int32_t count_whole(const zq_pool *pool)
 {
     int64_t all = 0, done = 0, last = 0, best = INT64_MAX;
     int32_t whole = 0;
     for (int32_t u = 0; u < pool->count; u++) all += pool->queue[u]->frames;
-    for (int32_t u = 0;; u++) { /* the first u are whole */
+    for (int32_t u = 0;; u++) { /* the first u are run whole */
         const int64_t even = (5 * all - done) / (4 * (int64_t)pool->workers), end = last > even ? last : even;
         if (end <= best) best = end, whole = u;
         if (u == pool->count) return whole;
@@ -261,7 +263,7 @@ static int32_t count_whole(const zq_pool *pool)
     }
 }
 
-/* Assign utterances to workers, and open the first step that is shared. */
+/* Decide which utterances run whole, and open the first shared step. */
 static zq_status plan(zq_pool *pool, const zq_utterance *utterances)
 {
     pool->queue = malloc((size_t)pool->count * sizeof *pool->queue);

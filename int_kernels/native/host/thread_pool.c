@@ -1,5 +1,5 @@
-/* A thread pool (host only). It has as many threads as ever worked at once, and they end with the process. A forked
- * child has none, and starts its own. */
+/* Thread pool (host only). It holds as many threads as ever worked at once; they end with the process. A forked child
+ * starts with an empty pool. */
 #define _POSIX_C_SOURCE 200809L
 #include "host/thread_pool.h"
 
@@ -8,16 +8,16 @@
 #include <stdlib.h>
 
 typedef struct thread {
-    zq_task *task; /* NULL: asleep */
+    zq_task *task; /* NULL while asleep */
     void *argument;
     int32_t *running; /* atomic */
     pthread_cond_t woken;
-    struct thread *next; /* of those asleep */
+    struct thread *next; /* in the list of sleeping threads */
 } thread;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t ended = PTHREAD_COND_INITIALIZER; /* the last task of a caller */
+static pthread_cond_t ended = PTHREAD_COND_INITIALIZER; /* the last task of some caller */
 static thread *asleep;
 
 static void lock(void)
@@ -57,7 +57,7 @@ static void *stay(void *argument)
     return NULL;
 }
 
-/* All signals are blocked here: they are for the threads of the program itself. */
+/* All signals are blocked in pool threads, so the threads of the program itself receive them. */
 static int start(thread *new)
 {
     sigset_t all, before;

@@ -1,5 +1,5 @@
-/* A thread pool: a thread that has done its task sleeps until there is another one. Starting a thread takes some 70 us
- * and joining it 50; waking one takes 5. */
+/* Thread pool: a thread that has finished its task sleeps until the next one. Starting a thread takes about 70 us and
+ * joining it 50 us; waking a sleeping one takes 5 us. */
 #ifndef ZQ_THREAD_POOL_H
 #define ZQ_THREAD_POOL_H
 
@@ -7,14 +7,15 @@
 
 typedef void zq_task(void *argument);
 
-/* Run task(argument) on another thread: one that sleeps, or a new one. *running is 1 more until the task has ended, and
- * is not touched from then on. False where no thread can be started. Any thread may call this. */
+/* Run task(argument) on another thread, a sleeping or a new one. *running is incremented now and decremented when the
+ * task has ended; neither it nor the argument is accessed after that. Returns 0 if no thread is available. Any thread
+ * may call this. */
 int zq_start_task(zq_task *task, void *argument, int32_t *running);
 
-/* Wait until *running is 0: for a moment awake, then asleep. */
+/* Wait until *running is 0: poll for a moment, then sleep. */
 void zq_wait_for_tasks(const int32_t *running);
 
-/* A hint to the processor inside a polling loop. */
+/* Pause hint for polling loops. */
 static inline void zq_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -24,6 +25,6 @@ static inline void zq_pause(void)
 #endif
 }
 
-enum { ZQ_PAUSES = 1000 }; /* while polling, before sleep: ten to fifty microseconds */
+enum { ZQ_PAUSES = 1000 }; /* polls before a waiting thread sleeps: 10 to 50 us */
 
 #endif

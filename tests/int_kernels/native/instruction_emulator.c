@@ -1,6 +1,7 @@
-/* run_trials.c for one table alone, ONLY_TABLE, on processors without its instructions too: whoever includes this does in
- * do_instruction each one that traps. The program run is the very one that a processor with the instructions gets. At the
- * end it prints how many were done here. Linux on x86-64. */
+/* Instruction emulator (SIGILL): run_trials.c for one dispatch table, ONLY_TABLE, also on processors without its
+ * instructions. The including file emulates each trapped instruction in do_instruction. The code under test is exactly
+ * that of a processor with the instructions. At the end the number of emulated instructions is printed. Linux on
+ * x86-64. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <ucontext.h>
@@ -19,7 +20,7 @@ static const zq_kernels *only_table(int32_t index)
 
 static long done_here;
 
-/* Does the instruction at `code`; its length, or 0 for one that is not to be done here. */
+/* Emulate the instruction at `code`. Returns its length, or 0 if it is not supported here. */
 static int do_instruction(ucontext_t *context, const unsigned char *code);
 
 static void stand_in(int signal_number, siginfo_t *info, void *saved)
@@ -27,7 +28,7 @@ static void stand_in(int signal_number, siginfo_t *info, void *saved)
     ucontext_t *context = saved;
     const int length = do_instruction(context, (const unsigned char *)context->uc_mcontext.gregs[REG_RIP]);
     (void)info;
-    if (!length) signal(signal_number, SIG_DFL); /* something else: let it fail */
+    if (!length) signal(signal_number, SIG_DFL); /* unsupported instruction: let it fail */
     context->uc_mcontext.gregs[REG_RIP] += length;
     done_here += length > 0;
 }

@@ -1,6 +1,6 @@
-/* run_with_stand_in.c for the table amx, on tiles of this file's own. Nothing here asks the system for tiles, so that a
- * processor that has them traps as well, but for LDTILECFG and TILERELEASE: a tile is whole at all times here, whether or
- * not they came by. It takes AVX-512 VNNI and VBMI. */
+/* instruction_emulator.c for the table amx, with tiles kept in this file. Nothing here requests tiles from the system,
+ * so a processor with AMX traps as well, except on LDTILECFG and TILERELEASE. These two may not
+ * reach the emulator, so its tiles have full size at all times. Needs AVX-512 VNNI and VBMI. */
 #define ONLY_TABLE zq_amx
 #include "instruction_emulator.c"
 
@@ -8,7 +8,7 @@ enum { ROWS = 16, BYTES = 64 };
 
 static unsigned char tiles[8][ROWS][BYTES];
 
-/* All instructions are C4, ~R ~X ~B 00010, 0 ~vvvv 0 pp, opcode, ModRM, and what ModRM asks for. */
+/* All instructions are C4, ~R ~X ~B 00010, 0 ~vvvv 0 pp, opcode, ModRM, and what ModRM requires. */
 enum { NO_PREFIX, PREFIX_66, PREFIX_F3, PREFIX_F2 }; /* pp */
 
 static uint64_t register_of(const ucontext_t *context, int number)
@@ -18,7 +18,7 @@ static uint64_t register_of(const ucontext_t *context, int number)
     return (uint64_t)context->uc_mcontext.gregs[places[number]];
 }
 
-/* An operand in memory. */
+/* A memory operand. */
 typedef struct {
     uint64_t start, pitch; /* base + displacement; index * scale */
     int length;            /* of the whole instruction */
@@ -45,7 +45,7 @@ static memory memory_of(const ucontext_t *context, const unsigned char *code)
     if (has_base)
         m.start += register_of(context, base | (code[1] & 0x20 ? 0 : 8));
     else if (!has_sib)
-        m.start += (uint64_t)(uintptr_t)code + (uint64_t)m.length; /* from the next instruction on */
+        m.start += (uint64_t)(uintptr_t)code + (uint64_t)m.length; /* relative to the next instruction */
     return m;
 }
 
@@ -54,8 +54,8 @@ static unsigned char *row_of(memory m, int row)
     return (unsigned char *)(uintptr_t)(m.start + m.pitch * (uint64_t)row);
 }
 
-/* Palette 1 and eight tiles of 1 to 16 rows of 64 bytes. Rows that a tile lacks are there all the same: they must be
- * memory of the program's own, and nothing depends on them. */
+/* True for palette 1 with eight tiles of 1 to 16 rows of 64 bytes. Rows beyond the configured number are accessed all
+ * the same: they must be memory of the program, and no result depends on them. */
 static int are_possible(const unsigned char *config)
 {
     unsigned char possible[64] = {1};
@@ -90,7 +90,7 @@ static void add_products(int sums, int first, int first_signed, int second, int 
     }
 }
 
-/* 0 for what is not of AMX or no processor would do. */
+/* Returns 0 for instructions that are not AMX or that no processor accepts. */
 static int do_instruction(ucontext_t *context, const unsigned char *code)
 {
     if (code[0] != 0xC4 || (code[1] & 0x9F) != 0x82 || code[2] & 0x84) return 0;

@@ -1,7 +1,7 @@
-/* threads.c alone, on made-up steps that only count: `run_shares THREADS FRAMES...` runs all twice, the second time on
- * threads that are there already, and prints the status, then for every utterance in the given order whether it was run
- * whole, how often it was prepared for shared steps, and how many units of each step were run. */
-#include "host/scheduler.c" /* first: it asks for POSIX */
+/* scheduler.c alone, on dummy steps that only count. `run_shares THREADS FRAMES...` runs all utterances twice, the
+ * second time on threads that are already in the pool. It prints the status, then for every utterance in the given
+ * order whether it was run whole, how often it was prepared for shared steps, and how many of each step's units ran. */
+#include "host/scheduler.c" /* first: it defines _POSIX_C_SOURCE */
 #include "host/thread_pool.c"
 
 #include <stdio.h>

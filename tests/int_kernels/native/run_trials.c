@@ -1,9 +1,9 @@
-/* Runs programs with known results and compares every byte, for processors without Python: `run_trials FILE`.
+/* Runs programs with expected results and compares every byte, for processors without Python: `run_trials FILE`.
  *
- * FILE, as trials.py writes it: their number, then for each the size of its image, the number of pointers in it, where
- * they lie, and the image, whose pointers count from its start. Every table of inner loops runs every trial twice: in
- * one call with packed weights, and unpacked, unit by unit, last unit first. What the loops read and write (but for the
- * unpacked weights) ends at a page that nobody may touch. */
+ * FILE is written by trials.py: the number of trials, then for each the size of its image, the number of pointers in
+ * it, their offsets, and the image, whose pointers are relative to its start. Every dispatch table runs every trial
+ * twice: in one call with packed weights, and unpacked, unit by unit, last unit first. All buffers that the kernels
+ * read and write (except the unpacked weights) end at an inaccessible page. */
 #define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
     char *start;
     size_t room;
-    void *bytes; /* the last ones before the page that traps */
+    void *bytes; /* the last ones before the inaccessible page */
 } guarded;
 
 static void require(int is_true, const char *what)
@@ -48,7 +48,7 @@ static void release(guarded g)
     munmap(g.start, g.room);
 }
 
-/* One run of one trial; the number of its first wrong output, or -1. */
+/* Run one trial once. Returns the number of its first wrong output, or -1. */
 static int run(const trial *t, const zq_kernels *kernels, int in_units)
 {
     enum { MOST = 64 };

@@ -1,9 +1,9 @@
-/* run_with_stand_in.c for the table avxvnni: VPDPBUSD with the prefix of AVX is done on the registers that the system
- * saved. It takes AVX2. */
+/* instruction_emulator.c for the table avxvnni: VPDPBUSD in the VEX encoding is emulated on the registers that the
+ * system saved. Needs AVX2. */
 #define ONLY_TABLE zq_avxvnni
 #include "instruction_emulator.c"
 
-/* Half of a register in the saved state: the lower one where FXSAVE has it, the upper one 576 bytes from its start. */
+/* Half of a register in the saved state: the lower one in the FXSAVE area, the upper one 576 bytes from the start. */
 static unsigned char *half_of(ucontext_t *context, int number, int is_upper)
 {
     unsigned char *state = (unsigned char *)context->uc_mcontext.fpregs;

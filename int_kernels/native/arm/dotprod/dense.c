@@ -1,17 +1,17 @@
-/* conv1d and conv2d with two or more input maps per group, for AArch64 with the dot product: SDOT adds four products of
- * signed bytes to each 32-bit accumulator, exactly. Eight output maps x eight frames are worked on at once. */
+/* Dense conv1d and conv2d for AArch64 with the dot product extension. SDOT adds four products of signed bytes to each
+ * 32-bit accumulator, exactly. A block is eight output maps x eight frames. */
 #include "arm/neon/neon.h"
 
 #ifdef ZQ_DOTPROD_TABLE
 
-enum { ROWS = ZQ_NEON_ROWS, FRAMES = ZQ_NEON_FRAMES, LINE = 16 /* frames side by side */ };
+enum { ROWS = ZQ_NEON_ROWS, FRAMES = ZQ_NEON_FRAMES, LINE = 16 /* frames interleaved by im2col */ };
 
 static size_t quads_of(const zq_program *program, const zq_step *step)
 {
     return (zq_taps(program, step) + 3) / 4;
 }
 
-/* Packed: [C_out] bias, then [groups][blocks][quads][ROWS][4 taps]; taps and maps beyond the last are 0. */
+/* Packed K4 layout: [C_out] bias, then [groups][blocks][quads][ROWS][4 taps]. Taps and maps beyond the last are 0. */
 uint64_t zq_neon_dotprod_dense_bytes(const zq_program *program, const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -44,19 +44,19 @@ uint64_t zq_neon_dotprod_dense_scratch(const zq_program *program, const zq_step 
     return (uint64_t)quads_of(program, step) * 4 * ZQ_TILE;
 }
 
-/* column[t] = x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
+/* column[t] = x[start + t * stride] ^ flip, with x = 0 outside 0 .. frames - 1. */
 static void im2col_bytes(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, uint8_t flip, uint8_t *column)
 {
     const int32_t first = start >= 0 ? 0 : zq_min(zq_ceil_div(-start, stride), ZQ_TILE);
     const int32_t last = start >= frames ? 0 : zq_min((frames - 1 - start) / stride + 1, ZQ_TILE);
     memset(column, flip, ZQ_TILE);
-    if (stride == 1) /* without a stride the compiler copies whole vectors */
+    if (stride == 1) /* with stride 1 the compiler vectorizes the loop */
         for (int32_t t = first; t < last; t++) column[t] = x[start + t] ^ flip;
     else
         for (int32_t t = first; t < last; t++) column[t] = x[start + t * stride] ^ flip;
 }
 
-/* columns[ZQ_TILE / LINE][quads][LINE][4 taps]: what each tap of the unit's group sees in the tile. */
+/* im2col: columns[ZQ_TILE / LINE][quads][LINE][4 taps] of the unit's group and tile. */
 static void im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *memory)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -72,7 +72,7 @@ static void im2col(const zq_state *state, const zq_step *step, const zq_dense_un
         for (int32_t i = 4 * quad; i < 4 * quad + 4; i++) {
             const int32_t start = unit->t0 * conv->stride + i % conv->kernel * conv->dilation - conv->padding;
             const int32_t line = i / conv->kernel, row = top + line % conv->kernel_height;
-            if (i >= taps || row < 0 || row >= conv->height) { /* any number will do beyond the last tap */
+            if (i >= taps || row < 0 || row >= conv->height) { /* weights beyond the last tap are 0 */
                 memset(column[i % 4], flip, ZQ_TILE);
                 continue;
             }

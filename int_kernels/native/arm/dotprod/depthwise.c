@@ -1,24 +1,24 @@
-/* conv1d with one input channel per group, for AArch64 with the dot product.
+/* conv1d with one input channel per group, for AArch64 with the dot product extension.
  *
- * A row is laid out once as signed bytes with its padding, split into `stride` phases as in conv1d_depthwise.c. Frame
- * 4 * i + p of a tile is the sum over j of four products,
- *     row[4 * (i + j) .. + 3] * kernel[4 * j - p .. + 3],
- * so that lane i of accumulator p needs whole dwords of the row, and four shifted readings of the kernel: these lie side
- * by side in one vector. */
+ * A row is laid out once as signed bytes with its padding, split into `stride` phases as in ops/conv1d_depthwise.c.
+ * Frame 4 * i + p of a tile is the sum over j of four products,
+ *     row[4 * (i + j) .. + 3] * kernel[4 * j - p .. + 3].
+ * Lane i of accumulator p therefore reads whole dwords of the row and copy p of the kernel, shifted by p. The four
+ * copies are adjacent in one vector. */
 #include "arm/neon/neon.h"
 
 #ifdef ZQ_DOTPROD_TABLE
 
-/* Steps of four taps in the kernel of one phase of the stride: taps at k * dilation / stride, zeros between. */
+/* Groups of four taps in the kernel of one phase of the stride: taps at k * dilation / stride, zeros between. */
 static size_t groups_of(const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
     const size_t span = (size_t)conv->dilation * (size_t)(conv->kernel - 1) / (size_t)conv->stride + 1;
-    return (span + 3 + 3) / 4; /* the last reading starts 3 later */
+    return (span + 3 + 3) / 4; /* copy 3 starts 3 later */
 }
 
-/* Packed: [C_out] bias, then [C_out][stride][groups][4 readings][4 taps]. Kernels with more steps than taps, zeros in
- * between, stay with SMLAL, which skips these. */
+/* Packed: [C_out] bias, then [C_out][stride][groups][4 copies][4 taps]. Kernels with more groups than taps use the
+ * SMLAL kernel, which skips the zeros between taps. */
 uint64_t zq_neon_dotprod_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -39,7 +39,7 @@ void zq_neon_dotprod_pack_depthwise(const zq_program *program, const zq_step *st
         bias[o] = zq_neon_bias(program, step, o, taps);
         for (size_t k = 0; k < taps; k++) {
             const size_t place = k * (size_t)conv->dilation, phase = place % stride;
-            for (size_t p = 0; p < 4; p++) { /* reading p has the tap p places later */
+            for (size_t p = 0; p < 4; p++) { /* copy p is shifted by p */
                 const size_t i = place / stride + p;
                 kernels[((phase * groups + i / 4) * 4 + p) * 4 + i % 4] = conv->weight[(size_t)o * taps + k];
             }
@@ -47,7 +47,7 @@ void zq_neon_dotprod_pack_depthwise(const zq_program *program, const zq_step *st
     }
 }
 
-/* Bytes of one phase of the row: what the last group reads for the last whole tile. */
+/* Bytes of one phase of the row, up to the last that the last group reads for the last whole tile. */
 static size_t phase_bytes(const zq_step *step, int32_t frames_y)
 {
     return (size_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE + 4 * groups_of(step);
@@ -59,7 +59,7 @@ uint64_t zq_neon_dotprod_depthwise_scratch(const zq_program *program, const zq_s
     return (uint64_t)step->params.conv.stride * phase_bytes(step, frames_y);
 }
 
-/* acc[0..63]: accumulator p of vector v holds frames 16 * v + 4 * i + p. */
+/* acc[0..63] in frame order: lane i of accumulator p of vector v is frame 16 * v + 4 * i + p. */
 ZQ_DOTPROD static void tile(const int8_t *kernel, const int8_t *row, size_t groups, int32_t stride, size_t length,
                             int32_t *acc)
 {
@@ -91,7 +91,7 @@ void zq_neon_dotprod_depthwise(const zq_state *state, const zq_step *step, int32
         return;
     }
     const int32_t channels = state->program->values[step->y].channels, frames = state->frames[step->y];
-    const int32_t rows = channels / conv->groups; /* output channels that share an input channel */
+    const int32_t rows = channels / conv->groups; /* output channels per input channel */
     const size_t groups = groups_of(step), length = phase_bytes(step, frames);
     const int32_t *bias = step->packed;
     const int8_t *kernels = (const int8_t *)(bias + channels);

@@ -1,4 +1,4 @@
-/* How fast this processor can add up products of bytes with SDOT: see peak.c. */
+/* Peak throughput of byte products with SDOT: see host/peak.c. */
 #include "arm/neon/neon.h"
 
 #ifdef ZQ_DOTPROD_TABLE

@@ -1,12 +1,12 @@
-/* conv1d and conv2d with two or more input maps per group, for every AArch64 processor: SMLAL multiplies 16-bit numbers
- * into 32-bit accumulators, which is exact. Eight output maps x eight frames are worked on at once. */
+/* Dense conv1d and conv2d for every AArch64 processor. SMLAL adds products of 16-bit values to 32-bit accumulators,
+ * which is exact. A block is eight output maps x eight frames. */
 #include "arm/neon/neon.h"
 
 #ifdef ZQ_NEON_TABLES
 
 enum { ROWS = ZQ_NEON_ROWS, FRAMES = ZQ_NEON_FRAMES };
 
-/* Packed: [groups][blocks][taps][ROWS], maps beyond the last of a group are 0. */
+/* Packed: [groups][blocks][taps][ROWS]. Maps beyond the last of a group are 0. */
 uint64_t zq_neon_dense_bytes(const zq_program *program, const zq_step *step)
 {
     return (uint64_t)step->params.conv.groups * zq_neon_blocks(program, step) * zq_taps(program, step) * ROWS;
@@ -27,7 +27,7 @@ void zq_neon_pack_dense(const zq_program *program, const zq_step *step, void *pa
         }
 }
 
-/* columns[ZQ_TILE / FRAMES][taps][FRAMES]: what each tap of the unit's group sees in the tile. */
+/* im2col: columns[ZQ_TILE / FRAMES][taps][FRAMES] of the unit's group and tile. */
 static void im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *memory)
 {
     const zq_conv_params *conv = &step->params.conv;

@@ -1,18 +1,18 @@
-/* conv1d with one input channel per group, for every AArch64 processor: a row is laid out as in conv1d_depthwise.c, and
- * each tap adds its products to a whole tile of accumulators in registers, with SMLAL. */
+/* conv1d with one input channel per group, for every AArch64 processor. A row is laid out as in ops/conv1d_depthwise.c.
+ * Each tap adds its products with SMLAL to a whole tile of accumulators in registers. */
 #include "arm/neon/neon.h"
 
 #ifdef ZQ_NEON_TABLES
 
-/* Numbers of one phase of the row: what the last tap of the last whole tile reads (as many as in the portable kernel,
- * whose scratch this one uses). */
+/* Values of one phase of the row, up to the last that the last tap of the last whole tile reads. The portable kernel
+ * lays out as many, and this one uses its scratch. */
 static int32_t phase_numbers(const zq_step *step, int32_t frames_y)
 {
     const zq_conv_params *conv = &step->params.conv;
     return frames_y + ZQ_TILE + conv->dilation * (conv->kernel - 1) / conv->stride + 1;
 }
 
-/* phases[p][i] = x[i * stride + p - padding], where outside 0 .. frames - 1 x counts as 0. */
+/* phases[p][i] = x[i * stride + p - padding], with x = 0 outside 0 .. frames - 1. */
 static void lay_out(const char *row, int32_t storage, int32_t frames, const zq_step *step, int32_t length,
                     int16_t *phases)
 {
@@ -31,7 +31,7 @@ static void tile(const zq_step *step, const int8_t *weight, const int16_t *phase
 {
     const zq_conv_params *conv = &step->params.conv;
     const int32_t stride = conv->stride, jump = conv->dilation / stride, turn = conv->dilation % stride;
-    int32_t p = 0, i = 0; /* tap k reads phase p = k * dilation % stride from i = k * dilation / stride on */
+    int32_t p = 0, i = 0; /* tap k reads phase p = k * dilation % stride from index i = k * dilation / stride on */
     int32x4_t a0 = vdupq_n_s32(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
     int32x4_t b0 = a0, b1 = a0, b2 = a0, b3 = a0, b4 = a0, b5 = a0, b6 = a0, b7 = a0;
     for (int32_t k = 0; k < conv->kernel; k++) {
@@ -63,7 +63,7 @@ void zq_neon_depthwise(const zq_state *state, const zq_step *step, int32_t first
     const zq_conv_params *conv = &step->params.conv;
     const zq_value *x = &state->program->values[step->x[0]];
     const int32_t frames = state->frames[step->y], length = phase_numbers(step, frames);
-    const int32_t rows = state->program->values[step->y].channels / conv->groups; /* that share an input channel */
+    const int32_t rows = state->program->values[step->y].channels / conv->groups; /* outputs per input channel */
     int16_t *phases = scratch;
     int32_t laid_out = -1;
     for (int32_t o = first; o < last; o++) {

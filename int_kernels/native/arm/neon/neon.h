@@ -1,4 +1,4 @@
-/* What the kernels for AArch64 share: blocks of output maps and frames, and the way from accumulators to memory. */
+/* Shared by the AArch64 kernels: blocks of output maps and frames, the dense driver, and the epilogue. */
 #ifndef ZQ_NEON_H
 #define ZQ_NEON_H
 
@@ -7,14 +7,14 @@
 #ifdef ZQ_NEON_TABLES
 #include <arm_neon.h>
 
-enum { ZQ_NEON_ROWS = 8, ZQ_NEON_FRAMES = 8 }; /* of y, worked on at once in the dense kernels */
+enum { ZQ_NEON_ROWS = 8, ZQ_NEON_FRAMES = 8 }; /* maps and frames of y per block of the dense kernels */
 
 zq_kernel zq_neon_dense, zq_neon_depthwise;
 zq_packed_size zq_neon_dense_bytes;
 zq_packer zq_neon_pack_dense;
 
 #ifdef ZQ_DOTPROD_TABLE
-/* Where the whole build has the instruction, no function needs to ask for it. */
+/* If the whole build targets the extension, functions need no target attribute. */
 #ifdef __ARM_FEATURE_DOTPROD
 #define ZQ_DOTPROD
 #else
@@ -24,29 +24,29 @@ zq_kernel zq_neon_dotprod_dense, zq_neon_dotprod_depthwise;
 zq_packed_size zq_neon_dotprod_dense_bytes, zq_neon_dotprod_depthwise_bytes;
 zq_packer zq_neon_dotprod_pack_dense, zq_neon_dotprod_pack_depthwise;
 zq_scratch_size zq_neon_dotprod_dense_scratch, zq_neon_dotprod_depthwise_scratch;
-int64_t zq_neon_dotprod_peak(int32_t rounds, int32_t *codes); /* as zq_peak */
+int64_t zq_neon_dotprod_peak(int32_t rounds, int32_t *codes); /* see zq_peak */
 
-/* SDOT wants both factors signed, so unsigned codes are read as x - 128, a flipped top bit. */
+/* SDOT needs signed operands, so unsigned values are read as x - 128, that is with the top bit flipped. */
 ZQ_INLINE uint8_t zq_neon_flip(const zq_program *program, const zq_step *step)
 {
     return program->values[step->x[0]].storage == ZQ_UINT8 ? 128 : 0;
 }
 
-/* The bias that makes up for it. */
+/* The bias corrected for this offset. */
 ZQ_INLINE int32_t zq_neon_bias(const zq_program *program, const zq_step *step, int32_t o, size_t taps)
 {
     return zq_shifted_by(step, o, taps, zq_neon_flip(program, step));
 }
 #endif
 
-/* Blocks of ZQ_NEON_ROWS output maps in one group of a convolution. */
+/* Number of blocks of ZQ_NEON_ROWS output maps in one group of a convolution. */
 ZQ_INLINE size_t zq_neon_blocks(const zq_program *program, const zq_step *step)
 {
     return (size_t)zq_ceil_div(zq_maps_out(program, step), ZQ_NEON_ROWS);
 }
 
-/* acc[t] = saturate(rescale_o(acc[t] + bias)). SQDMULH gives floor(a * m / 2^31): it saturates for two factors of -2^31
- * only, and m >= 0. The rounding shift by r - 31 does the rest, in as many bits as it takes: both exact for r >= 32. */
+/* acc[t] = saturate(rescale_o(acc[t] + bias)). SQDMULH gives floor(a * m / 2^31): it saturates only if both factors are
+ * -2^31, and m >= 0. The rounding shift by r - 31 does the rest in full precision. Both are exact for r >= 32. */
 ZQ_INLINE void zq_neon_rescale(const zq_step *step, int32_t o, int32_t bias, int32_t *acc)
 {
     const int32x4_t start = vdupq_n_s32(bias);
@@ -63,17 +63,17 @@ ZQ_INLINE void zq_neon_rescale(const zq_step *step, int32_t o, int32_t bias, int
     }
 }
 
-/* A row of the tile at t0, of output map o, from its accumulators without bias to memory. */
+/* Epilogue of one row of the tile at t0, output map o: add the bias to acc, requantize, store. */
 ZQ_INLINE void zq_neon_row_epilogue(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
-                                    int32_t bias, int32_t *acc)
+                                  int32_t bias, int32_t *acc)
 {
     const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
     zq_neon_rescale(step, o, bias, acc);
     zq_store(zq_row(state, step->y, channel), state->program->values[step->y].storage, t0, n, acc);
 }
 
-/* What a dense kernel has of its own. im2col: the columns of a unit's tile. Multiply: acc[r][0..7] = the sums over the
- * taps of a block of maps for frames t .. t + 7 of the tile, without bias. */
+/* The parts that differ between the dense kernels. gather: im2col of a unit's tile. multiply: acc[r][0..7] = the sums
+ * over the taps, without bias, of a block of maps for frames t .. t + 7 of the tile. */
 typedef struct {
     void (*im2col)(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, void *columns);
     void (*multiply)(const void *columns, size_t t, const int8_t *weights, size_t taps, int32_t (*acc)[ZQ_TILE]);
@@ -82,7 +82,7 @@ typedef struct {
     size_t taps, block_bytes;
 } zq_neon_product;
 
-/* The walk over units first..last-1: im2col once for units of one place, a block of maps after the other. */
+/* Run units first..last-1, one block of maps at a time. im2col is done once for successive units with the same tile. */
 ZQ_INLINE void zq_neon_walk(const zq_state *state, const zq_step *step, int32_t first, int32_t last,
                             const zq_neon_product *product, void *columns)
 {

@@ -1,5 +1,5 @@
-/* The tables for AArch64: convolutions with and without the dot product. The other kernels are the portable ones, which
- * the compiler turns into vector code, as every AArch64 processor has the instructions. */
+/* Dispatch tables for AArch64: convolutions with and without the dot product extension. All other kernels are the
+ * portable ones. The compiler vectorizes these, since every AArch64 processor has NEON. */
 #include "arm/neon/neon.h"
 
 #ifdef ZQ_NEON_TABLES

@@ -1,13 +1,14 @@
-/* Attention with relative positions for AVX2: per head and tile of 64 frames, four frames at a time.
+/* Relative-position attention for AVX2: one unit is a head x a tile of 64 frames, processed four frames at a time.
  *
- * All three products are the one of avx2.c: queries with keys and with positions two channels at a time, powers with
- * values two keys at a time. Products with positions are made for a band that serves all four frames. */
+ * All three matrix products use zq_avx2_block (table.c). Queries x keys and queries x positions sum pairs of channels;
+ * exponentials x values sum pairs of keys. Products with positions are computed for a band that serves all four
+ * frames. */
 #include "x86/avx2/attention_layout.h"
 
 #ifdef ZQ_X86_TABLES
 
 enum {
-    KEYS = 512,            /* whose sum of e * v fits 32 bits: 2^9 * 2^14 * 255 < 2^31 */
+    KEYS = 512,            /* keys per 32-bit sum of e * v: 2^9 * 2^14 * 255 < 2^31 */
     MOST_FRAMES = 1 << 17, /* n < 2^32 */
     LARGEST_SCORE = 1 << 29
 };
@@ -19,10 +20,10 @@ uint64_t zq_avx2_attention_scratch(const zq_program *program, const zq_step *ste
     return frames_y <= MOST_FRAMES ? zq_avx2_lay_out_head((size_t)frames_y, width, NULL, &h) : 0;
 }
 
-/* How products become scores. */
+/* Parameters of the score s of a content product and a position product. */
 typedef struct {
     int64_t content, position;
-    int32_t shift, is_narrow; /* is_narrow: sums fit 64 bits and scores 32, so 32 of their bits tell all */
+    int32_t shift, is_narrow; /* is_narrow: scores fit 32 bits, so the low 32 bits of a shifted 64-bit sum suffice */
 } scorer;
 
 static scorer scorer_of(const zq_step *step, int32_t number, size_t width)
@@ -35,7 +36,7 @@ static scorer scorer_of(const zq_step *step, int32_t number, size_t width)
     return known;
 }
 
-/* scores[j] = s of products with k (in place) and p; returns the greatest. */
+/* scores[j] = s of the products with k (scores[j], in place) and with p (far[j]). Returns the maximum. */
 ZQ_TARGET static int32_t requantize_scores(const scorer *s, int32_t frames, int32_t *scores, const int32_t *far)
 {
     const __m256i content = _mm256_set1_epi32((int32_t)s->content), position = _mm256_set1_epi32((int32_t)s->position);
@@ -61,7 +62,7 @@ ZQ_TARGET static int32_t requantize_scores(const scorer *s, int32_t frames, int3
     return most;
 }
 
-/* e of eight scores. */
+/* e of eight scores, relative to the maximum `most`. */
 ZQ_TARGET_INLINE __m256i power(__m256i most, __m256i scores)
 {
     const __m256i one = _mm256_set1_epi32(65536);
@@ -69,7 +70,7 @@ ZQ_TARGET_INLINE __m256i power(__m256i most, __m256i scores)
     const __m256i past = _mm256_and_si256(t, _mm256_set1_epi32(65535)), f = _mm256_sub_epi32(one, past);
     const __m256i slope = _mm256_add_epi32(_mm256_srli_epi32(_mm256_mullo_epi32(f, _mm256_set1_epi32(22267)), 16),
                                            _mm256_set1_epi32(43269));
-    /* f * slope is below 2^32 but for f = 65536, where it is 2^32 */
+    /* f * slope < 2^32, except for f = 65536, where it is 2^32 and wraps to 0 */
     const __m256i part = _mm256_blendv_epi8(_mm256_srli_epi32(_mm256_mullo_epi32(f, slope), 16), one,
                                             _mm256_cmpeq_epi32(past, _mm256_setzero_si256()));
     const __m256i shift = _mm256_add_epi32(_mm256_srli_epi32(t, 16), _mm256_set1_epi32(2));
@@ -77,7 +78,7 @@ ZQ_TARGET_INLINE __m256i power(__m256i most, __m256i scores)
     return _mm256_srli_epi32(_mm256_add_epi32(doubled, _mm256_set1_epi32(1)), 1);
 }
 
-/* powers[j] = e of scores[j], 0 from T on; returns their sum, at most 2^17 * 2^14. */
+/* powers[j] = e of scores[j], 0 for j >= T. Returns their sum, at most 2^17 * 2^14. */
 ZQ_TARGET static int64_t raise(const zq_avx2_head *h, int32_t most, const int32_t *scores, int16_t *powers)
 {
     const __m256i top = _mm256_set1_epi32(most), lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -99,12 +100,12 @@ ZQ_TARGET static int64_t raise(const zq_avx2_head *h, int32_t most, const int32_
     return sum;
 }
 
-/* Powers of frames t0 + i .. t0 + i + rows - 1 of head `number`, and their sums. */
+/* h->powers for frames t0 + i .. t0 + i + rows - 1, and their sums in totals. Unused rows of h->powers become 0. */
 ZQ_TARGET static void attend(const scorer *s, const zq_avx2_head *h, int32_t t0, int32_t i, int32_t rows,
                              int64_t totals[ZQ_QUERIES])
 {
     const size_t size = 2 * h->pairs, reach = h->padded + 3 * ZQ_LANES;
-    const int32_t frames = (int32_t)h->frames, own = frames - 1 - t0 - i; /* the place of key 0 for the first frame */
+    const int32_t frames = (int32_t)h->frames, own = frames - 1 - t0 - i; /* position of key 0, first frame */
     const size_t base = (size_t)(own - rows + 1) / ZQ_LANES * ZQ_LANES, end = (size_t)(own + frames);
     for (size_t j = 0; j < h->frames; j += ZQ_LANES)
         zq_avx2_block(h->keys + j * size, h->content + (size_t)i * size, size, h->pairs, h->scores + j, h->padded);
@@ -118,7 +119,7 @@ ZQ_TARGET static void attend(const scorer *s, const zq_avx2_head *h, int32_t t0,
     memset(h->powers + (size_t)rows * h->padded, 0, (size_t)(ZQ_QUERIES - rows) * h->padded * sizeof *h->powers);
 }
 
-/* sums[r][d] = a of four frames. */
+/* sums[r][d] = a, the sum over keys of e * v, for four frames. */
 ZQ_TARGET static void weigh(const zq_avx2_head *h)
 {
     memset(h->sums, 0, ZQ_QUERIES * h->wide * sizeof *h->sums);
@@ -135,9 +136,9 @@ ZQ_TARGET static void weigh(const zq_avx2_head *h)
 
 /* means[d] = floor((a * 2^15 + floor(n / 2)) / n), four channels at a time.
  *
- * a' = a + 256 n is not negative, and its quotient q below 2^24. With s = bit_length(n), I = floor(2^(s+30) / n) and
- * X = a' >> max(0, s - 23), X * I / 2^(s+15-u) lies below a' * 2^15 / n by at most 2^-6 + 2^-7, so that rounding it
- * gives q or q - 1; the remainder decides. */
+ * a' = a + 256 n is not negative, and its quotient q = floor((a' * 2^15 + floor(n / 2)) / n) is below 2^24.
+ * Let s = bit_length(n), u = max(0, s - 23), I = floor(2^(s+30) / n) and X = a' >> u. Then X * I / 2^(s+15-u) is
+ * below a' * 2^15 / n by at most 2^-6 + 2^-7. Rounding it gives q or q - 1; the remainder decides which. */
 ZQ_TARGET static void divide(const int64_t *sums, int64_t n, size_t wide, int32_t *means)
 {
     const int32_t s = zq_bit_length((uint64_t)n), u = s > 23 ? s - 23 : 0;
@@ -152,14 +153,14 @@ ZQ_TARGET static void divide(const int64_t *sums, int64_t n, size_t wide, int32_
         const __m256i q = _mm256_srl_epi64(_mm256_add_epi64(product, half), shift);
         const __m256i exact = _mm256_add_epi64(_mm256_slli_epi64(a, 15), rest_half);
         const __m256i rest = _mm256_sub_epi64(exact, _mm256_mul_epu32(q, total));
-        const __m256i is_right = _mm256_cmpgt_epi64(total, rest); /* -1, else q is one too small */
+        const __m256i is_right = _mm256_cmpgt_epi64(total, rest); /* -1, or 0 if q is one too small */
         const __m256i mean = _mm256_sub_epi64(_mm256_add_epi64(q, is_right), offset);
         _mm_storeu_si128((__m128i *)(void *)(means + d),
                          _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(mean, low)));
     }
 }
 
-/* y of the tile at t0, from the quotients. */
+/* Requantize the quotients of the tile at t0 and store them in y. */
 ZQ_TARGET static void store(const zq_state *state, const zq_step *step, int32_t first, int32_t t0,
                             const zq_avx2_head *h)
 {

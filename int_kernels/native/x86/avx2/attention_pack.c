@@ -1,4 +1,4 @@
-/* Attention for AVX2: the operands of a head in the order in which zq_avx2_block reads them. */
+/* Packing of attention operands for AVX2, in the order in which zq_avx2_block reads them. */
 #include "x86/avx2/attention_layout.h"
 
 #ifdef ZQ_X86_TABLES
@@ -29,7 +29,7 @@ size_t zq_avx2_lay_out_head(size_t frames, size_t width, char *memory, zq_avx2_h
     return end - start;
 }
 
-/* Columns of `width` channels of a value from `first` on: pairs of them side by side, 0 behind the last. */
+/* Pack h->width channels of a value, from channel `first` on, as interleaved pairs. A missing last channel is 0. */
 ZQ_TARGET static void pack_columns(const zq_state *state, int32_t value, int32_t first, const zq_avx2_head *h,
                                    int16_t *columns)
 {
@@ -48,7 +48,7 @@ ZQ_TARGET static void pack_columns(const zq_state *state, int32_t value, int32_t
         }
 }
 
-/* Columns of v: lanes are channels, pairs are frames; 0 where there is none. */
+/* Pack v: lanes are channels, pairs are frames. Missing channels and frames are 0. */
 ZQ_TARGET static void pack_values(const zq_state *state, int32_t value, int32_t first, const zq_avx2_head *h)
 {
     const int32_t storage = state->program->values[value].storage;
@@ -62,7 +62,7 @@ ZQ_TARGET static void pack_values(const zq_state *state, int32_t value, int32_t 
     }
 }
 
-/* Rows of the tile at t0, a frame each; 0 beyond the last frame and channel. */
+/* Pack the queries of the tile at t0, one row per frame. Frames and channels beyond the last are 0. */
 static void pack_queries(const zq_state *state, int32_t value, int32_t first, int32_t t0, const zq_avx2_head *h,
                          int16_t *queries)
 {

@@ -1,14 +1,14 @@
-/* conv2d with one input map per group and a stride of 2 in time, as it shortens feature maps in front of an encoder,
- * for AVX2.
+/* conv2d with one input map per group and a stride of 2 in time, for AVX2. It is used to subsample feature maps before
+ * an encoder.
  *
- * The rows of the input map that a row of y reads are laid out as 16-bit numbers with their padding. As the stride is
- * 2, the pairs of taps that VPMADDWD multiplies lie side by side: y[t] is the sum of row[2 * (t + j) .. + 1] *
- * kernel[2 * j .. + 1] over the rows and j. */
+ * The input rows that a row of y reads are laid out as 16-bit values with their padding. Since the stride is 2, the
+ * pairs of taps that VPMADDWD multiplies are adjacent: y[t] is the sum over the rows and j of
+ * row[2 * (t + j) .. + 1] * kernel[2 * j .. + 1]. */
 #include "x86/avx2/avx2.h"
 
 #ifdef ZQ_X86_TABLES
 
-enum { ROWS = 7, PAIRS = 4 }; /* of the largest kernel that is worth it */
+enum { ROWS = 7, PAIRS = 4 }; /* extents of the largest kernel for which this is faster */
 
 static int is_fast(const zq_step *step)
 {
@@ -16,7 +16,7 @@ static int is_fast(const zq_step *step)
     return conv->stride == 2 && conv->kernel <= 2 * PAIRS && conv->kernel_height <= ROWS;
 }
 
-/* Numbers in one row: what the last pair reads for the last whole tile. */
+/* Values in one row, up to the last that the last pair reads for the last whole tile. */
 static size_t row_numbers(int32_t frames_y)
 {
     return 2 * ((size_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE + PAIRS);
@@ -28,8 +28,8 @@ uint64_t zq_avx2_conv2d_depthwise_scratch(const zq_program *program, const zq_st
     return is_fast(step) ? ROWS * row_numbers(frames_y) * 2 : 0;
 }
 
-/* rows[i][padding + t] = x[t] of the input rows that row `row_y` of y reads, 0 around; of rows outside of the map
- * nothing. Returns the first row inside, *count of them. */
+/* rows[i][padding + t] = x[t] for the input rows that row `row_y` of y reads, with zeros around. Rows outside the map
+ * are skipped. Returns the first kernel row inside the map; *count is the number of rows. */
 ZQ_TARGET static int32_t lay_out(const zq_state *state, const zq_step *step, int32_t map, int32_t row_y, size_t length,
                                  int16_t *rows, int32_t *count)
 {
@@ -48,7 +48,7 @@ ZQ_TARGET static int32_t lay_out(const zq_state *state, const zq_step *step, int
     return first;
 }
 
-/* One tile from the rows at its start on. */
+/* Accumulators of one tile; `row` points to the tile's first input value. */
 ZQ_TARGET static void tile(const int16_t kernel[][2 * PAIRS], int32_t rows, int32_t pairs, const int16_t *row,
                            size_t length, int32_t *acc)
 {
@@ -75,7 +75,7 @@ ZQ_TARGET void zq_avx2_conv2d_depthwise(const zq_state *state, const zq_step *st
         return;
     }
     const int32_t frames = state->frames[step->y], rows_y = zq_rows_out(step);
-    const int32_t maps = zq_maps_out(state->program, step); /* that share an input map */
+    const int32_t maps = zq_maps_out(state->program, step); /* output maps per input map */
     const size_t length = row_numbers(frames), taps = zq_taps(state->program, step);
     for (int32_t channel = first; channel < last; channel++) {
         const int32_t o = channel / rows_y;

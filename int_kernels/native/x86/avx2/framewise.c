@@ -1,4 +1,4 @@
-/* Sum and activation for AVX2; a glu, whose factors take products of 64 bits, stays with the portable kernel. */
+/* Sum and activation for AVX2. GLU uses the portable kernel, because its factors need 64-bit products. */
 #include "ops/activation.h"
 #include "x86/avx2/avx2.h"
 

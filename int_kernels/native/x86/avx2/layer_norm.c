@@ -1,4 +1,4 @@
-/* layer_norm for AVX2: the 64 frames of a tile side by side, even and odd ones of eight in vectors of their own. */
+/* layer_norm for AVX2: all 64 frames of a tile at once. Even and odd frames of each eight are in separate vectors. */
 #include "x86/avx2/avx2.h"
 #include "ops/layer_norm.h"
 
@@ -6,7 +6,7 @@
 
 enum { VECTORS = ZQ_TILE / 8 };
 
-/* Sums over the channels; those of squares in two halves of 16 bits, which never leave 32 bits. */
+/* Sums over the channels. Squares are summed as two 16-bit halves, whose sums always fit 32 bits. */
 ZQ_TARGET static void add_up(const zq_state *state, const zq_step *step, int32_t t0, int32_t n, int32_t *sums,
                              int64_t *squares)
 {
@@ -26,8 +26,9 @@ ZQ_TARGET static void add_up(const zq_state *state, const zq_step *step, int32_t
     for (int32_t t = 0; t < ZQ_TILE; t++) squares[t] = (int64_t)high[t] * 65536 + low[t];
 }
 
-/* z of four frames: q times a factor in two parts (the lower of 31 bits), less what is taken, shifted by numbers of
- * their own. There is no arithmetic shift of 64 bits: 2^63 is added, and taken off again. */
+/* z = (q * factor - taken) >> shift for four frames, each with its own factor, taken and shift. The factor is split in
+ * two parts, the lower of 31 bits. AVX2 has no 64-bit arithmetic shift: 2^63 is added before a logical shift and
+ * 2^(63 - shift) subtracted after it. */
 typedef struct {
     __m256i low, high, taken, shift, back;
 } normer;

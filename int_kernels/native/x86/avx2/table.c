@@ -1,23 +1,23 @@
-/* The table for AVX2, and its convolutions over time and of whole maps.
+/* The dispatch table for AVX2, and its dense and conv1d depthwise convolutions.
  *
- * Weights are read as they are and widened on the way, so nothing is packed. */
+ * Convolution weights are read unpacked and widened to 16 bits in scratch, so they take no packed memory. */
 #include "x86/avx2/avx2.h"
 
 #ifdef ZQ_X86_TABLES
 
-enum { ROWS = 4, FRAMES = 16 }; /* output channels and frames at once in the dense kernel */
-enum { FRONT = 2 };             /* zeros before each kernel of a depthwise convolution */
+enum { ROWS = 4, FRAMES = 16 }; /* output channels and frames per block of the dense kernel */
+enum { FRONT = 2 };             /* zeros before each depthwise kernel */
 
 zq_kernel zq_avx2_dense, zq_avx2_depthwise;
 
-/* ---- dense: columns[64 / 16][taps / 2][16 frames][2 taps], frames in the order that unpacking makes ---- */
+/* ---- dense: im2col as columns[64 / 16][taps / 2][16 frames][2 taps], frames in the order of zq_avx2_block ---- */
 
 static size_t pairs_of(const zq_program *program, const zq_step *step)
 {
     return (zq_taps(program, step) + 1) / 2;
 }
 
-/* Columns, widened weights of a chunk, accumulators of a chunk. */
+/* im2col of a tile, widened weights of a chunk, accumulators of a chunk. */
 static uint64_t dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     (void)frames_y;
@@ -73,8 +73,8 @@ ZQ_TARGET void zq_avx2_block(const int16_t *columns, const int16_t *weight, size
     }
 }
 
-/* weight[r][2 * pairs] = row o + r as 16-bit numbers, for `count` rows and up to a whole block: the last is
- * repeated. */
+/* weight[r][2 * pairs] = row o + r as 16-bit values, for `count` rows. The last row is repeated to fill a whole
+ * block. */
 ZQ_TARGET static void widen(const zq_step *step, int32_t o, int32_t count, size_t taps, size_t pairs, int16_t *weight)
 {
     for (int32_t r = 0; r < zq_ceil_div(count, ROWS) * ROWS; r++, weight += 2 * pairs) {
@@ -108,14 +108,14 @@ ZQ_TARGET void zq_avx2_dense(const zq_state *state, const zq_step *step, int32_t
 
 /* ---- depthwise: frame 2i + p is the sum over j of row[2 * (i + j) .. + 1] * kernel[2 * j - p .. + 1] ---- */
 
-/* The kernel of one phase of the stride: taps at k * dilation / stride, zeros between. */
+/* Pairs in the kernel of one phase of the stride: taps at k * dilation / stride, zeros between. */
 static size_t groups_of(const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
     return ((size_t)conv->dilation * (size_t)(conv->kernel - 1) / (size_t)conv->stride + 1 + 1 + 1) / 2;
 }
 
-/* Kernels that are mostly zeros between the taps stay with the portable kernel. */
+/* Kernels that are mostly zeros between the taps use the portable kernel. */
 static int is_dense_enough(const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -134,7 +134,7 @@ static uint64_t depthwise_scratch(const zq_program *program, const zq_step *step
     return 2 * (uint64_t)step->params.conv.stride * (phase_numbers(step, frames_y) + FRONT + 2 * groups_of(step));
 }
 
-/* phases[p][i] = x[i * stride + p - padding], where outside 0 .. frames - 1 x counts as 0. */
+/* phases[p][i] = x[i * stride + p - padding], with x = 0 outside 0 .. frames - 1. */
 ZQ_TARGET static void lay_out(const char *row, int32_t storage, int32_t frames, const zq_step *step, size_t length,
                               int16_t *phases)
 {
@@ -149,7 +149,7 @@ ZQ_TARGET static void lay_out(const char *row, int32_t storage, int32_t frames, 
     }
 }
 
-/* kernels[p][FRONT + i]: tap k at p = k * dilation % stride, i = k * dilation / stride; the rest stays 0. */
+/* kernels[p][FRONT + i] = tap k, where p = k * dilation % stride and i = k * dilation / stride; the rest stays 0. */
 static void lay_out_kernel(const zq_step *step, int32_t o, size_t size, int16_t *kernels)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -160,7 +160,7 @@ static void lay_out_kernel(const zq_step *step, int32_t o, size_t size, int16_t 
     }
 }
 
-/* One tile, in plain order: vector v of phase p holds frames 16 * v + 2 * i + p. */
+/* One tile in frame order: lane i of even[v] (p = 0) and odd[v] (p = 1) is frame 16 * v + 2 * i + p. */
 ZQ_TARGET static void tile(const zq_step *step, const int16_t *kernel, const int16_t *row, size_t length, int32_t *acc)
 {
     const size_t groups = groups_of(step);
@@ -194,7 +194,7 @@ ZQ_TARGET void zq_avx2_depthwise(const zq_state *state, const zq_step *step, int
     }
     const zq_value *x = &state->program->values[step->x[0]];
     const int32_t frames = state->frames[step->y];
-    const int32_t rows = state->program->values[step->y].channels / conv->groups; /* that share an input channel */
+    const int32_t rows = state->program->values[step->y].channels / conv->groups; /* outputs per input channel */
     const size_t length = phase_numbers(step, frames), size = FRONT + 2 * groups_of(step);
     int16_t *phases = scratch, *kernels = phases + (size_t)conv->stride * length;
     int32_t laid_out = -1;

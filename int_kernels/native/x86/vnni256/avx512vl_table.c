@@ -1,5 +1,5 @@
-/* The kernels of the table for AVX-VNNI with the prefix of AVX-512: so that processors which have only that check them
- * too. */
+/* Dispatch table with the AVX-VNNI kernels in the EVEX encoding (AVX-512 VL), so that processors with only that
+ * encoding test them too. */
 #include "core/kernels.h"
 
 #ifdef ZQ_AVXVNNI_TABLES

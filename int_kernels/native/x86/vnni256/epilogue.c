@@ -1,9 +1,9 @@
-/* From the accumulators of loops.h to codes in memory. */
+/* Epilogue of the kernels in loops.h: accumulators to quantized values in memory. */
 #include "x86/vnni256/vnni256.h"
 
 #ifdef ZQ_AVXVNNI_TABLES
 
-/* v[i] = rescale_o(v[i]), i < count; saturated to the clip unless packing to codes does that. */
+/* Requantize v[i], i < count, for output map o. Saturates to the clip range; if is_code, packing and clip() do. */
 ZQ_TARGET_INLINE void rescale(const zq_step *step, int32_t o, int is_code, __m256i *v, int32_t count)
 {
     const int32_t bits = step->shift[o];
@@ -27,7 +27,7 @@ ZQ_TARGET_INLINE void rescale(const zq_step *step, int32_t o, int is_code, __m25
     }
 }
 
-/* Codes of 8 bits within the step's clip, which lies within the type. */
+/* Clip 8-bit values to the step's clip range, which is within the range of the type. */
 ZQ_TARGET_INLINE __m256i clip(const zq_step *step, int32_t storage, __m256i codes)
 {
     const __m256i lo = _mm256_set1_epi8((char)step->clip_lo), hi = _mm256_set1_epi8((char)step->clip_hi);
@@ -35,7 +35,7 @@ ZQ_TARGET_INLINE __m256i clip(const zq_step *step, int32_t storage, __m256i code
     return _mm256_min_epu8(_mm256_max_epu8(codes, lo), hi);
 }
 
-/* n <= 32 of a vector's bytes to memory. */
+/* Store the first min(n, 32) bytes of a vector; none if n <= 0. */
 ZQ_TARGET_INLINE void store_bytes(char *y, __m256i vector, int32_t n)
 {
     char bytes[32];
@@ -47,8 +47,8 @@ ZQ_TARGET_INLINE void store_bytes(char *y, __m256i vector, int32_t n)
     }
 }
 
-/* `vectors` vectors of eight numbers in plain order to n numbers of 32 or 16 bits at y; those of 16 bits lie within
- * their type. */
+/* Store `vectors` vectors of eight values in frame order as n 32-bit or 16-bit values at y. 16-bit values are already
+ * within the range of their type. */
 ZQ_TARGET_INLINE void store_numbers(const __m256i *v, int32_t vectors, int32_t storage, char *y, int32_t n)
 {
     if (storage == ZQ_INT32)
@@ -59,7 +59,7 @@ ZQ_TARGET_INLINE void store_numbers(const __m256i *v, int32_t vectors, int32_t s
                         zq_min(32, 2 * (n - 8 * i)));
 }
 
-/* 16 frames of a row in plain order, of which the first n go to y. */
+/* Epilogue of 16 frames of a row in frame order; the first n are stored at y. */
 ZQ_TARGET_INLINE void row_epilogue(const zq_step *step, int32_t o, int32_t storage, char *y, int32_t n, __m256i v[2])
 {
     const int is_code = storage == ZQ_INT8 || storage == ZQ_UINT8;
@@ -78,7 +78,7 @@ ZQ_TARGET_INLINE void row_epilogue(const zq_step *step, int32_t o, int32_t stora
         store_bytes(y, codes, n);
 }
 
-/* 32 frames of a row in phases, of which the first n go to y. */
+/* Epilogue of 32 frames of a row: lane i of v[p] is frame 4 * i + p. The first n are stored at y. */
 ZQ_TARGET_INLINE void phases_epilogue(const zq_step *step, int32_t o, int32_t storage, char *y, int32_t n, __m256i v[4])
 {
     const int is_code = storage == ZQ_INT8 || storage == ZQ_UINT8;
@@ -101,7 +101,7 @@ ZQ_TARGET_INLINE void phases_epilogue(const zq_step *step, int32_t o, int32_t st
 }
 
 ZQ_TARGET void zq_avxvnni_epilogue_plain(const zq_state *state, const zq_step *step, int32_t o, int32_t rows,
-                                         int32_t row_y, int32_t t, int32_t n, __m256i *acc)
+                                       int32_t row_y, int32_t t, int32_t n, __m256i *acc)
 {
     const int32_t storage = state->program->values[step->y].storage, rows_y = zq_rows_out(step);
     const size_t size = zq_size(storage), apart = (size_t)rows_y * (size_t)state->pitch[step->y] * size;
@@ -110,7 +110,7 @@ ZQ_TARGET void zq_avxvnni_epilogue_plain(const zq_state *state, const zq_step *s
 }
 
 ZQ_TARGET void zq_avxvnni_epilogue_phases(const zq_state *state, const zq_step *step, int32_t o, int32_t t0,
-                                          int32_t count, __m256i *acc)
+                                        int32_t count, __m256i *acc)
 {
     const int32_t storage = state->program->values[step->y].storage, n = state->frames[step->y] - t0;
     char *y = zq_row(state, step->y, o) + (size_t)t0 * zq_size(storage);

@@ -1,17 +1,17 @@
-/* The kernels around VPDPBUSD on 256 bits and their table, for a file that says how to encode it: ZQ_VPDPBUSD is the
- * instruction, ZQ_TABLE the table, ZQ_TABLE_NAME what users call it, ZQ_NAMED(x) the table's function x. */
+/* The kernels with 256-bit VPDPBUSD and their dispatch table. The including file chooses the encoding: ZQ_VPDPBUSD is
+ * the instruction, ZQ_TABLE the table, ZQ_TABLE_NAME its public name, ZQ_NAMED(x) the table's function x. */
 #include "x86/vnni256/vnni256.h"
 
 zq_kernel ZQ_NAMED(dense), ZQ_NAMED(depthwise);
 
-/* acc += the four products of each lane; the registers are those that both encodings have. */
+/* acc += the four products of each lane. Constraint "x": registers that both encodings can address. */
 ZQ_TARGET_INLINE void dot(__m256i *acc, __m256i activations, __m256i weights)
 {
     __asm__(ZQ_VPDPBUSD " %2,%1,%0" : "+x"(*acc) : "x"(activations), "x"(weights));
 }
 
-/* Written out for every number of rows or vectors, because gcc keeps accumulators in registers only under names of
- * their own. */
+/* Unrolled for every number of rows or vectors: gcc keeps accumulators in registers only if each is a separate
+ * variable. */
 #define EACH_1(DO) DO(0)
 #define EACH_2(DO) EACH_1(DO) DO(1)
 #define EACH_3(DO) EACH_2(DO) DO(2)
@@ -19,7 +19,7 @@ ZQ_TARGET_INLINE void dot(__m256i *acc, __m256i activations, __m256i weights)
 #define EACH_5(DO) EACH_4(DO) DO(4)
 #define EACH_6(DO) EACH_5(DO) DO(5)
 
-/* ---- dense: columns[64 / 16][taps / 4][16 frames][4 taps], a block of output channels at a time ---- */
+/* ---- dense: im2col as columns[64 / 16][taps / 4][16 frames][4 taps], one block of output channels at a time ---- */
 
 #define START_ROW(r) __m256i a##r = _mm256_set1_epi32(bias[r]), b##r = a##r;
 #define ADD_ROW(r)                                            \
@@ -40,7 +40,7 @@ ZQ_TARGET_INLINE void dot(__m256i *acc, __m256i activations, __m256i weights)
             const __m256i x0 = zq_load_vector(columns), x1 = zq_load_vector(columns + 32);                         \
             EACH_##rows(ADD_ROW)                                                                                   \
         }                                                                                                          \
-        EACH_##rows(GIVE_ROW) zq_avxvnni_epilogue_plain(state, step, o, rows, row_y, t, n, acc);                   \
+        EACH_##rows(GIVE_ROW) zq_avxvnni_epilogue_plain(state, step, o, rows, row_y, t, n, acc);                     \
     }
 
 BLOCK(1)
@@ -83,7 +83,7 @@ void ZQ_NAMED(dense)(const zq_state *state, const zq_step *step, int32_t first, 
 
 /* ---- depthwise: frame 4i + p is the sum over j of row[4 * (i + j) .. + 3] * kernel[4 * j - p .. + 3] ---- */
 
-enum { VECTORS = 3, VECTOR_FRAMES = 32 }; /* of one row at once: 12 accumulators, 3 vectors of inputs, 1 of weights */
+enum { VECTORS = 3, VECTOR_FRAMES = 32 }; /* of one row per block: 12 accumulators, 3 vectors of inputs, 1 of weights */
 
 #define START_VECTOR(i) __m256i a##i = start, b##i = start, c##i = start, d##i = start;
 #define LOAD_VECTOR(i) const __m256i x##i = zq_load_vector(row + 32 * i);
@@ -114,7 +114,7 @@ enum { VECTORS = 3, VECTOR_FRAMES = 32 }; /* of one row at once: 12 accumulators
             }                                                                                                    \
             row += length - 4 * groups;                                                                          \
         }                                                                                                        \
-        EACH_##count(GIVE_VECTOR) zq_avxvnni_epilogue_phases(state, step, o, t0, count, acc);                    \
+        EACH_##count(GIVE_VECTOR) zq_avxvnni_epilogue_phases(state, step, o, t0, count, acc);                      \
     }
 
 VECTORS_OF(1)
@@ -133,7 +133,7 @@ void ZQ_NAMED(depthwise)(const zq_state *state, const zq_step *step, int32_t fir
         return;
     }
     const int32_t frames = state->frames[step->y], channels = state->program->values[step->y].channels;
-    const int32_t rows = channels / conv->groups; /* output channels that share an input channel */
+    const int32_t rows = channels / conv->groups; /* output channels per input channel */
     const size_t length = zq_avxvnni_phase_bytes(step, frames);
     const size_t size = (ZQ_VNNI_FRONT + 4 * zq_avxvnni_groups(step)) * (size_t)conv->stride;
     const int32_t *bias = step->packed;
@@ -148,7 +148,7 @@ void ZQ_NAMED(depthwise)(const zq_state *state, const zq_step *step, int32_t fir
     }
 }
 
-/* ---- how fast that can be at all: see peak.c ---- */
+/* ---- peak throughput: see host/peak.c ---- */
 
 #define START_PEAK(r) __m256i a##r = _mm256_setzero_si256(), b##r = a##r;
 #define ADD_PEAK(r)   \

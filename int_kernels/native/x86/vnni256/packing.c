@@ -1,9 +1,9 @@
-/* Weights and inputs in the packed layout that loops.h reads. */
+/* Packing of weights and im2col of inputs, in the order in which the kernels in loops.h read them. */
 #include "x86/vnni256/vnni256.h"
 
 #ifdef ZQ_AVXVNNI_TABLES
 
-/* What the top bit of each code is flipped with: signed ones enter as x + 128. */
+/* XOR mask for the top bit of each quantized value: signed values enter as x + 128. */
 static uint8_t flip_of(const zq_program *program, const zq_step *step)
 {
     return program->values[step->x[0]].storage == ZQ_INT8 ? 128 : 0;
@@ -16,8 +16,8 @@ static int32_t bias_of(const zq_program *program, const zq_step *step, int32_t o
 
 /* ---- dense ---- */
 
-/* Packed: a shifted bias for each output map, then per block of maps ("rows") [taps / 4][rows of the block][4]; the
- * rows of a chunk of ZQ_CHUNK are cut into blocks of ZQ_VNNI_ROWS, the last one smaller. */
+/* Packed K4 (VNNI) layout: a shifted bias for each output map, then [taps / 4][rows of the block][4] per block of maps
+ * ("rows"). Each chunk of ZQ_CHUNK rows is divided into blocks of ZQ_VNNI_ROWS; the last block is smaller. */
 uint64_t zq_avxvnni_dense_bytes(const zq_program *program, const zq_step *step)
 {
     const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->params.conv.groups;
@@ -48,11 +48,11 @@ uint64_t zq_avxvnni_dense_scratch(const zq_program *program, const zq_step *step
     return (uint64_t)zq_avxvnni_quads(program, step) * 4 * ZQ_TILE;
 }
 
-/* 64 bytes as two vectors: x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
+/* 64 bytes as two vectors: x[start + t * stride] ^ flip, with x = 0 outside 0 .. frames - 1. */
 ZQ_TARGET_INLINE void im2col_tap(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, __m256i flip,
                                  __m256i tap[2])
 {
-    const int is_inside = start >= 0 && start + ZQ_TILE * stride <= frames; /* mostly */
+    const int is_inside = start >= 0 && start + ZQ_TILE * stride <= frames; /* the common case */
     if (is_inside && stride == 1) {
         tap[0] = zq_load_vector(x + start), tap[1] = zq_load_vector(x + start + 32);
     } else if (is_inside && stride == 2) {
@@ -74,10 +74,10 @@ ZQ_TARGET_INLINE void im2col_tap(const uint8_t *x, int32_t frames, int32_t start
     tap[0] = _mm256_xor_si256(tap[0], flip), tap[1] = _mm256_xor_si256(tap[1], flip);
 }
 
-/* Four rows of 32 frames side by side, in plain order: 64 bytes for 16 frames, the next 16 `apart` bytes later. */
+/* Transpose four taps of 32 frames to K4 order: 64 bytes for the first 16 frames, the other 16 `apart` bytes later. */
 ZQ_TARGET_INLINE void interleave(const __m256i tap[4], size_t apart, uint8_t *columns)
 {
-    const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7); /* each lane gets its frames of every vector */
+    const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7); /* unpacking then gives frame order */
     __m256i x[4];
     for (int32_t i = 0; i < 4; i++) x[i] = _mm256_permutevar8x32_epi32(tap[i], order);
     const __m256i a = _mm256_unpacklo_epi8(x[0], x[1]), b = _mm256_unpackhi_epi8(x[0], x[1]);
@@ -88,7 +88,7 @@ ZQ_TARGET_INLINE void interleave(const __m256i tap[4], size_t apart, uint8_t *co
     zq_store_vector(columns + apart + 32, _mm256_unpackhi_epi16(b, d));
 }
 
-/* columns[64 / 16][quads][16 frames][4 taps]: what each tap of the unit's group sees in the tile. */
+/* im2col: columns[64 / 16][quads][16 frames][4 taps] of the unit's group and tile. */
 ZQ_TARGET void zq_avxvnni_im2col(const zq_state *state, const zq_step *step, const zq_dense_unit *unit,
                                  uint8_t *columns)
 {
@@ -96,12 +96,12 @@ ZQ_TARGET void zq_avxvnni_im2col(const zq_state *state, const zq_step *step, con
     const int32_t maps = zq_maps_in(state->program, step);
     const int32_t first = unit->group * maps * conv->height,
                   top = unit->row * conv->stride_height - conv->padding_height;
-    /* A convolution of single frames may read what lies between the end of a row and the next one's start. */
+    /* A pointwise convolution may also read the bytes between the end of a row and the start of the next. */
     const int is_pointwise = conv->kernel == 1 && conv->stride == 1 && conv->padding == 0;
     const int32_t frames = is_pointwise ? state->pitch[step->x[0]] : state->frames[step->x[0]];
     const size_t quads = zq_avxvnni_quads(state->program, step), apart = quads * 4 * ZQ_VNNI_FRAMES;
     const __m256i flip = _mm256_set1_epi8((char)flip_of(state->program, step));
-    int32_t c = 0, i = 0, k = 0; /* map, its row in the kernel, time */
+    int32_t c = 0, i = 0, k = 0; /* input map, kernel row, kernel tap over time */
     for (size_t quad = 0; quad < quads; quad++, columns += 4 * ZQ_VNNI_FRAMES) {
         __m256i low[4] = {flip, flip, flip, flip}, high[4] = {flip, flip, flip, flip};
         for (int32_t j = 0; j < 4 && c < maps; j++) {
@@ -129,7 +129,7 @@ static uint64_t kernel_bytes(const zq_step *step)
 }
 
 /* Packed: [C_out] shifted bias, then [C_out][stride][ZQ_VNNI_FRONT + 4 * groups]. Kernels that are mostly zeros between
- * the taps stay with the portable kernel. */
+ * the taps use the portable kernel. */
 uint64_t zq_avxvnni_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     if (kernel_bytes(step) > 64 + 8 * (uint64_t)step->params.conv.kernel) return 0;
@@ -154,7 +154,7 @@ void zq_avxvnni_pack_depthwise(const zq_program *program, const zq_step *step, v
     }
 }
 
-/* Bytes of one phase of the row: what the last group reads for the last whole tile. */
+/* Bytes of one phase of the row, up to the last that the last group reads for the last whole tile. */
 size_t zq_avxvnni_phase_bytes(const zq_step *step, int32_t frames_y)
 {
     return (size_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE + 4 * zq_avxvnni_groups(step);

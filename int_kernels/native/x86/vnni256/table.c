@@ -1,4 +1,4 @@
-/* The table for AVX-VNNI: VPDPBUSD with the prefix of AVX, for processors without AVX-512. */
+/* Dispatch table for AVX-VNNI: VPDPBUSD in the VEX encoding, for processors without AVX-512. */
 #include "core/kernels.h"
 
 #ifdef ZQ_AVXVNNI_TABLES
