@@ -1,10 +1,10 @@
-/* What the kernels for AMX share: products of tiles.
+/* Shared by the AMX kernels: tile registers and tile products.
  *
- * A tile register holds 16 rows of 64 bytes. One instruction adds to 16 x 16 sums of 32 bits, modulo 2^32, the products
- * of 16 rows of 64 codes with 64 codes of 16 columns; four codes of a column lie side by side, so that the columns'
- * tile is 16 rows of 16 dwords. Signed and unsigned codes have instructions of their own, so nothing is shifted here.
- * Tile registers are immediate operands; callers choose the number. All that is not a
- * product is done as for AVX-512 VNNI. */
+ * A tile register holds 16 rows of 64 bytes. One TDP instruction accumulates 16 x 16 int32 sums, modulo 2^32: it
+ * multiplies 16 rows (A) of 64 8-bit values with 16 columns (B) of 64 values. B is in the packed K4 (VNNI) layout:
+ * four consecutive values of a column form one dword, so B is 16 rows of 16 dwords. There is an instruction for
+ * each combination of signed and unsigned operands, so no value is offset by 128 here. Tile registers are immediate
+ * operands; callers choose the number. Everything except the products is done as for AVX-512 VNNI. */
 #ifndef ZQ_AMX_H
 #define ZQ_AMX_H
 
@@ -12,11 +12,11 @@
 
 #ifdef ZQ_AMX_TABLE
 
-/* Processors with AMX have AVX-512 VBMI too. */
+/* Every processor with AMX also has AVX-512 VBMI. */
 #define ZQ_AMX_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")))
 #define ZQ_AMX_TARGET_INLINE static inline __attribute__((always_inline)) ZQ_AMX_TARGET
 
-enum { ZQ_AMX_ROWS = 16, ZQ_AMX_TAPS = 64, ZQ_AMX_BYTES = 1024 }; /* of one tile */
+enum { ZQ_AMX_ROWS = 16, ZQ_AMX_TAPS = 64, ZQ_AMX_BYTES = 1024 }; /* of one tile register */
 
 zq_packed_size zq_amx_dense_bytes, zq_amx_depthwise_bytes;
 zq_packer zq_amx_pack_dense, zq_amx_pack_depthwise;
@@ -25,17 +25,18 @@ zq_unit_count zq_amx_dense_units, zq_amx_depthwise_units;
 zq_kernel zq_amx_dense, zq_amx_depthwise, zq_amx_attention;
 zq_packed_k4_use zq_amx_dense_reads, zq_amx_depthwise_writes, zq_amx_depthwise_reads;
 
-/* 64 frames of 64 channels, from channel `first` of x and frame t on, as rows of four tiles, `next` bytes from one tile to
- * the next. Channels and frames that are not there are 0. */
+/* Transpose 64 frames of 64 channels, from channel `first` of x and frame t on, to the frame-major rows of four
+ * tiles, `next` bytes apart. Missing channels and frames are 0. */
 void zq_amx_transpose_frames(const zq_state *state, int32_t x, int32_t first, int32_t channels, int32_t t,
                              uint8_t *tile, size_t next);
 
-/* What the kernels of a unit's tiles see in so many frames, whole vectors of 64 (amx_window.c). */
+/* Input of a direct convolution: all frames that the kernel taps of a unit's tiles read; `frames` is a multiple of
+ * 64 (direct_conv.c). */
 void zq_amx_window(const zq_state *state, const zq_step *step, const zq_dense_unit *unit, int32_t frames,
                    uint8_t *window);
 
-/* Eight tiles: palette 1, bytes of a row, rows; tiles 0 to 5 of so many rows, 6 and 7 whole. Every tile is 0 at first;
- * behind zq_amx_release_tiles the system has none to save. */
+/* Configure eight tile registers: palette 1, 64 bytes per row. Tiles 0 to 5 have `rows` rows, tiles 6 and 7 have
+ * 16. Loading the configuration clears every tile. After zq_amx_release_tiles the operating system has no tile state to save. */
 static inline void zq_amx_begin_rows(int32_t rows)
 {
     uint8_t tiles[64] = {1};
@@ -57,31 +58,33 @@ static inline void zq_amx_release_tiles(void)
 }
 
 #define ZQ_AMX_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile ::)
-/* 16 rows of 64 bytes, `pitch` bytes apart. Rows that cross lines of the cache take six times as long. */
+/* 16 rows of 64 bytes, `pitch` bytes apart. Loading rows that cross cache line boundaries takes six times as long. */
 #define ZQ_AMX_LOAD(tile, from, pitch) \
     __asm__ volatile("tileloadd (%0,%1,1),%%tmm" #tile ::"r"(from), "r"((size_t)(pitch)) : "memory")
 #define ZQ_AMX_STORE(tile, to, pitch) \
     __asm__ volatile("tilestored %%tmm" #tile ",(%0,%1,1)" ::"r"(to), "r"((size_t)(pitch)) : "memory")
-/* sums += rows * columns; the letters say which of rows and columns are signed. */
+/* sums += rows * columns. The suffix gives the signedness of rows, then of columns (S signed, U unsigned). */
 #define ZQ_AMX_DOT_SS(sums, rows, columns) __asm__ volatile("tdpbssd %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
 #define ZQ_AMX_DOT_SU(sums, rows, columns) __asm__ volatile("tdpbsud %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
 #define ZQ_AMX_DOT_US(sums, rows, columns) __asm__ volatile("tdpbusd %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
 #define ZQ_AMX_DOT_UU(sums, rows, columns) __asm__ volatile("tdpbuud %%tmm" #columns ",%%tmm" #rows ",%%tmm" #sums ::)
 
-/* Bytes of the numbers of so many channels; what is packed behind them starts at a cache line. */
+/* Bytes of the requantize parameters of `channels` channels, rounded up so that the data behind them starts on a
+ * cache line. */
 static inline size_t zq_amx_numbers_bytes(size_t channels)
 {
     return (channels * sizeof(zq_requant_params) + 63) / 64 * 64;
 }
 
-/* How sums become numbers of y: ZQ_INT8 and ZQ_UINT8 are codes by high shifts, ZQ_INT32 raw sums; ZQ_INT16: all else. */
+/* Epilogue kind. ZQ_INT8 and ZQ_UINT8: requantize to that type with high shifts. ZQ_INT32: store raw sums.
+ * ZQ_INT16: every other case. */
 static inline int32_t zq_amx_kind(const zq_step *step, int32_t storage, const zq_requant_params *numbers)
 {
     if (!step->multiplier) return ZQ_INT32;
     return (storage == ZQ_INT8 || storage == ZQ_UINT8) && numbers->multiplier ? storage : ZQ_INT16;
 }
 
-/* The same for all rows of a step. */
+/* Epilogue constants that are the same for all rows of a step. */
 typedef struct {
     const zq_step *step;
     __m512i to_plain, lo, hi;
@@ -98,9 +101,9 @@ ZQ_TARGET_INLINE zq_amx_row_epilogue zq_amx_row_epilogue_of(const zq_step *step,
                                  storage};
 }
 
-/* The same for all rows of a channel. */
+/* Epilogue constants of one channel. */
 typedef struct {
-    zq_rescaler rescaler; /* not looked at where it is not by high shifts */
+    zq_rescaler rescaler; /* unused unless requantized with high shifts */
     __m512i bias;
 } zq_amx_channel_epilogue;
 
@@ -109,7 +112,7 @@ ZQ_TARGET_INLINE zq_amx_channel_epilogue zq_amx_channel_epilogue_of(const zq_req
     return (zq_amx_channel_epilogue){zq_rescaler_packed(numbers), _mm512_set1_epi32(numbers->bias)};
 }
 
-/* n frames of channel o at y, from 64 sums. */
+/* Epilogue of one row: n frames of channel o at y, from 64 sums. */
 ZQ_TARGET_INLINE void zq_amx_epilogue(const zq_amx_row_epilogue *end, const int32_t kind,
                                       const zq_amx_channel_epilogue *channel, int32_t o, const int32_t *sums, char *y,
                                       int32_t n)

@@ -1,15 +1,15 @@
-/* Attention for AMX: per head and tile of 64 frames, 16 frames at a time.
+/* Attention for AMX: a unit is one head and a tile of 64 frames, processed 16 frames at a time.
  *
- * The bytes of the powers, low and high ones apart, weigh the values as products of tiles. The powers are made 32
- * side by side in words. */
+ * The softmax powers have 16 bits. Their low and high bytes are multiplied with the values in separate tile
+ * products. The powers are computed 32 at a time in 16-bit lanes. */
 #include "x86/amx/attention_layout.h"
 
 #ifdef ZQ_AMX_TABLE
 
 enum {
-    AT_ONCE = 4,  /* blocks of 64 keys whose powers and values are near */
-    BLOCKS = 512, /* of 64 keys, whose sums of bytes times v fit 32 bits: 2^15 * 255 * 255 < 2^31 */
-    FEW = 512     /* frames, whose a + 256 n fits 32 bits: 2^9 * 2^14 * 511 < 2^32 */
+    AT_ONCE = 4,  /* blocks of 64 keys whose powers and values stay in L1 */
+    BLOCKS = 512, /* blocks of 64 keys whose sums of power bytes times v fit 32 bits: 2^15 * 255 * 255 < 2^31 */
+    FEW = 512     /* frames for which a + 256 n fits 32 bits: 2^9 * 2^14 * 511 < 2^32 */
 };
 
 uint64_t zq_amx_attention_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
@@ -19,23 +19,23 @@ uint64_t zq_amx_attention_scratch(const zq_program *program, const zq_step *step
     return frames_y <= ZQ_MOST_FRAMES ? zq_amx_lay_out_head((size_t)frames_y, width, NULL, &head) : 0;
 }
 
-/* Words of x = t + 65535, from two vectors of these, doubled: words 4 * n + 0..3 are those of lanes 2n, 2n + 1 of a,
- * then of b. Where octaves are 16 or more, any such number will do. */
+/* Fraction and octaves of x = t + 65535 as 16-bit words, from two vectors of 2 x. Words 4 * n + 0..3 are those of
+ * lanes 2n, 2n + 1 of a, then of b. All octaves of 16 or more are equivalent, so they need not be exact. */
 typedef struct {
     __m512i fraction, octaves;
 } parts;
 
 ZQ_AMX_TARGET_INLINE parts parts_of(__m512i a, __m512i b)
 {
-    /* bits 1..16 of both numbers, then bits 17..31, of which the upper byte sees bit 24 once more */
+    /* bits 1..16 of both numbers, then bits 17..31; bit 24 appears in both bytes of the latter */
     const __m512i pick = _mm512_set1_epi64(0x3831181129210901);
     const __m512i x = _mm512_multishift_epi64_epi8(pick, a), y = _mm512_multishift_epi64_epi8(pick, b);
     return (parts){_mm512_mask_shuffle_epi32(x, 0xAAAA, y, _MM_PERM_CDAB),
                    _mm512_mask_shuffle_epi32(y, 0x5555, x, _MM_PERM_CDAB)};
 }
 
-/* e of 32 words. With x = t + 65535 the octave is rounded up, so that f is its lower half, inverted, and below 65536:
- * P / 2 = (65536 + (f * slope >> 16)) / 2 is a mean, as is the last rounding. */
+/* The powers e of 32 words. With x = t + 65535 the octave is rounded up, so f is the lower half of x, inverted, and
+ * below 65536. P / 2 = (65536 + (f * slope >> 16)) / 2 is an average (vpavgw), and so is the last rounding. */
 ZQ_AMX_TARGET_INLINE __m512i raise(parts x)
 {
     const __m512i f = _mm512_andnot_si512(x.fraction, _mm512_set1_epi32(-1));
@@ -45,7 +45,7 @@ ZQ_AMX_TARGET_INLINE __m512i raise(parts x)
     return _mm512_avg_epu16(_mm512_srlv_epi16(mantissa, x.octaves), _mm512_setzero_si512());
 }
 
-/* Row r of the powers of a block of 64 keys. */
+/* Compute row r of the powers of a block of 64 keys. */
 ZQ_AMX_TARGET_INLINE void raise_row(const zq_amx_head *head, size_t block, size_t r, const int32_t *twice,
                                     __m512i *totals)
 {
@@ -64,7 +64,7 @@ ZQ_AMX_TARGET_INLINE void raise_row(const zq_amx_head *head, size_t block, size_
     _mm512_store_si512(low + ZQ_AMX_BYTES, _mm512_ternarylogic_epi32(odd, b, _mm512_srli_epi16(a, 8), 0xCA));
 }
 
-/* Powers of the blocks from..to-1. Their values are sent for. */
+/* Compute the powers of blocks from..to-1 and prefetch the values of these blocks. */
 ZQ_AMX_TARGET static void raise_blocks(const zq_amx_head *head, size_t from, size_t to, const int32_t *twice,
                                        __m512i *totals)
 {
@@ -83,8 +83,8 @@ ZQ_AMX_TARGET static void raise_blocks(const zq_amx_head *head, size_t from, siz
         ZQ_AMX_DOT_UU(sums, rows, columns); \
     }
 
-/* Low and high bytes of the powers of blocks from..to-1 times the values of 32 channels from c on, added to those of
- * blocks before. */
+/* Multiply the low and high bytes of the powers of blocks from..to-1 with the values of 32 channels from c on. The
+ * products are added to those of earlier blocks. */
 ZQ_TARGET static void weigh(const zq_amx_head *head, size_t from, size_t to, size_t c)
 {
     int32_t *halves = head->halves + 32 * c;
@@ -117,7 +117,7 @@ ZQ_TARGET static void weigh(const zq_amx_head *head, size_t from, size_t to, siz
     ZQ_AMX_STORE(3, halves + 768, 64);
 }
 
-/* Means of 16 frames, as zq_divide has them, in 32 bits for FEW frames. */
+/* Quotients of 16 frames, equal to those of zq_divide, in 32-bit arithmetic. Valid for up to FEW frames. */
 ZQ_TARGET static void divide_few(const zq_amx_head *head, const int32_t *totals, int32_t *means)
 {
     for (size_t r = 0; r < ZQ_AMX_ROWS; r++) {
@@ -136,7 +136,7 @@ ZQ_TARGET static void divide_few(const zq_amx_head *head, const int32_t *totals,
             const __m512i q = zq_join_low(_mm512_srlv_epi64(_mm512_add_epi64(even, half), shift),
                                           _mm512_srlv_epi64(_mm512_add_epi64(odd, half), shift));
             const __m512i exact = _mm512_add_epi32(_mm512_slli_epi32(a, 15), rest_half);
-            const __m512i rest = _mm512_sub_epi32(exact, _mm512_mullo_epi32(q, total)); /* below 2 n: 32 bits will do */
+            const __m512i rest = _mm512_sub_epi32(exact, _mm512_mullo_epi32(q, total)); /* below 2 n: 32 bits suffice */
             const __m512i mean = _mm512_sub_epi32(q, _mm512_set1_epi32(1 << 23));
             const __mmask16 one_more = _mm512_cmpge_epu32_mask(rest, total);
             _mm512_store_si512(means + r * head->wide + c,
@@ -145,7 +145,7 @@ ZQ_TARGET static void divide_few(const zq_amx_head *head, const int32_t *totals,
     }
 }
 
-/* sums[r][c .. c + 31] of 16 frames; added to those of blocks before. */
+/* sums[r][c .. c + 31] of 16 frames in 64 bits, added to those of earlier blocks unless is_first. */
 ZQ_TARGET static void add_sums(const zq_amx_head *head, size_t c, int is_first)
 {
     for (size_t r = 0; r < ZQ_AMX_ROWS; r++)
@@ -184,7 +184,7 @@ ZQ_AMX_TARGET void zq_amx_average(const zq_amx_head *head, const int32_t twice[Z
             zq_divide(head->sums + r * head->wide, (uint32_t)totals[r], head->wide, means + r * head->wide);
 }
 
-/* y of n frames from t0 on and 16 channels from c of the head on, of their means. */
+/* Requantize the quotients of 16 channels from channel c of the head on. Store n frames of y from t0 on. */
 ZQ_TARGET static void store(const zq_state *state, const zq_step *step, const zq_amx_head *head, int32_t number,
                             int32_t t0, int32_t n, int32_t c)
 {
@@ -204,7 +204,7 @@ ZQ_TARGET static void store(const zq_state *state, const zq_step *step, const zq
     }
 }
 
-/* Frames t0 .. t0 + 63 of the head's channels. */
+/* Compute frames t0 .. t0 + 63 of the head's channels. */
 static void run_tile(const zq_state *state, const zq_step *step, int32_t number, int32_t t0, const zq_amx_head *head)
 {
     const int32_t n = zq_min(ZQ_TILE, (int32_t)head->frames - t0), width = (int32_t)head->width;

@@ -1,4 +1,4 @@
-/* One head of an attention, laid out for AMX. */
+/* Pack one attention head for AMX. */
 #include "x86/amx/attention_layout.h"
 
 #ifdef ZQ_AMX_TABLE
@@ -20,7 +20,7 @@ size_t zq_amx_lay_out_head(size_t frames, size_t width, char *memory, zq_amx_hea
     head->padded = padded;
     head->before = before;
     head->keys = zq_take(&memory, padded * 64 * steps);
-    /* the last band starts at column T - 16 + before; columns are packed 64 at a time */
+    /* the last band starts at column T - 16 + before; 64 columns are packed at a time */
     head->places = zq_take(&memory, zq_rounded(frames + before + padded, 64) * 64 * steps);
     head->values = zq_take(&memory, padded * wide);
     head->content = zq_take(&memory, ZQ_TILE * 64 * steps);
@@ -28,13 +28,13 @@ size_t zq_amx_lay_out_head(size_t frames, size_t width, char *memory, zq_amx_hea
     head->halves = zq_take(&memory, larger(sizeof *head->products, wide / 16 * 2 * ZQ_AMX_BYTES));
     head->products = (zq_amx_products *)(void *)head->halves;
     head->powers = zq_take(&memory, 2 * ZQ_AMX_BYTES + ZQ_AMX_ROWS * padded * 4);
-    head->scores = (int32_t *)(void *)head->powers + ZQ_AMX_BYTES / 2; /* a block behind the powers that replace them */
+    head->scores = (int32_t *)(void *)head->powers + ZQ_AMX_BYTES / 2; /* a block after the powers that replace them */
     head->sums = zq_take(&memory, ZQ_AMX_ROWS * wide * 8);
     head->means = zq_take(&memory, ZQ_TILE * wide * 4);
     return (size_t)(memory - start);
 }
 
-/* Columns of a value, the first of them `before` frames before the value's. */
+/* Pack a value in the packed K4 layout, starting `before` frames before its first frame. */
 ZQ_TARGET static void pack_columns(const zq_state *state, int32_t value, int32_t first, int32_t before,
                                    const zq_amx_head *head, uint8_t *columns)
 {
@@ -48,7 +48,7 @@ ZQ_TARGET static void pack_columns(const zq_state *state, int32_t value, int32_t
         }
 }
 
-/* Frames in the order in which powers are left: number 8 * n + r of 64 is frame 2 * n + order[r]. */
+/* Pack the values, with frames in the order of the powers: element 8 * n + r of 64 is frame 2 * n + order[r]. */
 ZQ_AMX_TARGET static void pack_values(const zq_state *state, int32_t value, int32_t first, const zq_amx_head *head)
 {
     static const uint8_t order[8] = {0, 32, 1, 33, 16, 48, 17, 49};

@@ -1,20 +1,20 @@
-/* Scores of 16 frames with all keys for AMX.
+/* Attention scores of 16 frames with all keys, for AMX.
  *
- * Products with k and p are those of tiles, of 64 keys at a time, which then become scores while they are near. Frame r
- * of 16 reads the products with positions 15 - r numbers further on. */
+ * The tile products with k and p are computed for 64 keys at a time and converted to scores while they are in L1.
+ * Frame r of 16 reads the position products shifted by 15 - r elements. */
 #include <stddef.h>
 
 #include "x86/amx/attention_layout.h"
 
 #ifdef ZQ_AMX_TABLE
 
-/* Products of 16 queries with columns, a tile after the other. */
+/* Products of 16 queries with a packed K4 matrix, one tile after the other. */
 typedef struct {
     const int8_t *queries;
     const uint8_t *columns;
     int32_t *products;
-    size_t steps, pitch; /* pitch: bytes from row to row of products */
-    int is_signed;       /* columns are */
+    size_t steps, pitch; /* pitch: bytes between rows of products */
+    int is_signed;       /* of the packed K4 matrix */
 } product;
 
 ZQ_TARGET_INLINE product content_of(const zq_amx_head *head, size_t group, size_t block)
@@ -27,7 +27,7 @@ ZQ_TARGET_INLINE product content_of(const zq_amx_head *head, size_t group, size_
                      head->is_k_signed};
 }
 
-/* A block's first tile is the last one of the block before. `start`: of the band, its first tile of all. */
+/* The first tile of a block is the last one of the previous block. `start`: the first tile of the band. */
 ZQ_TARGET_INLINE product position_of(const zq_amx_head *head, size_t group, size_t block, size_t start)
 {
     return (product){head->position + group * head->steps * ZQ_AMX_BYTES,
@@ -45,7 +45,7 @@ ZQ_TARGET_INLINE product position_of(const zq_amx_head *head, size_t group, size
         ZQ_AMX_DOT_SU(sums, rows, columns); \
     }
 
-/* Channels 64 * step .. + 63 of columns 16 * n .. + 15. */
+/* Channels 64 * step .. + 63 of matrix columns 16 * n .. + 15. */
 static inline const uint8_t *columns_at(const product *p, int32_t n, size_t step)
 {
     const int32_t steps = (int32_t)p->steps;
@@ -54,8 +54,8 @@ static inline const uint8_t *columns_at(const product *p, int32_t n, size_t step
 
 #define LOAD(p, n, columns) ZQ_AMX_LOAD(columns, columns_at(p, n, 0), 64)
 #define STORE(p, n, sums) ZQ_AMX_STORE(sums, (p)->products + 16 * (n), (p)->pitch)
-/* The sums of columns 16 * n .. + 15, whose first 64 channels are loaded, like those of the queries if there are no
- * more. */
+/* Sums of matrix columns 16 * n .. + 15. Their first 64 channels must be loaded already, and the queries too if
+ * there is only one K step. */
 #define MULTIPLY(p, n, sums, queries_tile, columns_tile)                   \
     ZQ_AMX_ZERO(sums);                                                     \
     if ((p)->steps > 1) ZQ_AMX_LOAD(queries_tile, (p)->queries, 64);       \
@@ -66,13 +66,13 @@ static inline const uint8_t *columns_at(const product *p, int32_t n, size_t step
         DOT(p, sums, queries_tile, columns_tile)                           \
     }
 
-/* How products become scores, doubled: a bit more than a score has, which is rounded off when scores are subtracted.
- * CLAMPED: the doubled score fits 32 bits; QUICK: and nothing saturates. */
+/* How products become doubled scores. The additional bit is rounded off when scores are subtracted. CLAMPED: the
+ * doubled score fits 32 bits. QUICK: in addition, nothing saturates. */
 enum { ANY, CLAMPED, QUICK };
 
 typedef struct {
     zq_scorer s;
-    __m512i less, pick; /* the shift less one; the same as places of bytes, for the upper half of each 64 bits */
+    __m512i less, pick; /* the shift minus one; the same as multishift offsets, for the upper half of each 64 bits */
     int32_t way;
 } halver;
 
@@ -102,7 +102,8 @@ ZQ_AMX_TARGET_INLINE __m512i score_twice(const halver *h, const int32_t way, __m
     return way == QUICK ? twice : _mm512_min_epi32(_mm512_max_epi32(twice, lo), hi);
 }
 
-/* Row r of a block of 64 keys, of which there are `keys`; what lies beyond is less than anything. */
+/* Scores of row r of a block of 64 keys. Only `keys` of them exist; the others get INT32_MIN, which is below every
+ * score. */
 ZQ_AMX_TARGET_INLINE void score_row(const halver *h, const int32_t way, const zq_amx_head *head, size_t block, size_t r,
                                     int32_t keys, __m512i *most)
 {
@@ -112,7 +113,7 @@ ZQ_AMX_TARGET_INLINE void score_row(const halver *h, const int32_t way, const zq
     for (int32_t j = 0; j < 64; j += 16) {
         __m512i a = _mm512_load_si512(products->content[r] + j);
         __m512i b = _mm512_loadu_si512(products->position[r] + 15 - r + j);
-        __asm__("" : "+v"(a), "+v"(b)); /* or they would be loaded twice */
+        __asm__("" : "+v"(a), "+v"(b)); /* keeps the compiler from loading them twice */
         __m512i twice = score_twice(h, way, a, b);
         if (keys < 64) twice = _mm512_mask_mov_epi32(_mm512_set1_epi32(INT32_MIN), zq_first_numbers(keys - j), twice);
         _mm512_store_si512(scores + j, twice);
@@ -121,8 +122,9 @@ ZQ_AMX_TARGET_INLINE void score_row(const halver *h, const int32_t way, const zq
     most[r] = top;
 }
 
-/* The products of a block. Sums of tiles 0 to 2 change; 3 keeps the last products with positions. Columns are loaded
- * before sums are stored: a load waits for stores before it whose addresses end in the same 12 bits. */
+/* Compute the products of a block. Tiles 0 to 2 are reused accumulators. Tile 3 keeps the last position products
+ * for the next block. Operands are loaded before sums are stored, because a load waits for an earlier store with
+ * the same low 12 address bits. */
 ZQ_TARGET static void multiply_block(const zq_amx_head *head, size_t group, size_t block, size_t start)
 {
     const product content = content_of(head, group, block), position = position_of(head, group, block, start);
@@ -156,7 +158,7 @@ ZQ_TARGET static void multiply_block(const zq_amx_head *head, size_t group, size
 ZQ_AMX_TARGET_INLINE void score_all(const halver *given, const int32_t way, const zq_amx_head *head, size_t group,
                                     size_t start, __m512i *most)
 {
-    const halver h = *given; /* in registers */
+    const halver h = *given; /* local copy, kept in registers */
     const size_t last = head->padded / 64 - 1;
     const product content = content_of(head, group, 0), position = position_of(head, group, 0, start);
     for (size_t r = 0; r < ZQ_AMX_ROWS; r++) most[r] = _mm512_set1_epi32(INT32_MIN);
@@ -193,7 +195,8 @@ WAY(quick, QUICK)
 typedef void score_function(const halver *h, const zq_amx_head *head, size_t group, size_t start, __m512i *most);
 static score_function *const score_ways[] = {[ANY] = score_any, [CLAMPED] = score_clamped, [QUICK] = score_quick};
 
-/* The least power is that of twice the greatest score, rounded as scores are, and 2 * 65535 more. */
+/* twice[r] is twice the greatest score, rounded as scores are, plus 2 * 65535. Its difference to a doubled score,
+ * shifted right by one, is t + 65535. */
 ZQ_AMX_TARGET void zq_amx_score(const zq_step *step, int32_t number, int32_t t0, int32_t i, const zq_amx_head *head,
                                 int32_t twice[ZQ_AMX_ROWS])
 {

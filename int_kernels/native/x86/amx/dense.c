@@ -1,20 +1,22 @@
-/* conv1d and conv2d with two or more input maps per group, for AMX: 16 output maps x 64 frames x 64 taps at a time.
+/* Dense conv1d and conv2d (two or more input maps per group) for AMX: 16 output maps x 64 frames x 64 taps at a
+ * time.
  *
- * Mostly the weights are rows, the inputs columns: they come by im2col for a tile of 64 frames as for AVX-512 VNNI, four
- * taps side by side, if the step before has not left them so. Where a long kernel sees each input often, the inputs are
- * rows and the weights columns: a window of 64 channels side by side serves all taps (direct_conv.c); its sums come out
- * frame by frame and are transposed. Weights that are too many for the second cache are read once for some tiles, or for some
- * rows of feature maps, together. This file lays out what amx_multiply.c multiplies. */
+ * Normally the weights are rows (A) and the inputs are columns (B). The inputs of a tile of 64 frames are packed by
+ * im2col as for AVX-512 VNNI, four taps per dword, unless the previous step has written the packed K4 layout. If a
+ * long kernel reads each input often, the inputs are rows and the weights are columns: one input buffer with 64
+ * adjacent channels serves all taps (direct_conv.c). Its sums come out frame by frame and are transposed. Weights
+ * that exceed L2 are read once for several tiles, or for several rows of feature maps. This file prepares the
+ * operands that gemm.c multiplies. */
 #include "x86/amx/gemm_tile.h"
 
 #ifdef ZQ_AMX_TABLE
 
 enum {
-    BAND = 8,             /* tiles, or rows of feature maps, that are done together, at most */
+    BAND = 8,             /* tiles, or rows of feature maps, processed together, at most */
     BAND_BYTES = 1 << 20, /* of their inputs by im2col */
-    NEAR_BYTES = 1 << 19, /* of weights: so many stay in the second cache */
-    CHANNELS = 64,        /* at least, for a window */
-    FEW_MAPS = 64         /* at most: two workers have other frames, not other maps */
+    NEAR_BYTES = 1 << 19, /* of weights: up to this size they stay in L2 */
+    CHANNELS = 64,        /* minimum for a direct convolution */
+    FEW_MAPS = 64         /* maximum at which two workers split the frames instead of the maps */
 };
 
 static int is_windowed(const zq_program *program, const zq_step *step)
@@ -22,7 +24,7 @@ static int is_windowed(const zq_program *program, const zq_step *step)
     return zq_is_windowed(program, step) && zq_maps_in(program, step) >= CHANNELS;
 }
 
-/* Products that make a sum, each of 64 taps; of a window: each of one tap of 64 channels. */
+/* K steps of a sum: 64 taps each, or for a direct convolution one tap of 64 channels each. */
 static size_t steps_of(const zq_program *program, const zq_step *step)
 {
     const int32_t maps = zq_maps_in(program, step);
@@ -32,7 +34,7 @@ static size_t steps_of(const zq_program *program, const zq_step *step)
 
 /* ---- weights -------------------------------------------------------------------------------------------------- */
 
-/* Bytes of 16 maps. */
+/* Packed bytes of a block of 16 maps. */
 static size_t block_bytes(const zq_program *program, const zq_step *step)
 {
     return steps_of(program, step) * ZQ_AMX_BYTES;
@@ -43,16 +45,17 @@ static size_t blocks_of_group(const zq_program *program, const zq_step *step)
     return (size_t)zq_ceil_div(zq_maps_out(program, step), ZQ_AMX_MAPS);
 }
 
-/* Weights that do not stay in the second cache. */
+/* True if the weights do not stay in L2. */
 static int is_far(const zq_program *program, const zq_step *step)
 {
     return is_windowed(program, step) || blocks_of_group(program, step) * block_bytes(program, step) > NEAR_BYTES;
 }
 
-/* Weights of 4 bits that are read from far stay int4, and are unpacked with the first tile of some: half of the bytes
- * pay for that. With 6 bits, four codes in three bytes, they do not (1 to 4 % slower than bytes); nor where weights stay in
- * the second cache and two workers unpack the same ones for each piece of their share (5 %). With groups every unit would
- * unpack others; and the next step must not go where this one is read. */
+/* True if the weights stay packed as int4 and are unpacked with the first of several tiles. For 4-bit weights from
+ * beyond L2, reading half of the bytes pays for unpacking. 6-bit packing, four values in three bytes, does not pay
+ * (1 to 4 % slower than bytes). Neither does int4 if the weights stay in L2 and two workers unpack the same ones
+ * for each piece of their share (5 %). With groups every unit would unpack different weights. There must be more
+ * than one K step, because the next one must not overwrite the one being read. */
 static int is_worth_int4(const zq_program *program, const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -61,8 +64,8 @@ static int is_worth_int4(const zq_program *program, const zq_step *step)
            zq_fit_int4(conv->weight, count);
 }
 
-/* What stands before all else where weights are int4: numbers of a channel with a shift that no channel has, and as
- * many bytes as a tile, so that none behind them comes to lie across pages. */
+/* Int4 weights start with a header: requantize parameters with a sentinel shift of -1, which no channel has. The
+ * header is as large as a tile, so that no tile behind it crosses a page boundary. */
 enum { HEAD_BYTES = ZQ_AMX_BYTES, INT4_MARK = -1 };
 
 static int are_int4(const zq_step *step)
@@ -82,14 +85,15 @@ static size_t packed_bytes(const zq_program *program, const zq_step *step, int i
     return zq_amx_numbers_bytes(maps) + (is_half ? HEAD_BYTES + weights / 2 : weights);
 }
 
-/* Packed: [C_out] zq_requant_params, then [groups][blocks of 16 maps][steps][16 maps][64 taps], or, for a window,
- * [16][16 maps][4 channels] in each step; or a head and all this with int4 weights. */
+/* Packed weights: [C_out] zq_requant_params, then [groups][blocks of 16 maps][steps][16 maps][64 taps]. For a
+ * direct convolution each step is [16][16 maps][4 channels]. Int4 weights: a header, then the same with half the
+ * bytes per step. */
 uint64_t zq_amx_dense_bytes(const zq_program *program, const zq_step *step)
 {
     return packed_bytes(program, step, is_worth_int4(program, step));
 }
 
-/* Step i of up to 16 maps, weights of the first one and all behind it. */
+/* Fill the tile of K step i for up to 16 maps. `weight` starts at the first of these maps. */
 static void fill_tile(const zq_program *program, const zq_step *step, size_t maps, const int8_t *weight, size_t i,
                       int8_t *tile)
 {
@@ -119,7 +123,7 @@ void zq_amx_pack_dense(const zq_program *program, const zq_step *step, void *pac
         memset(packed, 0, HEAD_BYTES);
         *(zq_requant_params *)packed = (zq_requant_params){.shift = INT4_MARK};
     }
-    zq_pack_requant_params(step, ZQ_UINT8, all, taps, (void *)numbers); /* codes are read as they are */
+    zq_pack_requant_params(step, ZQ_UINT8, all, taps, (void *)numbers); /* inputs have no offset */
     for (int32_t g = 0; g < conv->groups; g++)
         for (int32_t o = 0; o < maps; o += ZQ_AMX_MAPS)
             for (size_t i = 0; i < steps; i++, to += ZQ_AMX_BYTES / (is_half ? 2 : 1)) {
@@ -134,7 +138,7 @@ void zq_amx_pack_dense(const zq_program *program, const zq_step *step, void *pac
 
 /* ---- inputs --------------------------------------------------------------------------------------------------- */
 
-/* Of all tiles of a band of a window, else of one tile. */
+/* Bytes of packed inputs: of all tiles of a band for a direct convolution, else of one tile. */
 static size_t inputs_bytes(const zq_program *program, const zq_step *step)
 {
     const size_t channels = (size_t)zq_ceil_div(zq_maps_in(program, step), ZQ_AMX_TAPS) * ZQ_AMX_TAPS;
@@ -150,7 +154,7 @@ static int is_ahead(const zq_program *program, const zq_step *step)
            !is_far(program, step);
 }
 
-/* Tiles of a window, or those of im2col, or rows of feature maps, that are done together at most. */
+/* Maximum number of tiles, or of rows of feature maps, that are processed together. */
 static int32_t most_together(const zq_program *program, const zq_step *step)
 {
     const size_t bytes = inputs_bytes(program, step), most = BAND_BYTES / bytes;
@@ -165,7 +169,7 @@ int zq_amx_dense_reads(const zq_program *program, const zq_step *step)
     return can && zq_maps_in(program, step) % ZQ_AMX_TAPS == 0 ? 2 : 0;
 }
 
-/* Room for a block of weights that may be int4, asked for before they are packed too. */
+/* Bytes for one unpacked block of weights that may be int4. Also called before the weights are packed. */
 static size_t unpacked_bytes(const zq_program *program, const zq_step *step)
 {
     return step->params.conv.groups == 1 && is_far(program, step) ? block_bytes(program, step) : 0;
@@ -177,7 +181,7 @@ static size_t inputs_buffer_bytes(const zq_program *program, const zq_step *step
     return (is_windowed(program, step) ? 1 : (size_t)tiles) * inputs_bytes(program, step);
 }
 
-/* Inputs, unpacked weights, places. */
+/* Scratch: packed inputs, unpacked weights, offsets of the K steps. */
 uint64_t zq_amx_dense_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
     (void)frames_y;
@@ -190,7 +194,7 @@ ZQ_TARGET static void im2col_all(zq_amx_im2col_job g)
     zq_amx_im2col(&g, g.channels);
 }
 
-/* The inputs of a unit and where each step finds its own. */
+/* Prepare the inputs of a unit and the input offset of each K step. */
 static void lay_out_window(const zq_state *state, const zq_dense_unit *unit, uint8_t *inputs, size_t *places,
                            zq_amx_product *p)
 {
@@ -233,7 +237,8 @@ ZQ_TARGET static zq_amx_im2col_job im2col_job_of(const zq_state *state, const zq
                                zq_ceil_div(zq_ceil_div(maps, 4), steps)};
 }
 
-/* One of two buffers has the tile of `unit`, if it is not the first; the other one gets that of `next`, if there is one. */
+/* Double buffering: one buffer holds the tile of `unit`, unless that is the first unit. The other buffer receives
+ * the tile of `next`, if there is one. */
 static void lay_out_ahead(const zq_state *state, const zq_dense_unit *unit, const zq_dense_unit *next, int is_first,
                           uint8_t *inputs, size_t *places, zq_amx_product *p)
 {
@@ -250,7 +255,7 @@ static void lay_out_ahead(const zq_state *state, const zq_dense_unit *unit, cons
     for (size_t i = 0; is_first && i < p->steps; i++) places[i] = i * ZQ_AMX_ROWS * p->pitch;
 }
 
-/* The inputs of a unit as they are in memory (packed K4); those of the next one are fetched meanwhile. */
+/* Read the inputs of a unit in place, in the packed K4 layout, and prefetch those of the next unit. */
 static void take_im2col(const zq_state *state, const zq_dense_unit *unit, const zq_dense_unit *next, int is_first,
                         size_t *places, zq_amx_product *p)
 {
@@ -270,9 +275,9 @@ static void take_im2col(const zq_state *state, const zq_dense_unit *unit, const 
 
 /* ---- units ---------------------------------------------------------------------------------------------------- */
 
-enum { BEYOND = 1 << 16 /* bytes: so many more than this step has are fetched */ };
+enum { BEYOND = 1 << 16 /* bytes to prefetch in addition to the size of this step */ };
 
-/* Tiles, or bands of a window, x rows of y's maps x groups. */
+/* Tiles (bands for a direct convolution) x rows of y's maps x groups. */
 static int32_t places_of(const zq_state *state, const zq_step *step)
 {
     const int32_t tiles = zq_ceil_div(state->frames[step->y], ZQ_TILE);
@@ -280,16 +285,17 @@ static int32_t places_of(const zq_state *state, const zq_step *step)
     return parts * zq_rows_out(step) * step->params.conv.groups;
 }
 
-/* Maps of a unit. Of two workers each has half of them, the same half as in the steps before and behind this one, which go
- * by channels; so they exchange less, and each reads half of the weights. A window's inputs are less work than its
- * products: more, and smaller, units. Few maps are less work than their inputs: all of them. */
+/* Maps of a unit. Two workers take half of the maps each, the same half as in the steps before and after, which are
+ * split by channels. So the workers exchange less data, and each reads half of the weights. For a direct
+ * convolution the inputs are less work than the products, so its units are more and smaller. For few maps the
+ * products are less work than the inputs, so a unit has all maps. */
 static int32_t chunk_of(const zq_program *program, const zq_step *step)
 {
     const int32_t maps = zq_maps_out(program, step), half = zq_ceil_div(maps, 2 * ZQ_AMX_MAPS) * ZQ_AMX_MAPS;
     return is_windowed(program, step) ? ZQ_CHUNK : maps <= FEW_MAPS ? maps : half;
 }
 
-/* A chunk of maps x a place, places of one chunk side by side. */
+/* Units: chunks of maps x input tiles. The units of one chunk are consecutive. */
 int32_t zq_amx_dense_units(const zq_state *state, const zq_step *step)
 {
     const int32_t maps = zq_maps_out(state->program, step);
@@ -307,7 +313,8 @@ static zq_dense_unit unit_of(const zq_state *state, const zq_step *step, int32_t
     return u;
 }
 
-/* Tiles that go with unit u: those of the rows, else of the time, behind it. Returns the first unit that is not one. */
+/* Join the units that share the weights of `unit`: the following rows of feature maps, else the following tiles in
+ * time. Returns the first unit that is not joined. */
 static int32_t join_tiles(const zq_state *state, int32_t unit, int32_t last, int32_t chunk, zq_amx_product *p)
 {
     const zq_step *step = p->step;
@@ -323,7 +330,8 @@ static int32_t join_tiles(const zq_state *state, int32_t unit, int32_t last, int
     return unit + p->count;
 }
 
-/* Where all weights stay in the second cache, a share of as many, and some more, behind them: for the next convolutions. */
+/* If all weights stay in L2, a unit prefetches its share of the bytes behind them, as many as they have plus
+ * BEYOND: the weights of the next convolutions. */
 static zq_amx_fetching fetch_of(const zq_state *state, const zq_amx_product *p, int32_t unit, int32_t next,
                                 int32_t units)
 {
@@ -346,7 +354,7 @@ void zq_amx_dense(const zq_state *state, const zq_step *step, int32_t first, int
     const zq_program *program = state->program;
     const int32_t maps = zq_maps_out(program, step), frames = state->frames[step->y], places = places_of(state, step);
     const int32_t storage = program->values[step->y].storage, is_all = last - first == zq_amx_dense_units(state, step);
-    const int32_t chunk = is_all ? maps : chunk_of(program, step); /* one worker: all maps of a place at once */
+    const int32_t chunk = is_all ? maps : chunk_of(program, step); /* one worker: all maps of an input tile */
     const size_t size = zq_size(storage), pitch = (size_t)state->pitch[step->y] * size;
     const size_t blocks = blocks_of_group(program, step);
     const int is_half = are_int4(step);

@@ -1,33 +1,34 @@
-/* conv1d with one input channel per group, for AMX: 512 frames of a channel at a time.
+/* Depthwise conv1d (one input channel per group) for AMX: 512 frames of a channel at a time.
  *
- * Row i of the first tile is the input from frame 32 * i on, column j of the second the kernel, j places down:
+ * Row i of tile A is the input from frame 32 * i on. Column j of tile B is the kernel, shifted down by j:
  *     sums[i][j] = sum over n of x[32 * i + n] * kernel[n - j],
- * 64 places n at a time; the next 64 of row i are row i + 2. The second half of each 32 frames is the same with columns
- * 16 places further down. Four places of a column are the dword of the four taps from n - j on; as the next four are the
- * next row of the tile, all columns' tiles are cut from one strip of rows, which starts and ends with zeros. Rows of
- * inputs overlap and are written out, since a tile is loaded six times as fast from whole lines of the cache; this is done
- * for a channel ahead of its products. With a stride it is done for each phase of the row, as in conv1d_depthwise.c. */
+ * for 64 values of n at a time. The next 64 values of row i are row i + 2. The second half of each 32 frames uses
+ * the same rows with columns shifted down by 16 more. Four values of a column form one dword: the four taps from n
+ * - j on. The next four are the next row of the tile, so all tiles B are cut from one strip of rows, which starts
+ * and ends with zeros. The overlapping input rows are written out, because a tile register loads six times as fast
+ * from whole cache lines. This is done for a channel before its products start. With a stride it is done for each
+ * phase of the row, as in ops/conv1d_depthwise.c. */
 #include "x86/amx/amx.h"
 
 #ifdef ZQ_AMX_TABLE
 
 enum {
     FRAMES = 512,
-    STEP = FRAMES / ZQ_AMX_ROWS, /* frames from row to row */
-    HALF = STEP / 2,             /* of them: columns of a tile */
-    QUAD = 4,                    /* channels */
-    ABOVE = HALF / 4,            /* rows of zeros that a strip starts with */
-    LEAST_USE = 8                /* of 64 places: kernels that are mostly zeros between the taps are done otherwise */
+    STEP = FRAMES / ZQ_AMX_ROWS, /* frames between rows */
+    HALF = STEP / 2,             /* half of them: columns of a tile */
+    QUAD = 4,                    /* channels processed together */
+    ABOVE = HALF / 4,            /* rows of zeros at the start of a strip */
+    LEAST_USE = 8                /* taps of 64: kernels with mostly zeros between the taps use AVX-512 VNNI */
 };
 
-/* Places of a phase's kernel, whose taps are at k * dilation / stride. */
+/* Length of the kernel of one phase, whose taps are at k * dilation / stride. */
 static size_t span_of(const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
     return (size_t)conv->dilation * (size_t)(conv->kernel - 1) / (size_t)conv->stride + 1;
 }
 
-/* Products that make a sum of one half, for each phase: the last column's kernel starts so many places down. */
+/* K steps of a sum of one half, for each phase. The kernel of the last column is shifted down by HALF * half + 15. */
 static size_t chunks_of(const zq_step *step, size_t half)
 {
     return (span_of(step) + HALF * half + 15 + 63) / 64;
@@ -39,7 +40,7 @@ static int is_suited(const zq_step *step)
     return (size_t)conv->stride * chunks_of(step, 1) * LEAST_USE <= (size_t)conv->kernel + 2 * LEAST_USE;
 }
 
-/* Packed: [C_out] zq_requant_params, then [C_out][stride][span]. */
+/* Packed weights: [C_out] zq_requant_params, then [C_out][stride][span]. */
 uint64_t zq_amx_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     const size_t channels = (size_t)program->values[step->y].channels;
@@ -58,7 +59,7 @@ void zq_amx_pack_depthwise(const zq_program *program, const zq_step *step, void 
         zq_avx512vnni_pack_depthwise(program, step, packed);
         return;
     }
-    zq_pack_requant_params(step, ZQ_UINT8, (int32_t)channels, kernel, packed); /* codes are read as they are */
+    zq_pack_requant_params(step, ZQ_UINT8, (int32_t)channels, kernel, packed); /* inputs have no offset */
     memset(taps, 0, channels * stride * span);
     for (size_t o = 0; o < channels; o++, taps += stride * span)
         for (size_t k = 0; k < kernel; k++) {
@@ -67,25 +68,25 @@ void zq_amx_pack_depthwise(const zq_program *program, const zq_step *step, void 
         }
 }
 
-/* A step at work. 512 frames of four channels are done together, and what comes next is laid out meanwhile. */
+/* State of a running step. 512 frames of four channels are processed together while the next ones are laid out. */
 typedef struct {
     const zq_state *state;
     const zq_step *step;
     const zq_requant_params *numbers; /* [C_out] */
     const int8_t *taps;               /* [C_out][stride][span] */
-    uint8_t *rows;                    /* [4][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes count */
+    uint8_t *rows;                    /* [4][stride][rows_bytes]: 64 bytes from every 32nd on; used_bytes are needed */
     uint8_t *strips;                  /* [4][stride][strip_bytes] of [16 columns][4] */
-    uint8_t *phases;                  /* [stride][length]: of one row, where there is a stride */
+    uint8_t *phases;                  /* [stride][length]: phases of one row, if the stride is above 1 */
     uint8_t *unpacked[2];             /* [4][unpacked_bytes]: rows of what is read in the packed K4 layout */
-    const char *behind;               /* the taps: weights of what comes next; */
-    size_t share;                     /* bytes of them that are fetched with each channel */
+    const char *behind;               /* end of the taps: the weights of the next step; */
+    size_t share;                     /* bytes of them prefetched with each channel */
     size_t stride, span, chunks[2], rows_bytes, used_bytes, strip_bytes, length, unpacked_bytes;
-    int32_t tiles, height;       /* tiles of 512 frames; rows that count in one where there is only one */
-    int32_t channels, is_signed; /* of y; x */
+    int32_t tiles, height;       /* tiles of 512 frames; rows needed of a tile, 16 if there are several */
+    int32_t channels, is_signed; /* of y; of x */
     int32_t is_packed_k4;        /* x is in the packed K4 layout */
 } filter;
 
-/* In scratch (which may be NULL) for y of so many frames; returns the bytes that it takes. */
+/* Lay out the scratch (may be NULL) for y of frames_y frames. Returns its size in bytes. */
 static size_t lay_out_filter(filter *f, const zq_step *step, int32_t frames_y, uint8_t *scratch)
 {
     f->step = step;
@@ -119,11 +120,11 @@ uint64_t zq_amx_depthwise_scratch(const zq_program *program, const zq_step *step
 
 /* One tile of four channels: 512 frames from `start` on. */
 typedef struct {
-    int32_t o, count, start; /* the first channel, how many there are: 0 at the end */
-    int unpacked;            /* which of the two has its rows */
+    int32_t o, count, start; /* first channel; number of channels, 0 at the end */
+    int unpacked;            /* which transpose buffer has its rows */
 } place;
 
-/* Before channel `last`. */
+/* The tile after p, of channels before `last`. */
 static inline place next_place(const filter *f, place p, int32_t last)
 {
     p.unpacked ^= 1;
@@ -133,7 +134,7 @@ static inline place next_place(const filter *f, place p, int32_t last)
     return (place){o, o < last ? zq_min(QUAD, last - o) : 0, 0, p.unpacked};
 }
 
-/* Of channel c of four. */
+/* Input rows of channel c of four; below, its kernel strips. */
 static inline uint8_t *rows_of(const filter *f, int32_t c)
 {
     return f->rows + (size_t)c * f->stride * f->rows_bytes;
@@ -144,7 +145,7 @@ static inline uint8_t *strips_of(const filter *f, int32_t c)
     return f->strips + (size_t)c * f->stride * f->strip_bytes;
 }
 
-/* bytes[start .. start + 63], those outside 0 .. count - 1 as 0. */
+/* bytes[start .. start + 63], 0 outside 0 .. count - 1. */
 ZQ_TARGET_INLINE __m512i bytes_from(const void *bytes, int32_t start, int32_t count)
 {
     if (start >= 0 && count - start >= 64) return _mm512_loadu_si512((const char *)bytes + start);
@@ -152,8 +153,8 @@ ZQ_TARGET_INLINE __m512i bytes_from(const void *bytes, int32_t start, int32_t co
                                    (const char *)bytes + start);
 }
 
-/* rows[i] = the 64 bytes from x[start + 32 * i] on, x is 0 outside 0 .. frames - 1. A load across lines takes longer than
- * joining two vectors. */
+/* rows[i] = the 64 bytes from x[start + 32 * i] on; x is 0 outside 0 .. frames - 1. Joining two vectors is faster
+ * than a load across a cache line boundary. */
 ZQ_TARGET static void write_rows(const uint8_t *x, int32_t frames, int32_t start, size_t bytes, uint8_t *rows)
 {
     __m512i v = bytes_from(x, start, frames);
@@ -165,14 +166,14 @@ ZQ_TARGET static void write_rows(const uint8_t *x, int32_t frames, int32_t start
     }
 }
 
-/* Rows of a strip that are not 0, four at a time: dword j of row q holds the four taps from 4 * q - j on. Four rows need
- * 31 taps. */
+/* Write the nonzero rows of a strip, four at a time. Dword j of row q holds the four taps from 4 * q - j on. Four
+ * rows need 31 taps. */
 ZQ_AMX_TARGET static void write_strip(const int8_t *taps, int32_t span, uint8_t *rows)
 {
     const __m512i first =
         _mm512_setr_epi32(0x13121110, 0x1211100F, 0x11100F0E, 0x100F0E0D, 0x0F0E0D0C, 0x0E0D0C0B, 0x0D0C0B0A,
                           0x0C0B0A09, 0x0B0A0908, 0x0A090807, 0x09080706, 0x08070605, 0x07060504, 0x06050403,
-                          0x05040302, 0x04030201); /* of taps from 4 * q - 16 on */
+                          0x05040302, 0x04030201); /* taps from 4 * q - 16 on */
     const __m512i second = _mm512_add_epi8(first, _mm512_set1_epi8(4));
     const __m512i third = _mm512_add_epi8(first, _mm512_set1_epi8(8)),
                   fourth = _mm512_add_epi8(first, _mm512_set1_epi8(12));
@@ -185,7 +186,7 @@ ZQ_AMX_TARGET static void write_strip(const int8_t *taps, int32_t span, uint8_t 
     }
 }
 
-/* The rows of all strips that write_strip leaves alone. */
+/* Clear the rows of all strips that write_strip does not write. */
 static void clear_strips(const filter *f)
 {
     const size_t above = 64 * ABOVE, written = 256 * ((f->span + 30) / 16);
@@ -196,7 +197,7 @@ static void clear_strips(const filter *f)
     }
 }
 
-/* The first frame of x that a place sees, and of the 64 that it is in. */
+/* The first frame of x that a tile reads; below, the index of the block of 64 frames that contains a frame. */
 static inline int32_t start_of(const filter *f, place at)
 {
     return at.start * f->step->params.conv.stride - f->step->params.conv.padding;
@@ -207,8 +208,8 @@ static inline int32_t block_of(int32_t frame)
     return (int32_t)((uint32_t)(frame + (1 << 30)) / 64) - (1 << 24);
 }
 
-/* Frames of four channels from the packed K4 layout to rows, blocks of 64: a place before they are laid out, since what was just stored
- * is not read at once. */
+/* Transpose four channels from the packed K4 layout to rows, in blocks of 64 frames. This is done one tile before
+ * the rows are laid out, so that data that was just stored is not read at once. */
 ZQ_TARGET static void unpack_k4(const filter *f, place at)
 {
     if (!f->is_packed_k4 || at.count == 0) return;
@@ -229,7 +230,7 @@ ZQ_TARGET static void unpack_k4(const filter *f, place at)
     }
 }
 
-/* Channel c of four. */
+/* Lay out channel c of four. */
 static void lay_out_channel(const filter *f, place at, int32_t c)
 {
     const int32_t o = at.o + c, value = f->step->x[0], stride = f->step->params.conv.stride, start = start_of(f, at);
@@ -261,7 +262,7 @@ typedef struct {
     place at;
 } batch;
 
-/* One chunk of one phase: both halves see the same rows. */
+/* One K step of one phase. Both halves read the same rows. */
 #define MULTIPLY(even, odd, x, DOT)                                \
     ZQ_AMX_LOAD(x, row + 2 * 64 * k, 64);                          \
     if (k < f->chunks[0]) {                                        \
@@ -295,7 +296,7 @@ static inline int32_t frames_from(const filter *f, int32_t start)
     return zq_min(FRAMES, f->state->frames[f->step->y] - start);
 }
 
-/* The frames of channel c. */
+/* Epilogue of channel c. */
 ZQ_TARGET_INLINE void epilogue_rows(const filter *f, const batch *b, int32_t c, const zq_amx_row_epilogue *end,
                                     const int32_t kind)
 {
@@ -309,7 +310,8 @@ ZQ_TARGET_INLINE void epilogue_rows(const filter *f, const batch *b, int32_t c, 
     if (t < frames) zq_amx_epilogue(end, kind, &channel, o, b->sums[c] + t, y + (size_t)t * size, frames - t);
 }
 
-/* Part c of the frames, of four channels. Lines that come soon are fetched to be written: they may be another core's. */
+/* Epilogue of quarter c of the frames of four channels, in the packed K4 layout. Cache lines that are written soon
+ * are prefetched for writing, because another core may own them. */
 ZQ_TARGET_INLINE void epilogue_packed_k4(const filter *f, const batch *b, int32_t c, const zq_amx_row_epilogue *end,
                                          const int32_t kind)
 {
@@ -327,7 +329,8 @@ ZQ_TARGET_INLINE void epilogue_packed_k4(const filter *f, const batch *b, int32_
     }
 }
 
-/* While channel c is multiplied: what is left of the batch before it, and what comes next, in its place. */
+/* Runs during the products of channel c: the epilogue of channel or quarter c of the previous batch, then the
+ * layout of channel c of the next tile into the buffers of this one. */
 ZQ_TARGET_INLINE void meanwhile(const filter *f, const batch *before, place next, int32_t c,
                                 const zq_amx_row_epilogue *end, const int is_packed_k4, const int32_t kind)
 {
@@ -405,7 +408,7 @@ int zq_amx_depthwise_writes(const zq_program *program, const zq_step *step)
 
 /* ---- units ---------------------------------------------------------------------------------------------------- */
 
-enum { CHANNELS = 16 /* of a unit: fewer would begin and end too often */ };
+enum { CHANNELS = 16 /* per unit: fewer would start and drain the pipeline too often */ };
 
 int32_t zq_amx_depthwise_units(const zq_state *state, const zq_step *step)
 {
@@ -427,7 +430,7 @@ void zq_amx_depthwise(const zq_state *state, const zq_step *step, int32_t first,
     f.channels = y->channels;
     f.is_packed_k4 = state->is_packed_k4[step->x[0]];
     f.behind = (const char *)step->packed + zq_amx_depthwise_bytes(state->program, step);
-    f.share = (size_t)y->channels + sizeof(zq_requant_params); /* a pointwise convolution's, as a rule */
+    f.share = (size_t)y->channels + sizeof(zq_requant_params); /* usually the size of a pointwise convolution */
     clear_strips(&f);
     zq_amx_begin_rows(f.height);
     filter_kinds[state->is_packed_k4[step->y]][zq_amx_kind(step, y->storage, f.numbers)](

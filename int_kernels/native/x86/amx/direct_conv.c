@@ -1,7 +1,7 @@
-/* What a dense conv1d of a long kernel multiplies, for AMX: at every frame that some tiles and their kernels see, 64
- * channels side by side,
+/* Input layout of a direct dense conv1d with a long kernel, for AMX. For every frame that the kernel taps of some
+ * tiles read, 64 channels are adjacent,
  *     window[channels / 64][frames][64]
- * as they are. Tap k of 16 frames is there once, as 16 whole lines of the cache from frame t + k * dilation on. */
+ * with unchanged values. Tap k of 16 frames is stored once: 16 whole cache lines from frame t + k * dilation on. */
 #include "x86/amx/amx.h"
 
 #ifdef ZQ_AMX_TABLE

@@ -1,21 +1,22 @@
-/* Products of a dense convolution for AMX: 16 output maps x 64 frames x 64 taps at a time.
+/* Tile products of a dense convolution for AMX: 16 output maps x 64 frames x 64 taps at a time.
  *
- * Sums lie in tiles 0 to 3, one for each vector of 16 frames. Those of one block are scaled and stored while the products
- * of the next one run, and im2col of the next tile of a pointwise convolution runs meanwhile: they take other parts of
- * the processor. */
+ * Tile registers 0 to 3 hold the sums, one for each vector of 16 frames. The epilogue of one block runs during the
+ * products of the next block. A pointwise convolution also packs the inputs of the next tile meanwhile. The three
+ * use different execution units of the processor. */
 #include "x86/amx/gemm_tile.h"
 
 #ifdef ZQ_AMX_TABLE
 
-/* Sums of 16 maps x 64 frames that wait to be stored: [map][frame], or, of a window, [vector][16 frames][16 maps]. */
+/* Sums of 16 maps x 64 frames that wait for the epilogue: [map][frame], or for a direct convolution [vector][16
+ * frames][16 maps]. */
 typedef struct {
     int32_t *sums;
     const zq_requant_params *numbers;
     char *y;
-    int32_t o, n, rows, done; /* the first map; frames; maps, and how many of them are stored */
+    int32_t o, n, rows, done; /* first map; frames; maps; maps stored so far */
 } pending_rows;
 
-/* A window's sums as [map][frame]. */
+/* Transpose the sums of a direct convolution to [map][frame]. */
 ZQ_TARGET static void transpose_sums(int32_t *sums)
 {
     __m512i v[4][16];
@@ -27,7 +28,7 @@ ZQ_TARGET static void transpose_sums(int32_t *sums)
         for (int32_t i = 0; i < 4; i++) _mm512_store_si512(sums + map * ZQ_TILE + 16 * i, v[i][map]);
 }
 
-/* The next row. */
+/* Epilogue of the next row. */
 ZQ_TARGET_INLINE void row_epilogue(const zq_amx_product *p, pending_rows *e, const zq_amx_row_epilogue *end,
                                    const int is_windowed, const int32_t kind)
 {
@@ -42,7 +43,7 @@ ZQ_TARGET_INLINE void row_epilogue(const zq_amx_product *p, pending_rows *e, con
 #define WEIGHTS_SIGNED(sums, weight, inputs) ZQ_AMX_DOT_SS(sums, weight, inputs)
 #define WEIGHTS_UNSIGNED(sums, weight, inputs) ZQ_AMX_DOT_SU(sums, weight, inputs)
 
-/* One block of weights with up to four vectors of 16 frames, `next` bytes from one to the next. */
+/* Multiply one block of weights with up to four vectors of 16 frames, `next` bytes apart. */
 #define MULTIPLY(DOT)                                    \
     {                                                    \
         ZQ_AMX_LOAD(4, weight, ZQ_AMX_TAPS);             \
@@ -100,8 +101,9 @@ ZQ_TARGET_INLINE void fetch(zq_amx_fetching *f)
  * products: the epilogue is delayed by these steps. */
 enum { WAIT = 1 };
 
-/* A step's weights as int4; steps between those that are unpacked and those whose lines are fetched meanwhile:
- * unpacking is mostly waiting for lines. */
+/* HALF: bytes of the int4 weights of one K step. The other two: K steps between the weights being unpacked and the
+ * cache lines being prefetched, for the int4 source and the int8 destination. Unpacking mostly waits for cache
+ * lines. */
 enum { HALF = ZQ_AMX_BYTES / 2, INT4_AHEAD = 3, BYTES_AHEAD = 2 };
 
 ZQ_TARGET_INLINE void fetch_near(const void *from, size_t bytes)
@@ -109,7 +111,7 @@ ZQ_TARGET_INLINE void fetch_near(const void *from, size_t bytes)
     for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)from + i, _MM_HINT_T0);
 }
 
-/* The weights of one step of a block. */
+/* Unpack the int4 weights of one K step of a block. */
 ZQ_TARGET_INLINE void unpack(const uint8_t *int4, int8_t *weight, size_t step)
 {
     int4 += step * HALF;
@@ -119,8 +121,9 @@ ZQ_TARGET_INLINE void unpack(const uint8_t *int4, int8_t *weight, size_t step)
     fetch_near(weight + BYTES_AHEAD * ZQ_AMX_BYTES, ZQ_AMX_BYTES);
 }
 
-/* Weights are unpacked a step before they are multiplied first: what was just stored cannot be loaded into a tile at once.
- * Blocks go where the one before them was: the first step of the next one when this one's is done with. */
+/* Unpack weights one K step before their first product: data that was just stored cannot be loaded into a tile
+ * register at once. All blocks use the same buffer, so the first K step of the next block is unpacked once this
+ * block no longer reads its own. */
 ZQ_TARGET_INLINE void unpack_ahead(const zq_amx_product *p, const uint8_t *int4, int is_last, int32_t tile, size_t step)
 {
     if (tile == 0 && step + 1 < p->steps)
@@ -157,7 +160,7 @@ ZQ_TARGET_INLINE void multiply_all(const zq_amx_product *p, const int is_windowe
             for (size_t step = 0; step < p->steps; step++) {
                 if (are_int4) unpack_ahead(p, int4, o + ZQ_AMX_MAPS >= p->maps, tile, step);
                 multiply(p, weight + step * ZQ_AMX_BYTES, inputs + p->places[step], vectors, is_windowed);
-                fetch(&ahead); /* here and not before the loads of the next step, which it would hold up: 5 % */
+                fetch(&ahead); /* not before the loads of the next step, which it would delay: 5 % */
                 fetch(&near);
                 if (!is_windowed) zq_amx_im2col(&soon, soon.quads);
                 for (int32_t r = step < wait ? 0 : zq_min(quota, e.rows - e.done); r > 0; r--)

@@ -1,4 +1,4 @@
-/* What the two files of dense convolutions for AMX share. */
+/* Shared by dense.c and gemm.c: operands of the dense convolution for AMX. */
 #ifndef ZQ_AMX_DENSE_H
 #define ZQ_AMX_DENSE_H
 
@@ -9,17 +9,18 @@
 
 enum { ZQ_AMX_MAPS = ZQ_AMX_ROWS /* of a block */ };
 
-/* Weights come from far: what lies behind those in use is fetched meanwhile, some lines with each step. */
+/* Prefetch of the data behind that in use, some cache lines with each K step. Needed for weights that come from
+ * beyond L2. */
 typedef struct {
-    const char *next; /* NULL: behind each block of maps, the next block */
+    const char *next; /* NULL: for each block of maps, the next block */
     int32_t lines;
 } zq_amx_fetching;
 
-/* A tile's inputs of a pointwise convolution, by im2col, four channels at a time. */
+/* Inputs of a tile of a pointwise convolution, packed (K4) four channels at a time. */
 typedef struct {
-    const char *x;    /* the next channel, the tile's first frame */
-    size_t pitch;     /* bytes from channel to channel */
-    __mmask64 mask;   /* frames there are */
+    const char *x;    /* next channel, first frame of the tile */
+    size_t pitch;     /* bytes between channels */
+    __mmask64 mask;   /* frames that exist */
     uint8_t *columns; /* [quads][64 frames in tile order][4] */
     int32_t channels; /* left to do */
     int32_t quads;    /* to do with a step */
@@ -39,32 +40,32 @@ ZQ_TARGET_INLINE void zq_amx_im2col(zq_amx_im2col_job *g, int32_t quads)
     }
 }
 
-/* What is multiplied: output maps of one group with a tile, with some tiles, or with the same tile of some rows of feature
- * maps. */
+/* Operands of a multiplication: output maps of one group with one tile, with several tiles, or with the same tile
+ * of several rows of feature maps. */
 typedef struct {
     const zq_step *step;
     const zq_requant_params *numbers; /* of the first map */
-    const int8_t *weight;             /* [blocks][steps][a tile] */
-    const uint8_t *inputs;            /* what step i multiplies starts at inputs + places[i], */
+    const int8_t *weight;             /* [blocks][steps][one tile] */
+    const uint8_t *inputs;            /* the operand of K step i starts at inputs + places[i], */
     const size_t *places;
-    size_t steps, pitch;            /* with pitch bytes from row to row */
+    size_t steps, pitch;            /* with pitch bytes between rows */
     int32_t is_windowed, is_signed; /* x is signed */
-    int32_t o, maps;                /* the first map; how many */
-    int32_t order;                  /* of frames: ZQ_PLAIN, or tile order of so many halves */
+    int32_t o, maps;                /* first map; number of maps */
+    int32_t order;                  /* of frames: ZQ_PLAIN, or tile order with this many halves */
     int32_t count;                  /* of tiles */
-    int32_t frames, next_frames;    /* of the first tile and all behind it; frames to the next one: 0 for rows */
-    size_t next_inputs, next_y;     /* bytes to the next tile */
+    int32_t frames, next_frames;    /* from the first tile to the end; between tiles, 0 for rows of feature maps */
+    size_t next_inputs, next_y;     /* bytes between tiles */
     int32_t storage;                /* of y */
-    char *y;                        /* map o, the first frame */
-    size_t map;                     /* bytes from map to map */
-    zq_amx_fetching ahead;          /* weights */
+    char *y;                        /* map o, first frame */
+    size_t map;                     /* bytes between maps */
+    zq_amx_fetching ahead;          /* prefetch of weights */
     zq_amx_im2col_job soon;         /* the tile that comes next: its im2col, */
-    zq_amx_fetching near;           /* or to fetch */
-    const uint8_t *int4;            /* in place of the weight, half a tile each; or NULL */
-    int8_t *unpacked;               /* place for a block's bytes */
+    zq_amx_fetching near;           /* or to prefetch */
+    const uint8_t *int4;            /* int4 weights, half a tile per K step, used instead of weight; or NULL */
+    int8_t *unpacked;               /* buffer for the unpacked weights of a block */
 } zq_amx_product;
 
-/* All of it (amx_multiply.c). */
+/* Compute all of it (gemm.c). */
 void zq_amx_multiply(const zq_amx_product *p);
 
 #endif

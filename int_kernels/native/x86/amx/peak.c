@@ -1,9 +1,9 @@
-/* How fast AMX multiplies and adds codes at all; see peak.c. */
+/* Peak rate of 8-bit multiply-adds on AMX; see host/peak.c. */
 #include "x86/amx/amx.h"
 
 #ifdef ZQ_AMX_TABLE
 
-/* Four sums, as in the dense kernel: no product waits for the one before it. */
+/* Four accumulators, as in the dense kernel, so that no product waits for the previous one. */
 int64_t zq_amx_peak(int32_t rounds, int32_t *codes)
 {
     int32_t tile[ZQ_AMX_BYTES / 4] __attribute__((aligned(64)));

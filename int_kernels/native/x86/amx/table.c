@@ -1,4 +1,4 @@
-/* The table for AMX: convolutions and attention as products of tiles, all else as with AVX-512 VNNI. */
+/* Dispatch table for AMX. Convolutions and attention use tile products; everything else is as for AVX-512 VNNI. */
 #include "x86/amx/amx.h"
 
 #ifdef ZQ_AMX_TABLE

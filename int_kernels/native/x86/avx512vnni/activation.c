@@ -1,10 +1,10 @@
-/* Activations from their tables, for AVX-512: fixed-point numbers 16 at a time. */
+/* Table-based activations for AVX-512: 16 fixed-point numbers at a time. */
 #include "ops/activation.h"
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
 
-/* How an operand becomes fixed-point numbers lo..hi in one channel. */
+/* Conversion of an operand to fixed-point numbers lo..hi in one channel. */
 typedef struct {
     zq_rescaler rescaler;
     __m512i lo, hi;
@@ -23,7 +23,7 @@ ZQ_TARGET_INLINE operand operand_of(const zq_state *state, const zq_step *step, 
     return o;
 }
 
-/* u[t] of n <= 64 frames of a row from frame t0 on. */
+/* Load n <= 64 frames of a row from frame t0 on as fixed-point numbers u[t]. */
 ZQ_TARGET_INLINE void load_fixed(const operand *o, const char *row, int32_t t0, int32_t n, int32_t *u)
 {
     for (int32_t t = 0; t < n; t += 16) {
@@ -33,7 +33,8 @@ ZQ_TARGET_INLINE void load_fixed(const operand *o, const char *row, int32_t t0, 
     }
 }
 
-/* u[t] = saturate(round(u * sigma * m / 2^r) + offset): what a glu makes of its factor and sigma of its gate. */
+/* u[t] = saturate(round(u * sigma * m / 2^r) + offset): the GLU output from its factor u and the sigmoid of its
+ * gate. */
 ZQ_TARGET_INLINE void multiply_gates(const zq_step *step, const int32_t *sigma, int32_t n, int32_t *u)
 {
     const zq_activation_params *activation = &step->params.activation;

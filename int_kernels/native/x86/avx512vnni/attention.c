@@ -1,11 +1,12 @@
-/* Attention for AVX-512 VNNI: per head and tile of 64 frames, six frames at a time.
+/* Attention for AVX-512 VNNI: a unit is one head and a tile of 64 frames, processed six frames at a time.
  *
- * Powers are 16-bit numbers; they weigh the values with VPDPWSSD, in 32 bits over some keys, then in 64 bits. */
+ * The softmax powers are 16-bit numbers. VPDPWSSD multiplies them with the values. Sums have 32 bits over KEYS
+ * keys, then 64 bits. */
 #include "x86/avx512vnni/attention_layout.h"
 
 #ifdef ZQ_X86_TABLES
 
-enum { KEYS = 512 }; /* whose sum of e * v fits 32 bits: 2^9 * 2^14 * 255 < 2^31 */
+enum { KEYS = 512 }; /* keys whose sum of e * v fits 32 bits: 2^9 * 2^14 * 255 < 2^31 */
 
 uint64_t zq_avx512vnni_attention_scratch(const zq_program *program, const zq_step *step, int32_t frames_y)
 {
@@ -16,7 +17,7 @@ uint64_t zq_avx512vnni_attention_scratch(const zq_program *program, const zq_ste
 
 #define EACH_6(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 
-/* sums[d] += a of some keys, from accumulators of 32 bits. */
+/* sums[d] += a of some keys, from 32-bit accumulators. */
 ZQ_TARGET_INLINE void add_sums(__m512i acc, int64_t *sums)
 {
     const __m512i lower = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(acc));
@@ -25,7 +26,7 @@ ZQ_TARGET_INLINE void add_sums(__m512i acc, int64_t *sums)
     _mm512_storeu_si512(sums + 8, _mm512_add_epi64(_mm512_loadu_si512(sums + 8), upper));
 }
 
-/* Two powers in every lane. */
+/* Broadcast two powers to every lane. */
 ZQ_TARGET_INLINE __m512i two_powers(const int16_t *powers)
 {
     int32_t two;
@@ -33,7 +34,7 @@ ZQ_TARGET_INLINE __m512i two_powers(const int16_t *powers)
     return _mm512_set1_epi32(two);
 }
 
-/* sums[r][d] += a of keys from..to-1 for six frames: 64 channels, or 16. */
+/* sums[r][d] += a of 2 * pairs keys for six frames and 64 channels; below, for 16 channels. */
 ZQ_TARGET static void weigh_64(const int16_t *powers, size_t stride, const int16_t *values, size_t wide, size_t pairs,
                                int64_t *sums)
 {
@@ -114,7 +115,7 @@ ZQ_TARGET void zq_divide(const int64_t *sums, int64_t n, size_t wide, int32_t *m
     }
 }
 
-/* y of 16 channels from channel c on and n frames from t on, of the quotients of as many frames. */
+/* Requantize the quotients and store y: up to 16 channels from channel c on, up to 16 of n frames from t on. */
 ZQ_TARGET static void store(const zq_state *state, const zq_step *step, const int32_t *means, size_t wide, int32_t c,
                             int32_t channels, int32_t t, int32_t n)
 {
@@ -140,7 +141,7 @@ static void pack_head(const zq_state *state, const zq_step *step, int32_t first,
     zq_pack_values(state, step->x[3], first, head);
 }
 
-/* Frames t0 .. t0 + 63 of the head's channels. */
+/* Compute frames t0 .. t0 + 63 of the head's channels. */
 static void run_tile(const zq_state *state, const zq_step *step, int32_t number, int32_t t0, const zq_head *head)
 {
     const int32_t n = zq_min(ZQ_TILE, (int32_t)head->frames - t0), width = (int32_t)head->width;

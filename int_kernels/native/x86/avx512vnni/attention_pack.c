@@ -1,4 +1,4 @@
-/* One head of an attention, laid out for AVX-512 VNNI. */
+/* Pack one attention head for AVX-512 VNNI. */
 #include "x86/avx512vnni/attention_layout.h"
 
 #ifdef ZQ_X86_TABLES
@@ -15,7 +15,7 @@ size_t zq_lay_out_head(size_t frames, size_t width, char *memory, zq_head *head)
     head->keys = zq_take(&memory, padded * 4 * head->quads);
     head->places = zq_take(&memory, zq_rounded(2 * frames, 64) * 4 * head->quads);
     head->values = zq_take(&memory, padded * head->wide * 2);
-    head->content = zq_take(&memory, 256 * head->quads + 4 * ZQ_QUERIES); /* the last six may reach beyond */
+    head->content = zq_take(&memory, 256 * head->quads + 4 * ZQ_QUERIES); /* the last six may extend past the tile */
     head->position = zq_take(&memory, 256 * head->quads + 4 * ZQ_QUERIES);
     head->content_start = zq_take(&memory, (ZQ_TILE + ZQ_QUERIES) * 4);
     head->position_start = zq_take(&memory, (ZQ_TILE + ZQ_QUERIES) * 4);
@@ -40,10 +40,10 @@ ZQ_TARGET void zq_pack_columns(const zq_state *state, int32_t value, int32_t fir
     }
 }
 
-/* Two bytes of each dword as numbers of 16 bits. */
+/* Widen two bytes of each dword to 16-bit numbers. */
 ZQ_TARGET_INLINE __m512i widen_two(__m512i dwords, int is_signed, int is_upper)
 {
-    /* each byte into the upper half of its word, then down again with its sign */
+    /* move each byte to the upper half of its word, then shift it down with its sign */
     const __m512i shifted = is_upper ? _mm512_srli_epi32(dwords, 16) : dwords;
     const __m512i even = _mm512_slli_epi32(_mm512_and_si512(shifted, _mm512_set1_epi32(0xFF)), 8);
     const __m512i odd = _mm512_slli_epi32(_mm512_and_si512(shifted, _mm512_set1_epi32(0xFF00)), 16);
@@ -72,7 +72,8 @@ ZQ_TARGET void zq_pack_values(const zq_state *state, int32_t value, int32_t firs
     }
 }
 
-/* The queries of one tile, and for columns of signed codes, which are shifted by 128, -128 times their sums. */
+/* Pack the queries of one tile. Packed signed k and p have 128 added, so their accumulators start at -128 times the
+ * sum of the queries. */
 ZQ_TARGET static void pack_queries(const zq_state *state, int32_t value, int32_t first, int32_t t0, int is_flipped,
                                    const zq_head *head, int8_t *queries, int32_t *start)
 {

@@ -1,6 +1,7 @@
 /* Scores of six frames with all keys, and their powers of two, for AVX-512 VNNI.
  *
- * Products with the positions are made for a band of places that serves all six frames, and read shifted. */
+ * Products with the positions are computed for one band of positions that serves all six frames. Each frame reads
+ * the band at its own offset. */
 #include "x86/avx512vnni/attention_layout.h"
 
 #ifdef ZQ_X86_TABLES
@@ -42,7 +43,7 @@ ZQ_TARGET static void multiply(const int8_t *queries, const int32_t *starts, con
     }
 }
 
-/* scores[j] = s in place of the products with k; returns the greatest. */
+/* Replace the products with k by scores[j] = s. Returns the greatest score. */
 ZQ_TARGET static int32_t requantize_scores(const zq_scorer *s, size_t frames, int32_t *scores, const int32_t *far)
 {
     __m512i most = _mm512_set1_epi32(-ZQ_LARGEST_SCORE);
@@ -55,19 +56,19 @@ ZQ_TARGET static int32_t requantize_scores(const zq_scorer *s, size_t frames, in
     return _mm512_reduce_max_epi32(most);
 }
 
-/* powers[j] = e of scores[j], 0 from T on; returns the sum of all. */
+/* powers[j] = e of scores[j], and 0 from T on. Returns the sum of all powers. */
 ZQ_TARGET static int64_t raise(size_t frames, int32_t most, const int32_t *scores, int16_t *powers)
 {
     const __m512i top = _mm512_set1_epi32(most), furthest = _mm512_set1_epi32(ZQ_MOST_OCTAVES);
     const __m512i one = _mm512_set1_epi32(65536), fraction = _mm512_set1_epi32(65535), zero = _mm512_setzero_si512();
-    __m512i total = zero; /* 2^17 / 16 numbers of at most 2^14 in each lane */
+    __m512i total = zero; /* each lane adds 2^17 / 16 numbers of at most 2^14 */
     for (size_t j = 0; j < (frames + 63) / 64 * 64; j += 16) {
         const __mmask16 mask = j < frames ? zq_first_numbers((int32_t)(frames - j)) : 0;
         const __m512i t = _mm512_min_epi32(_mm512_sub_epi32(top, _mm512_loadu_si512(scores + j)), furthest);
         const __m512i g = _mm512_and_si512(t, fraction), f = _mm512_sub_epi32(one, g);
         const __m512i slope = _mm512_add_epi32(_mm512_srli_epi32(_mm512_mullo_epi32(f, _mm512_set1_epi32(22267)), 16),
                                                _mm512_set1_epi32(43269));
-        /* f * slope is below 2^32 but for f = 65536, where it is 2^32 */
+        /* f * slope is below 2^32, except for f = 65536, where it is 2^32 */
         const __m512i part = _mm512_mask_mov_epi32(_mm512_srli_epi32(_mm512_mullo_epi32(f, slope), 16),
                                                    _mm512_cmpeq_epi32_mask(g, zero), one);
         const __m512i shift = _mm512_add_epi32(_mm512_srli_epi32(t, 16), _mm512_set1_epi32(2));
@@ -84,7 +85,7 @@ ZQ_TARGET void zq_attend(const zq_step *step, int32_t number, const zq_head *hea
                          int64_t totals[ZQ_QUERIES])
 {
     const int32_t frames = (int32_t)head->frames, queries = zq_min(ZQ_QUERIES, zq_min(ZQ_TILE, frames - t0) - i);
-    const int32_t first = frames - t0 - i - queries; /* the place of key 0 for the last of the frames */
+    const int32_t first = frames - t0 - i - queries; /* the position of key 0 for the last of the frames */
     const int32_t base = first / 64 * 64, last = 2 * frames - 2 - t0 - i;
     const size_t stride = head->padded + 128;
     const zq_scorer s = zq_scorer_of(step, number, head->width);

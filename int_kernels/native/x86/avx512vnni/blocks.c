@@ -1,14 +1,14 @@
-/* Up to six rows at a time of a dense convolution's tile, for AVX-512 VNNI: all their accumulators in registers, a
- * vector of 16 frames times four weights of one row per instruction. Tiles of every width: the last half of a vector, if
- * it is one, is multiplied with vectors half as wide.
+/* Up to six rows at a time of a dense convolution's tile, for AVX-512 VNNI. All accumulators are in registers. One
+ * instruction multiplies a vector of 16 frames with four weights of one row. Tiles can have any width: if the last
+ * vector is only half used, it is multiplied as a 256-bit vector.
  *
- * A function for each number of rows and of halves, because gcc keeps accumulators in registers only under names of
- * their own. */
+ * There is one function for each number of rows and of halves, because gcc keeps accumulators in registers only if
+ * each has a variable of its own. */
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
 
-enum { ROWS = 6 }; /* 24 accumulators, 4 vectors of inputs, 1 of weights */
+enum { ROWS = 6 }; /* registers: 24 accumulators, 4 inputs, 1 weights */
 
 typedef void block_function(const zq_tile_rows *rows, int32_t first, __m512i sums[ROWS][4]);
 
@@ -75,11 +75,11 @@ BLOCKS(8)
 static block_function *const blocks[8][ROWS] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4),
                                                 NAMES(5), NAMES(6), NAMES(7), NAMES(8)};
 
-/* How the rows of a tile end. */
+/* Epilogue constants of a tile's rows. */
 typedef struct {
     const zq_tile_rows *rows;
     __m512i to_plain, lo, hi;
-    int32_t order, are_codes; /* codes with high shifts */
+    int32_t order, are_codes; /* quantized bytes with high shifts */
 } pending_rows;
 
 ZQ_TARGET static void block_epilogue(const pending_rows *e, int32_t first, int32_t count, __m512i sums[ROWS][4])
@@ -102,7 +102,7 @@ ZQ_TARGET void zq_avx512vnni_blocks(const zq_tile_rows *rows)
                             _mm512_set1_epi8((char)rows->step->clip_hi),
                             order,
                             rows->storage != ZQ_INT32 && rows->numbers->multiplier};
-    __m512i sums[2][ROWS][4]; /* of this block and of the one before: what was just stored cannot be read at once */
+    __m512i sums[2][ROWS][4]; /* of this and the last block: data that was just stored cannot be read at once */
     if (rows->rows < 1) return;
     for (int32_t first = 0, turn = 0; first <= last; first += ROWS, turn ^= 1) {
         blocks[rows->halves - 1][zq_min(ROWS, rows->rows - first) - 1](rows, first, sums[turn]);

@@ -1,8 +1,9 @@
-/* conv1d and conv2d with two or more input maps per group, for AVX-512 VNNI: a matrix product of tiles of 64 frames.
+/* Dense conv1d and conv2d (two or more input maps per group) for AVX-512 VNNI: a matrix product over tiles of 64
+ * frames.
  *
- * The inputs of a tile are laid out four taps side by side, for each tap (im2col.c) or once for all of a long
- * kernel (direct_conv.c), and multiplied with as many output maps as there are to do, staggered
- * (dense_pipelined.c) or block by block (avx512vnni_blocks.c). */
+ * The inputs of a tile are packed four per dword, for each tap (im2col.c) or once for all taps of a long kernel
+ * (direct_conv.c). They are multiplied with all output maps of the units at hand, software-pipelined
+ * (dense_pipelined.c) or block by block (blocks.c). */
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
@@ -12,8 +13,8 @@ static size_t quads_of(const zq_program *program, const zq_step *step)
     return (zq_taps(program, step) + 3) / 4;
 }
 
-/* Packed: [C_out] zq_requant_params, then [C_out][quads][4]: four taps in the order of the weights, the last ones filled
- * up with zeros, or the same tap of four channels. */
+/* Packed weights: [C_out] zq_requant_params, then [C_out][quads][4]: four taps in the order of the weights, padded
+ * with zeros at the end, or for a direct convolution the same tap of four channels. */
 uint64_t zq_avx512vnni_dense_bytes(const zq_program *program, const zq_step *step)
 {
     const uint64_t maps = (uint64_t)zq_maps_out(program, step) * (uint64_t)step->params.conv.groups;
@@ -41,7 +42,7 @@ void zq_avx512vnni_pack_dense(const zq_program *program, const zq_step *step, vo
     }
 }
 
-/* Columns, then places. */
+/* Bytes of the packed inputs. In the scratch the offsets of the quads follow. */
 static size_t columns_bytes(const zq_program *program, const zq_step *step)
 {
     if (zq_is_windowed(program, step)) return (size_t)zq_maps_in(program, step) * (size_t)zq_window_frames(step, 1);
@@ -54,7 +55,7 @@ uint64_t zq_avx512vnni_dense_scratch(const zq_program *program, const zq_step *s
     return (uint64_t)columns_bytes(program, step) + (uint64_t)quads_of(program, step) * sizeof(size_t);
 }
 
-/* The columns of a tile and where each quad finds its own. */
+/* Pack the inputs of a tile and compute the offset of each quad. */
 static void lay_out(const zq_state *state, const zq_dense_unit *unit, uint8_t *columns, zq_tile_rows *rows)
 {
     const zq_step *step = rows->step;
@@ -75,7 +76,7 @@ static void lay_out(const zq_state *state, const zq_dense_unit *unit, uint8_t *c
     }
 }
 
-/* The maps of units first .. last - 1 as far as they read the same inputs; returns the first unit that does not. */
+/* Join the maps of units first .. last - 1 that read the same inputs. Returns the first unit that does not. */
 static int32_t join_units(const zq_program *program, const zq_step *step, int32_t first, int32_t last, zq_dense_unit *u)
 {
     *u = zq_dense_unit_of(program, step, first);

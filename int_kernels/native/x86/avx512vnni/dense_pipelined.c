@@ -1,23 +1,23 @@
-/* Many rows of a dense convolution's tile, for AVX-512 VNNI: six at a time, staggered.
+/* Many rows of a dense convolution's tile, for AVX-512 VNNI: six at a time, software-pipelined.
  *
- * A row's sums have to be scaled, packed and stored when they are complete, and the processor does not look far enough
- * ahead to start the next rows' products meanwhile. So the six rows do not end together: each starts a sixth of the taps
- * after the one before it, at the tap where that one stands, and goes through all taps from there, the first after the
- * last. Then one row ends and one starts at a time, between the products of five others. */
+ * When its sums are complete, a row must be requantized, packed and stored, and the processor does not look far
+ * enough ahead to start the products of the next rows meanwhile. So the six rows do not end together. Each row
+ * starts a sixth of the taps after the previous one, at the tap which that one has reached, and processes all taps
+ * cyclically from there. Then one row ends and one starts at a time, between the products of five others. */
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
 
 enum {
     ROWS = 6,
-    NARROWEST = 5, /* halves: a narrower tile is little work however it is done */
-    LEAST = 32,    /* quads to stagger: shorter rows end too often */
-    MOST = 256,    /* in tile order: more columns come too slowly where fewer than six rows run */
-    NEAR = 4096    /* bytes of weights to be fetched ahead, beyond one row */
+    NARROWEST = 5, /* halves: narrower tiles are too little work to matter */
+    LEAST = 32,    /* quads to pipeline: shorter rows end too often */
+    MOST = 256,    /* quads in tile order: more inputs arrive too slowly while fewer than six rows run */
+    NEAR = 4096    /* bytes of weights to prefetch, beyond one row */
 };
 
-/* Row number i is r = i mod 6 here: gcc keeps accumulators in registers only under names of their own. Where the row
- * will be stored is fetched ahead: rows are too far apart for the hardware prefetcher. */
+/* Row i uses the variables r = i mod 6: gcc keeps accumulators in registers only if each has a variable of its own.
+ * The destination of the row is prefetched, because rows are too far apart for the hardware prefetcher. */
 #define START(r)                                                                         \
     a##r = _mm512_set1_epi32(numbers[next].bias), b##r = a##r, c##r = a##r, d##r = a##r; \
     w##r = rows->weight + (size_t)next * 4 * quads;                                      \
@@ -55,7 +55,7 @@ enum {
 #define FROM_2 ADD(2) FROM_3
 #define FROM_1 ADD(1) FROM_2
 
-/* Some quads, for some rows. Weights of rows to come are fetched at the rate at which they are used. */
+/* Process some quads for some rows. Weights of later rows are prefetched at the rate at which they are used. */
 #define QUADS(from, to, ADDS)                                                                 \
     for (size_t quad = from; quad < to; quad++) {                                             \
         const uint8_t *x = rows->columns + rows->places[quad];                                \
@@ -71,7 +71,7 @@ enum {
 #define SIXTH(i, ADDS) QUADS(quads * i / ROWS, quads * (i + 1) / ROWS, ADDS)
 /* clang-format on */
 
-/* The first `count` rows, a multiple of six. halves and storage are constants where this is compiled. */
+/* Compute the first `count` rows, a multiple of six. halves and storage are compile-time constants after inlining. */
 ZQ_TARGET_INLINE void multiply(const zq_tile_rows *rows, int32_t count, int is_staggered, const int32_t halves,
                                const int32_t storage)
 {

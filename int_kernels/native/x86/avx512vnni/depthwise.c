@@ -1,16 +1,17 @@
-/* conv1d with one input channel per group, for AVX-512 VNNI: each output channel filters one row.
+/* Depthwise conv1d (one input channel per group) for AVX-512 VNNI: each output channel filters one row.
  *
- * The row is laid out once as unsigned bytes with its padding, split into `stride` phases as in conv1d_depthwise.c.
- * Frame 4 * i + p of a tile is the sum over j of four products,
+ * The row is laid out once as unsigned bytes with its padding, split into `stride` phases as in
+ * ops/conv1d_depthwise.c. Frame 4 * i + p of a tile is the sum over j of four products,
  *     row[4 * (i + j) .. + 3] * kernel[4 * j - p .. + 3],
- * so that lane i of accumulator p needs whole dwords of the row, and four shifted readings of the kernel. */
+ * so lane i of accumulator p needs whole dwords of the row and four shifted reads of the kernel. */
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
 
-enum { FRONT = 4, TILES = 4 }; /* zeros before each kernel; tiles worked on at once */
+enum { FRONT = 4, TILES = 4 }; /* zeros before each kernel; tiles processed at once */
 
-/* Dwords of the row that phase p of a tile sees of a kernel, whose taps are at k * dilation / stride: it starts p later. */
+/* Dwords of the row that accumulator p of a tile reads for a kernel whose taps are at k * dilation / stride. The
+ * kernel starts p frames later. */
 static uint64_t groups_of_phase(const zq_step *step, uint64_t p)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -28,8 +29,8 @@ static uint64_t kernel_bytes(const zq_step *step)
     return FRONT + 4 * groups_of(step);
 }
 
-/* Packed: [C_out] zq_requant_params, then [C_out][stride][FRONT + 4 * groups]. Kernels that are mostly zeros between the
- * taps stay with the portable kernel. */
+/* Packed weights: [C_out] zq_requant_params, then [C_out][stride][FRONT + 4 * groups]. Kernels with mostly zeros
+ * between the taps use the portable kernel. */
 uint64_t zq_avx512vnni_depthwise_bytes(const zq_program *program, const zq_step *step)
 {
     const zq_conv_params *conv = &step->params.conv;
@@ -56,7 +57,7 @@ void zq_avx512vnni_pack_depthwise(const zq_program *program, const zq_step *step
     }
 }
 
-/* Bytes of one phase of the row, whole vectors: what the last group reads for the last whole tile. */
+/* Bytes of one phase of the row, in whole vectors: all that the last group reads for the last whole tile. */
 static size_t phase_bytes(const zq_step *step, int32_t frames_y)
 {
     return (size_t)zq_ceil_div(frames_y, ZQ_TILE) * ZQ_TILE + 64 * (((size_t)groups_of(step) + 15) / 16);
@@ -68,7 +69,7 @@ uint64_t zq_avx512vnni_depthwise_scratch(const zq_program *program, const zq_ste
     return 2 * (uint64_t)step->params.conv.stride * phase_bytes(step, frames_y);
 }
 
-/* zq_lay_out_phases, with whole vectors where there is no stride. */
+/* zq_lay_out_phases, with whole vectors if the stride is 1. */
 ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *step, uint8_t flip, size_t length,
                               uint8_t *phases)
 {
@@ -78,7 +79,7 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
         const __m512i flips = _mm512_set1_epi8((char)flip);
         for (int32_t i = 0; i < size; i += 64) {
             const int32_t time = i - conv->padding; /* of the first byte */
-            if (time >= 0 && time <= frames - 64) { /* mostly */
+            if (time >= 0 && time <= frames - 64) { /* common case */
                 _mm512_storeu_si512(phases + i, _mm512_xor_si512(_mm512_loadu_si512(x + time), flips));
                 continue;
             }
@@ -90,7 +91,7 @@ ZQ_TARGET static void lay_out(const uint8_t *x, int32_t frames, const zq_step *s
     zq_lay_out_phases(x, frames, -conv->padding, conv->stride, flip, length, phases);
 }
 
-/* Some tiles side by side, written out for each number of them (see avx512vnni_dense.c). */
+/* Several tiles at once, written out for each number of tiles (reason: see blocks.c). */
 #define EACH_1(DO) DO(0)
 #define EACH_2(DO) EACH_1(DO) DO(1)
 #define EACH_3(DO) EACH_2(DO) DO(2)
@@ -142,15 +143,15 @@ typedef void tiles_function(const zq_state *, const zq_step *, int32_t, int32_t,
                             const uint8_t *, size_t);
 static tiles_function *const tiles_at_once[TILES] = {tiles_1, tiles_2, tiles_3, tiles_4};
 
-/* The rows of one call. Two of them lie in the scratch: the next one is laid out before the present one is filtered,
- * because what was just stored in one piece and is read across two has to reach the cache first. */
+/* Input rows of one call. The scratch has two of them. The next row is laid out before the current one is filtered,
+ * because a load that spans two recent stores waits until they have reached the cache. */
 typedef struct {
     const zq_state *state;
     const zq_step *step;
     uint8_t *phases;
     size_t length;    /* of a phase */
     int32_t channels; /* of y that share a row */
-    int32_t last;     /* of y to work on, + 1 */
+    int32_t last;     /* last channel of y to process, + 1 */
 } rows;
 
 static uint8_t *row_of(const rows *r, int32_t o)
@@ -166,14 +167,14 @@ ZQ_TARGET static void lay_out_row(const rows *r, int32_t o)
             row_of(r, o));
 }
 
-/* The row of output channel o, after that of o - 1; the one behind is on its way then. */
+/* The row of output channel o, called after that of o - 1. The following row is laid out already. */
 ZQ_TARGET static const uint8_t *next_row(const rows *r, int32_t o)
 {
     if (o + 1 < r->last && (o + 1) / r->channels != o / r->channels) lay_out_row(r, o + 1);
     return row_of(r, o);
 }
 
-/* The accumulators of a pair of tiles, and those of the pair before, which waits to be rescaled. */
+/* The accumulators of a pair of tiles, and those of the previous pair, which waits for requantization. */
 #define EACH_ACCUMULATOR(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #define DECLARE(i) __m512i acc##i, old##i = _mm512_setzero_si512();
 #define START_ACC(i) acc##i = start;
@@ -187,7 +188,7 @@ ZQ_TARGET static const uint8_t *next_row(const rows *r, int32_t o)
         zq_dot(&acc4, far, w0), zq_dot(&acc5, far, w1), zq_dot(&acc6, far, w2), zq_dot(&acc7, far, w3);     \
         kernel += 4, row += 4;                                                                              \
     }
-/* The last group, where phases 0 and 1 are done. */
+/* The last group, in which phases 0 and 1 are complete. */
 #define LATE_GROUP                                                                                        \
     {                                                                                                     \
         const __m512i w2 = zq_four_weights(kernel - 2), w3 = zq_four_weights(kernel - 3);                 \
@@ -204,9 +205,10 @@ ZQ_TARGET static const uint8_t *next_row(const rows *r, int32_t o)
         zq_store_bytes(y + 64, left - 64, zq_transpose_bytes(zq_pack_codes(storage, two, lo, hi))); \
     }
 
-/* Channels first .. r->last - 1 of a stride of 1, kernels of at least 8 groups, to codes with high shifts, two tiles at
- * a time. Each pair is rescaled while the products of the next one run: rescaling on its own would leave the
- * multipliers idle, because the processor does not look far enough ahead to start the next pair meanwhile. */
+/* Filter channels first .. r->last - 1 to quantized bytes, two tiles at a time. Requires a stride of 1, kernels of
+ * at least 8 groups and high shifts. Each pair is requantized during the products of the next pair. Requantizing on
+ * its own would leave the multipliers idle, because the processor does not look far enough ahead to start the next
+ * pair meanwhile. */
 ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const zq_requant_params *channels,
                                    const int8_t *kernels, size_t size, int32_t pairs)
 {
@@ -214,9 +216,9 @@ ZQ_TARGET static void filter_pairs(const rows *r, int32_t first, const zq_requan
     const int32_t frames = r->state->frames[step->y], storage = r->state->program->values[step->y].storage;
     const size_t groups = (size_t)groups_of(step), together = (size_t)groups_of_phase(step, 1);
     const __m512i lo = _mm512_set1_epi8((char)step->clip_lo), hi = _mm512_set1_epi8((char)step->clip_hi);
-    const zq_requant_params *numbers = NULL; /* of the pair that waits */
+    const zq_requant_params *numbers = NULL; /* of the waiting pair */
     char *y = NULL;
-    int32_t left = 0; /* frames from its first one on */
+    int32_t left = 0; /* frames from the first one of the pair on */
     EACH_ACCUMULATOR(DECLARE)
     for (int32_t o = first; o < r->last; o++) {
         const uint8_t *phases = next_row(r, o);

@@ -1,7 +1,8 @@
-/* What a dense conv1d of a long kernel multiplies, for AVX-512 VNNI: four channels side by side at every frame that a tile
- * and its kernels see,
+/* Input layout of a direct dense conv1d with a long kernel, for AVX-512 VNNI. For every frame that the kernel taps
+ * of a tile read, four channels form one dword,
  *     columns[channels / 4][64 + (kernel - 1) * dilation, whole vectors][4]
- * as unsigned bytes. Tap k of frame t is there once, at frame t + k * dilation: vectors of it start anywhere. */
+ * as unsigned bytes. Tap k of frame t is stored once, at frame t + k * dilation. Vectors of a tap can start at any
+ * frame. */
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES

@@ -1,15 +1,17 @@
-/* What a dense convolution multiplies, for AVX-512 VNNI: the inputs of every tap for a tile of up to 64 frames,
- * columns[taps / 4][vectors][16 frames in tile order][4 taps], as unsigned bytes.
+/* im2col of a dense convolution, for AVX-512 VNNI: the inputs of every tap for a tile of up to 64 frames, in the
+ * packed K4 layout
+ *     columns[taps / 4][vectors][16 frames in tile order][4 taps],
+ * as unsigned bytes.
  *
- * Taps are taken one by one into names of their own: an array that a loop fills would go through memory. */
+ * Taps are loaded one by one into separate variables: an array filled by a loop would go through memory. */
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
 
-/* 64 bytes: x[start + t * stride] + flip, where outside 0 .. frames - 1 x counts as 0. */
+/* 64 bytes of a tap: x[start + t * stride] + flip; x is 0 outside 0 .. frames - 1. */
 ZQ_TARGET_INLINE __m512i im2col_tap(const char *x, int32_t frames, int32_t start, int32_t stride, __m512i flip)
 {
-    if (start >= 0 && stride <= 2 && start + 64 * stride <= frames) { /* mostly */
+    if (start >= 0 && stride <= 2 && start + 64 * stride <= frames) { /* common case */
         const __m512i near = _mm512_loadu_si512(x + start);
         if (stride == 1) return _mm512_xor_si512(near, flip);
         const __m256i a = _mm512_cvtepi16_epi8(near), b = _mm512_cvtepi16_epi8(_mm512_loadu_si512(x + start + 64));
@@ -35,15 +37,16 @@ ZQ_TARGET_INLINE __m512i im2col_tap(const char *x, int32_t frames, int32_t start
     return _mm512_xor_si512(_mm512_loadu_si512(bytes), flip);
 }
 
-/* Where columns go. A tile of fewer than 8 halves has fewer vectors, their dwords to be put in order first. */
+/* Destination of the packed inputs. A tile of fewer than 8 halves has fewer vectors, and its dwords are permuted
+ * first. */
 typedef struct {
     uint8_t *columns;
     int32_t vectors, halves;
     __m512i order;
 } target;
 
-/* Four rows of frames side by side, in tile order. All four vectors are stored: those too many lie where the next ones
- * go. */
+/* Interleave four rows of frames, in tile order. All four vectors are stored; the next taps overwrite the surplus
+ * ones. */
 ZQ_TARGET_INLINE void interleave(__m512i tap[4], target *to)
 {
     if (to->halves < 8)
@@ -53,7 +56,7 @@ ZQ_TARGET_INLINE void interleave(__m512i tap[4], target *to)
     to->columns += 64 * to->vectors;
 }
 
-/* kernel = 1, stride = 1, padding = 0: the columns are the rows themselves. */
+/* kernel = 1, stride = 1, padding = 0: every tap is an input row. */
 ZQ_TARGET static void im2col_rows(const char *x, int32_t frames, int32_t pitch, int32_t channels, int32_t t0,
                                   __m512i flip, target to)
 {
@@ -76,7 +79,7 @@ ZQ_TARGET static void im2col_rows(const char *x, int32_t frames, int32_t pitch, 
     }
 }
 
-/* The next tap of a conv1d: map after map, each over time. Behind the last map there are zeros. */
+/* The next tap of a conv1d: map by map, each over time. After the last map there are zeros. */
 ZQ_TARGET_INLINE __m512i next_tap(const zq_step *step, const char **x, size_t pitch, int32_t frames, int32_t *start,
                                   int32_t *k, int32_t *maps, __m512i flip)
 {
@@ -108,24 +111,24 @@ ZQ_TARGET static void im2col_taps(const zq_step *step, const char *x, size_t pit
     }
 }
 
-enum { AHEAD = 4 }; /* maps */
+enum { AHEAD = 4 }; /* maps to prefetch ahead */
 
-/* The rows that a kernel sees of a map lie too far from those of the next map for the processor to foresee them. */
+/* The rows that a kernel reads of one map are too far from those of the next map for the hardware prefetcher. */
 ZQ_TARGET_INLINE void prefetch_row(const char *x, int32_t stride)
 {
     for (int32_t i = 0; i <= stride; i++) _mm_prefetch(x + 64 * i, _MM_HINT_T0);
 }
 
-/* Where a conv2d's next tap is: map after map, each row after row, each over time. */
+/* Position of the next tap of a conv2d: map by map, each row by row, each over time. */
 typedef struct {
     const char *x;      /* row 0 of the map */
-    size_t pitch;       /* bytes from row to row */
-    int32_t maps, i, k; /* maps left, row and place in the kernel */
+    size_t pitch;       /* bytes between rows */
+    int32_t maps, i, k; /* maps left; row and tap in the kernel */
     int32_t top, start; /* row and frame of the kernel's corner */
     int32_t frames;
 } map_place;
 
-/* Behind the last map there are zeros. */
+/* After the last map there are zeros. */
 ZQ_TARGET_INLINE __m512i next_map_tap(const zq_step *step, map_place *p, __m512i flip)
 {
     const zq_conv_params *conv = &step->params.conv;

@@ -1,10 +1,10 @@
-/* layer_norm for AVX-512: the 64 frames of a tile side by side. */
+/* layer_norm for AVX-512: the 64 frames of a tile in parallel. */
 #include "x86/avx512vnni/avx512vnni.h"
 #include "ops/layer_norm.h"
 
 #ifdef ZQ_X86_TABLES
 
-/* Sums over the channels; those of squares in two halves of 16 bits, which never leave 32 bits. */
+/* Sums over the channels. Squares are added in two halves of 16 bits, whose sums fit 32 bits. */
 ZQ_TARGET static void add_up(const zq_state *state, const zq_step *step, int32_t t0, int32_t n, int32_t *sums,
                              int64_t *squares)
 {
@@ -33,7 +33,7 @@ ZQ_TARGET static void add_up(const zq_state *state, const zq_step *step, int32_t
     }
 }
 
-/* Eight numbers of a row as 64 bits. */
+/* Load eight numbers of a row as 64-bit numbers. */
 ZQ_TARGET_INLINE __m512i load_eight(const char *row, int32_t storage, int32_t t, __mmask8 mask)
 {
     if (storage == ZQ_INT16) return _mm512_cvtepi16_epi64(_mm_maskz_loadu_epi16(mask, (const int16_t *)row + t));
@@ -41,12 +41,12 @@ ZQ_TARGET_INLINE __m512i load_eight(const char *row, int32_t storage, int32_t t,
     return storage == ZQ_INT8 ? _mm512_cvtepi8_epi64(codes) : _mm512_cvtepu8_epi64(codes);
 }
 
-/* What makes codes of one channel's z: (z * multiplier + added) >> shift. */
+/* Requantize constants of one channel: (z * multiplier + added) >> shift. */
 typedef struct {
     __m512i multiplier, added, shift;
 } scale;
 
-/* The codes of frames t .. t + 7 of a tile. */
+/* The quantized values of frames t .. t + 7 of a tile. */
 ZQ_TARGET_INLINE __m256i normalise(const zq_norms *norms, const int64_t *shifts, int32_t t, const scale *s, __m512i q)
 {
     const __m512i product = _mm512_mullo_epi64(q, _mm512_loadu_si512(norms->factor + t));

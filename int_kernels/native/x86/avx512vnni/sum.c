@@ -1,4 +1,4 @@
-/* sum, for AVX-512: 16 frames at a time, in 64 bits; 64 where codes are made of high halves. */
+/* sum for AVX-512: 16 frames at a time, in 64 bits, or 64 frames if quantized bytes need only the high halves. */
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
@@ -18,17 +18,17 @@ ZQ_TARGET_INLINE addend addend_of(const zq_state *state, const zq_step *step, in
                     values[step->x[i]].storage};
 }
 
-/* How a sum ends in one channel, and 16 sums, those of even and of odd numbers. */
+/* Epilogue constants of a sum in one channel; below, 16 sums, split into even and odd numbers. */
 typedef struct {
-    __m512i start, shift, high_shift, lo, hi; /* start: the bias and half of what is shifted out */
-    int32_t is_narrow;                        /* what is left of a sum fits 32 bits */
+    __m512i start, shift, high_shift, lo, hi; /* start: the bias plus 2^(shift - 1) for rounding */
+    int32_t is_narrow;                        /* the shifted sum fits 32 bits */
 } adder;
 
 typedef struct {
     __m512i even, odd;
 } wide_sum;
 
-/* The sums of channel c fit 32 bits once shifted and rounded, whatever the inputs. */
+/* True if the shifted and rounded sums of channel c fit 32 bits for all inputs. */
 static int fits_32_bits(const zq_state *state, const zq_step *step, int32_t c)
 {
     const zq_sum_params *sum = &step->params.sum;
@@ -58,7 +58,7 @@ ZQ_TARGET_INLINE void add_product(wide_sum *sum, __m512i x, __m512i multiplier)
     sum->odd = _mm512_add_epi64(sum->odd, _mm512_mul_epi32(_mm512_srli_epi64(x, 32), multiplier));
 }
 
-/* 16 frames from t on. */
+/* Add 16 frames of an input from t on. */
 ZQ_TARGET_INLINE void add_input(wide_sum *sum, const addend *input, int32_t t, __mmask16 mask)
 {
     add_product(sum, zq_load_numbers(input->row, input->storage, t, mask), input->multiplier);
@@ -71,14 +71,14 @@ ZQ_TARGET_INLINE __m512i sum_epilogue(const adder *end, wide_sum sum)
     return _mm512_min_epi32(_mm512_max_epi32(v, end->lo), end->hi);
 }
 
-/* The same before it is clipped, where the shift is 32 or more. */
+/* The same without clipping, for a shift of 32 or more. */
 ZQ_TARGET_INLINE __m512i high_epilogue(const adder *end, wide_sum sum)
 {
     return _mm512_srav_epi32(zq_join_high(sum.even, sum.odd), end->high_shift);
 }
 
-/* 16 sums of channel c. few: the number of inputs, a constant where this is compiled, which are looked up once for the
- * channel: a and b; 0: any number, each looked up for every vector. */
+/* 16 sums of channel c. few: the number of inputs, a compile-time constant after inlining. One or two inputs are
+ * set up once for the channel: a and b. few = 0: any number of inputs, each set up for every vector. */
 ZQ_TARGET_INLINE wide_sum add_inputs(const zq_state *state, const zq_step *step, int32_t c, const int32_t few,
                                      const adder *end, const addend *a, const addend *b, int32_t t, __mmask16 mask)
 {
@@ -92,7 +92,7 @@ ZQ_TARGET_INLINE wide_sum add_inputs(const zq_state *state, const zq_step *step,
     return sum;
 }
 
-/* All frames of channel c. */
+/* Add up all frames of channel c. */
 ZQ_TARGET_INLINE void add_up(const zq_state *state, const zq_step *step, int32_t c, const int32_t few)
 {
     const int32_t frames = state->frames[step->y], storage = state->program->values[step->y].storage;

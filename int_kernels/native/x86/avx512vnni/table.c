@@ -1,4 +1,4 @@
-/* The table for AVX-512 VNNI. */
+/* Dispatch table for AVX-512 VNNI. */
 #include "x86/avx512vnni/avx512vnni.h"
 
 #ifdef ZQ_X86_TABLES
