@@ -1,6 +1,7 @@
 /* Weights of 4 bits or less: two codes in each byte of memory, made bytes again right before they are multiplied.
  *
- * 128 codes lie together: byte i of 64 has code i in its lower half and code 64 + i in its upper one, each as code + 8. */
+ * 128 codes lie together: byte i of 64 has code i in its lower half and code 64 + i in its upper one, each as
+ * code + 8. */
 #ifndef ZQ_INT4_H
 #define ZQ_INT4_H
 

@@ -58,7 +58,8 @@
 /* Work on units first..last-1 of a step. */
 typedef void zq_kernel(const zq_state *state, const zq_step *step, int32_t first, int32_t last, void *scratch);
 
-/* Whether a step can write y, or read x, in the packed K4 layout (zq_state). 0: no; 1: yes; 2: yes, and is faster so. */
+/* Whether a step can write y, or read x, in the packed K4 layout (zq_state).
+ * 0: no; 1: yes; 2: yes, and it is faster. */
 typedef int zq_packed_k4_use(const zq_program *program, const zq_step *step);
 
 /* Bytes of one step's packed weights (0: this step runs unpacked), the packing, its units, the bytes of its scratch. */
@@ -211,7 +212,8 @@ ZQ_INLINE char *zq_row(const zq_state *state, int32_t value, int32_t channel)
     return (char *)state->data[value] + (size_t)channel * (size_t)state->pitch[value] * size;
 }
 
-/* A value in the packed K4 layout (zq_state): where the 64 frames from t on of four channels from `channel` on start. */
+/* A value in the packed K4 layout (zq_state): the address of the 64 frames from t on of the four channels from
+ * `channel` on. */
 ZQ_INLINE char *zq_packed_k4(const zq_state *state, int32_t value, int32_t channel, int32_t t)
 {
     const size_t channels = (size_t)state->program->values[value].channels;
@@ -272,8 +274,8 @@ ZQ_INLINE void zq_im2col_column(const char *x, int32_t storage, int32_t frames, 
     for (int32_t t = last; t < ZQ_TILE; t++) column[t] = 0;
 }
 
-/* A row of a depthwise conv1d as unsigned bytes from frame `start` on, one phase of the stride after the other, `length`
- * bytes each: phases[p][i] = x[start + i * stride + p] + flip, where outside 0 .. frames - 1 x counts as 0. */
+/* A row of a depthwise conv1d as unsigned bytes from frame `start` on, one phase of the stride after the other,
+ * `length` bytes each: phases[p][i] = x[start + i * stride + p] + flip, where x counts as 0 outside 0 .. frames - 1. */
 ZQ_INLINE void zq_lay_out_phases(const uint8_t *x, int32_t frames, int32_t start, int32_t stride, uint8_t flip,
                                  size_t length, uint8_t *restrict phases)
 {

@@ -19,9 +19,9 @@
  * reader that has read `end` and then finds epoch_and_next unchanged has therefore read the matching end. */
 typedef struct {
     uint64_t epoch_and_next; /* turn * 2^32 + next; atomic */
-    int32_t end;            /* atomic */
-    int64_t planned;        /* frames of whole utterances assigned in the plan */
-    char apart[64 - 24];    /* padding: each range changes often and has its own cache line */
+    int32_t end;             /* atomic */
+    int64_t planned;         /* frames of whole utterances assigned in the plan */
+    char apart[64 - 24];     /* padding: each range changes often and has its own cache line */
 } zq_range;
 
 /* State shared by the workers of one zq_run_many. */
@@ -46,7 +46,7 @@ typedef struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* signals a new `turn` */
     char apart[64];         /* padding: `turn` is polled by waiting workers and has its own cache line */
-    uint32_t epoch;          /* number of the current step, from 1 on; 0 after the last; atomic */
+    uint32_t epoch;         /* number of the current step, from 1 on; 0 after the last; atomic */
     char behind[64];
 } zq_pool;
 

@@ -1,8 +1,8 @@
 /* conv1d and conv2d with two or more input maps per group; a pointwise convolution is the case kernel = 1, a conv1d
  * that of maps with one row (SPEC 4).
  *
- * For a tile of output frames im2col makes 16-bit columns [tap][ZQ_TILE] of the inputs of every tap. Each block of ZQ_ROWS
- * output maps then runs over the taps with its accumulators in registers. */
+ * For a tile of output frames im2col makes 16-bit columns [tap][ZQ_TILE] of the inputs of every tap. Each block of
+ * ZQ_ROWS output maps then runs over the taps with its accumulators in registers. */
 #include "core/kernels.h"
 
 static uint64_t scratch_bytes(const zq_program *program, const zq_step *step, int32_t frames_y)

@@ -29,7 +29,7 @@ uint64_t zq_scratch_bytes(const zq_program *program, const zq_kernels *kernels, 
 }
 
 zq_status zq_run_cached(const zq_program *program, const zq_kernels *kernels, const zq_length_cache *cache, int32_t T,
-                       const void *input, void *const *outputs, void *arena, uint64_t arena_bytes)
+                        const void *input, void *const *outputs, void *arena, uint64_t arena_bytes)
 {
     (void)program, (void)kernels, (void)cache, (void)input, (void)arena;
     __atomic_add_fetch(&((record *)outputs[0])->whole, 1, __ATOMIC_RELAXED);

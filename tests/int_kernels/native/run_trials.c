@@ -36,7 +36,8 @@ static void require(int is_true, const char *what)
 static guarded allocate(size_t size)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (size + page - 1) / page * page;
-    guarded g = {mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), room + page, NULL};
+    guarded g = {mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), room + page,
+                 NULL};
     require(g.start != MAP_FAILED && !mprotect(g.start + room, page, PROT_NONE), "no memory");
     g.bytes = g.start + room - size;
     memset(g.bytes, 0xA5, size);

@@ -23,7 +23,8 @@ static void require_upper_halves(ucontext_t *context)
 /* C4, ~R ~X ~B 00010, 0 ~vvvv 1 01, 50, 11 reg rm. */
 static int do_instruction(ucontext_t *context, const unsigned char *code)
 {
-    if (code[0] != 0xC4 || (code[1] & 31) != 2 || (code[2] & 0x87) != 5 || code[3] != 0x50 || code[4] >> 6 != 3) return 0;
+    if (code[0] != 0xC4 || (code[1] & 31) != 2 || (code[2] & 0x87) != 5 || code[3] != 0x50 || code[4] >> 6 != 3)
+        return 0;
     const int acc = (code[4] >> 3 & 7) | (code[1] & 0x80 ? 0 : 8), weights = (code[4] & 7) | (code[1] & 0x20 ? 0 : 8);
     const int activations = ~code[2] >> 3 & 15;
     require_upper_halves(context);

@@ -65,7 +65,7 @@ ZQ_INLINE void zq_neon_rescale(const zq_step *step, int32_t o, int32_t bias, int
 
 /* Epilogue of one row of the tile at t0, output map o: add the bias to acc, requantize, store. */
 ZQ_INLINE void zq_neon_row_epilogue(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
-                                  int32_t bias, int32_t *acc)
+                                    int32_t bias, int32_t *acc)
 {
     const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
     zq_neon_rescale(step, o, bias, acc);

@@ -36,7 +36,8 @@ void zq_amx_window(const zq_state *state, const zq_step *step, const zq_dense_un
                    uint8_t *window);
 
 /* Configure eight tile registers: palette 1, 64 bytes per row. Tiles 0 to 5 have `rows` rows, tiles 6 and 7 have
- * 16. Loading the configuration clears every tile. After zq_amx_release_tiles the operating system has no tile state to save. */
+ * 16. Loading the configuration clears every tile. After zq_amx_release_tiles the operating system has no tile state
+ * to save. */
 static inline void zq_amx_begin_rows(int32_t rows)
 {
     uint8_t tiles[64] = {1};

@@ -14,13 +14,14 @@
 #define ZQ_TARGET_INLINE static inline __attribute__((always_inline)) ZQ_TARGET
 
 /* Entries of every AVX2-based dispatch table except that of AVX-512. */
-#define ZQ_AVX2_ENTRIES                                                                              \
-    [ZQ_KERNEL_CONV2D_DEPTHWISE] = {.run = zq_avx2_conv2d_depthwise, .scratch_bytes = zq_avx2_conv2d_depthwise_scratch}, \
-    [ZQ_KERNEL_SUM] = {.run = zq_avx2_sum},                                                          \
-    [ZQ_KERNEL_ACTIVATION] = {.run = zq_avx2_activation,                                             \
-                              .packed_bytes = zq_activation_bytes,                                   \
-                              .pack = zq_pack_activation},                                           \
-    [ZQ_KERNEL_LAYER_NORM] = {.run = zq_avx2_layer_norm},                                            \
+#define ZQ_AVX2_ENTRIES                                                                 \
+    [ZQ_KERNEL_CONV2D_DEPTHWISE] = {.run = zq_avx2_conv2d_depthwise,                    \
+                                    .scratch_bytes = zq_avx2_conv2d_depthwise_scratch}, \
+    [ZQ_KERNEL_SUM] = {.run = zq_avx2_sum},                                             \
+    [ZQ_KERNEL_ACTIVATION] = {.run = zq_avx2_activation,                                \
+                              .packed_bytes = zq_activation_bytes,                      \
+                              .pack = zq_pack_activation},                              \
+    [ZQ_KERNEL_LAYER_NORM] = {.run = zq_avx2_layer_norm},                               \
     [ZQ_KERNEL_ATTENTION] = {.run = zq_avx2_attention, .scratch_bytes = zq_avx2_attention_scratch}
 zq_kernel zq_avx2_attention, zq_avx2_sum, zq_avx2_activation, zq_avx2_layer_norm;
 zq_scratch_size zq_avx2_attention_scratch;
@@ -142,8 +143,8 @@ ZQ_TARGET_INLINE __m256i zq_round_eight(const zq_rounder *r, __m256i even, __m25
 }
 
 /* Epilogue of one row of the tile at t0, output map o: add the bias to acc, requantize, store. */
-ZQ_TARGET_INLINE void zq_avx2_epilogue(const zq_state *state, const zq_step *step, int32_t o, int32_t channel, int32_t t0,
-                                     int32_t *acc)
+ZQ_TARGET_INLINE void zq_avx2_epilogue(const zq_state *state, const zq_step *step, int32_t o, int32_t channel,
+                                       int32_t t0, int32_t *acc)
 {
     const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
     for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += step->params.conv.bias[o];

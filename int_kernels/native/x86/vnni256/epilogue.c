@@ -101,7 +101,7 @@ ZQ_TARGET_INLINE void phases_epilogue(const zq_step *step, int32_t o, int32_t st
 }
 
 ZQ_TARGET void zq_avxvnni_epilogue_plain(const zq_state *state, const zq_step *step, int32_t o, int32_t rows,
-                                       int32_t row_y, int32_t t, int32_t n, __m256i *acc)
+                                         int32_t row_y, int32_t t, int32_t n, __m256i *acc)
 {
     const int32_t storage = state->program->values[step->y].storage, rows_y = zq_rows_out(step);
     const size_t size = zq_size(storage), apart = (size_t)rows_y * (size_t)state->pitch[step->y] * size;
@@ -110,7 +110,7 @@ ZQ_TARGET void zq_avxvnni_epilogue_plain(const zq_state *state, const zq_step *s
 }
 
 ZQ_TARGET void zq_avxvnni_epilogue_phases(const zq_state *state, const zq_step *step, int32_t o, int32_t t0,
-                                        int32_t count, __m256i *acc)
+                                          int32_t count, __m256i *acc)
 {
     const int32_t storage = state->program->values[step->y].storage, n = state->frames[step->y] - t0;
     char *y = zq_row(state, step->y, o) + (size_t)t0 * zq_size(storage);

@@ -40,7 +40,7 @@ ZQ_TARGET_INLINE void dot(__m256i *acc, __m256i activations, __m256i weights)
             const __m256i x0 = zq_load_vector(columns), x1 = zq_load_vector(columns + 32);                         \
             EACH_##rows(ADD_ROW)                                                                                   \
         }                                                                                                          \
-        EACH_##rows(GIVE_ROW) zq_avxvnni_epilogue_plain(state, step, o, rows, row_y, t, n, acc);                     \
+        EACH_##rows(GIVE_ROW) zq_avxvnni_epilogue_plain(state, step, o, rows, row_y, t, n, acc);                   \
     }
 
 BLOCK(1)
@@ -114,7 +114,7 @@ enum { VECTORS = 3, VECTOR_FRAMES = 32 }; /* of one row per block: 12 accumulato
             }                                                                                                    \
             row += length - 4 * groups;                                                                          \
         }                                                                                                        \
-        EACH_##count(GIVE_VECTOR) zq_avxvnni_epilogue_phases(state, step, o, t0, count, acc);                      \
+        EACH_##count(GIVE_VECTOR) zq_avxvnni_epilogue_phases(state, step, o, t0, count, acc);                    \
     }
 
 VECTORS_OF(1)

@@ -31,11 +31,11 @@ size_t zq_avxvnni_phase_bytes(const zq_step *step, int32_t frames_y);
 /* Epilogue, shared too, with the requantization parameters of each output map: frames t .. t + n - 1, n <= 16, of row
  * row_y of maps o .. o + rows - 1. Each map has two vectors of eight frames in frame order. */
 void zq_avxvnni_epilogue_plain(const zq_state *state, const zq_step *step, int32_t o, int32_t rows, int32_t row_y,
-                             int32_t t, int32_t n, __m256i *acc);
+                               int32_t t, int32_t n, __m256i *acc);
 /* Epilogue of `count` times 32 frames of channel o, from t0 on. Each 32 frames are four vectors: lane i of vector p
  * holds frame 4 * i + p. */
 void zq_avxvnni_epilogue_phases(const zq_state *state, const zq_step *step, int32_t o, int32_t t0, int32_t count,
-                              __m256i *acc);
+                                __m256i *acc);
 
 /* K4 blocks (four taps each) of a dense convolution. */
 ZQ_INLINE size_t zq_avxvnni_quads(const zq_program *program, const zq_step *step)
