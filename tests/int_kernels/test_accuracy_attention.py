@@ -82,7 +82,6 @@ def relative(y: Real, real: Real) -> float:
     return float(np.linalg.norm(y - real) / np.linalg.norm(real))
 
 
-@cache
 def reference(step: Attention, xs: Sequence[np.ndarray], y_type: IntType) -> np.ndarray:
     """The reference of one step on codes of at most 16 bits."""
     return step.evaluate(xs, [INT16] * len(xs), y_type)
@@ -93,6 +92,7 @@ def positions_of(step: Positions, frames: int) -> np.ndarray:
     return step.evaluate([np.zeros((1, frames), np.int32)], [INT32], INT8)
 
 
+@cache
 def results(frames: int, sharpness: float) -> tuple[Real, Real, Real]:
     """(ours in codes of v, real, with probabilities floored to 8 bits as in I-BERT) for 2 heads of 32 channels.
 

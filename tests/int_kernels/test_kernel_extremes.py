@@ -162,28 +162,28 @@ def test_blocks(
     assert_native(block(channels, inputs, kernel, dilation, padding, y_type, length), x)
 
 
-def test_what_both_convolutions_read_lies_in_columns(kernels: str) -> None:
+def test_what_both_convolutions_read_is_in_the_packed_k4_layout(kernels: str) -> None:
     """A depthwise one alone is no faster so."""
     program = block(64, 2, 33, 1, 16, UINT8, 65)
     alone = tuple(step for step in program.steps if step.y != "r")
     rest = tuple(value for value in program.values if value.name != "r")
-    for tried, are_columns in (
+    for tried, is_packed in (
         (program, kernels == "amx"),
         (replace(program, values=rest, steps=alone, outputs=("y",)), False),
     ):
         native = NativeExecutable(tried)
         state, *_hold = native._prepare(np.zeros((64, 65), np.int8), None)
         names = [value.name for value in tried.values]
-        assert bool(state.in_columns[names.index("s")]) == are_columns
-        assert bool(state.in_columns[names.index("m")]) == (kernels == "amx")
+        assert bool(state.is_packed_k4[names.index("s")]) == is_packed
+        assert bool(state.is_packed_k4[names.index("m")]) == (kernels == "amx")
 
 
-def test_the_inner_value_of_a_separable_unit_lies_in_columns(kernels: str) -> None:
+def test_the_inner_value_of_a_separable_unit_is_in_the_packed_k4_layout(kernels: str) -> None:
     program = separable(64, 70, 33, 1, UINT8, 65)
-    for outputs, are_columns in ((("y",), kernels == "amx"), (("y", "m"), False)):
+    for outputs, is_packed in ((("y",), kernels == "amx"), (("y", "m"), False)):
         native = NativeExecutable(replace(program, outputs=outputs))
         state, *_hold = native._prepare(np.zeros((64, 65), np.int8), None)
-        assert [bool(state.in_columns[i]) for i in range(3)] == [False, are_columns, False]
+        assert [bool(state.is_packed_k4[i]) for i in range(3)] == [False, is_packed, False]
 
 
 @pytest.mark.parametrize("x_type", [INT8, UINT8], ids=str)

@@ -44,7 +44,7 @@ FAILURES = {
 }
 
 
-INTERFACE = 4 << 24 | op_table_digest()
+INTERFACE = 5 << 24 | op_table_digest()
 """zq_interface() of a library built from these sources: ZQ_INTERFACE of zq.h and the digest of op_table.h."""
 
 _LINE = 64  # bytes of a line of the cache: packed weights start at one
@@ -61,23 +61,23 @@ class _Kernels(Structure):
 class _State(Structure):
     _fields_ = [
         ("program", c_void_p),
-        ("known", c_void_p),
+        ("cache", c_void_p),
         ("data", POINTER(c_void_p)),
         ("frames", POINTER(c_int32)),
         ("pitch", POINTER(c_int32)),
-        ("in_columns", POINTER(c_uint8)),
+        ("is_packed_k4", POINTER(c_uint8)),
     ]
 
 
 def library_path() -> Path | None:
     """The shared object built from native/*.c, or None where it has not been built."""
-    path = Path(__file__).parents[2] / "_native.so"
+    path = Path(__file__).parents[2].joinpath("_native.so")
     return path if path.is_file() else None
 
 
 @cache
 def load_library(path: Path) -> ctypes.CDLL:
-    """The shared object at `path`, with the argument types of zq.h and threads.h declared.
+    """The shared object at `path`, with the argument types of zq.h and scheduler.h declared.
 
     Raises KernelError for one that was built from sources with another interface.
     """

@@ -69,7 +69,7 @@ typedef struct zq_kernels zq_kernels; /* kernels.h */
 
 /* Raise this number when a struct or a call here or in host/scheduler.h changes. zq_interface() joins it with the
  * digest of op_table.h; a library that was built from other sources returns another number. */
-#define ZQ_INTERFACE 4
+#define ZQ_INTERFACE 5
 int32_t zq_interface(void);
 
 /* ZQ_OK when every index, size and length fits; *step is then steps_count, else the step at fault (or -1: a
