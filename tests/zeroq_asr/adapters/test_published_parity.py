@@ -33,7 +33,7 @@ def quiet_torch() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)])
+@pytest.mark.parametrize("name", [*SMALL, *(pytest.param(name, marks=pytest.mark.nightly) for name in LARGE)])
 def test_published_size_agrees_with_nemo(name: str, tmp_path: Path, record_property: Any) -> None:
     config = published_config(name)
     reference = make_nemo_model(config, calm=CALM)
