@@ -82,7 +82,7 @@ def test_resuming_gives_the_same_weights_as_never_having_stopped(name: str, work
 
 def test_resuming_without_a_checkpoint_is_refused(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train.main(["--work", str(work), "--output", "unused.nemo", "--resume"]) == 2
-    assert "no checkpoint" in capsys.readouterr().err
+    assert "expected a checkpoint to resume from, got none; omit --resume" in capsys.readouterr().err
 
 
 def gradients_in_float64(

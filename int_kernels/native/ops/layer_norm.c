@@ -17,10 +17,11 @@ ZQ_INLINE void square_roots(const uint64_t *restrict x, uint64_t *restrict root)
 ZQ_MULTIVERSION
 void zq_make_norms(const zq_step *step, int32_t channels, const int32_t *sums, const int64_t *squares, zq_norms *norms)
 {
+    const int64_t epsilon = step->params.layer_norm.epsilon;
     uint64_t variance[ZQ_TILE], root[ZQ_TILE];
     for (int32_t t = 0; t < ZQ_TILE; t++) {
         const int64_t spread = channels * squares[t] - (int64_t)sums[t] * sums[t];
-        variance[t] = (uint64_t)(spread * 4096 + step->params.layer_norm.epsilon); /* below 2^63 */
+        variance[t] = (uint64_t)(spread * 4096 + epsilon); /* below 2^63 */
         const int32_t bits = zq_bit_length(variance[t]), k = bits < 62 ? (62 - bits) / 2 : 0;
         variance[t] <<= 2 * k;
         norms->shift[t] = 42 - k;

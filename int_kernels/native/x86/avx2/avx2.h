@@ -147,7 +147,8 @@ ZQ_TARGET_INLINE void zq_avx2_epilogue(const zq_state *state, const zq_step *ste
                                        int32_t t0, int32_t *acc)
 {
     const int32_t n = zq_min(ZQ_TILE, state->frames[step->y] - t0);
-    for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += step->params.conv.bias[o];
+    const int32_t bias = step->params.conv.bias[o]; /* read once: stores to acc might change it, as far as gcc knows */
+    for (int32_t t = 0; t < ZQ_TILE; t++) acc[t] += bias;
     if (step->multiplier) zq_avx2_rescale(step->multiplier[o], step->shift[o], step->clip_lo, step->clip_hi, acc);
     zq_store(zq_row(state, step->y, channel), state->program->values[step->y].storage, t0, n, acc);
 }
