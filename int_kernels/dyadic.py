@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from int_kernels.errors import RangeError, ShapeError
 from int_kernels.fixed_point import MAX_SHIFT, rounding_shift_right_half_up
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 
 MULTIPLIER_LO = 1 << 30
 MULTIPLIER_HI = (1 << 31) - 1
@@ -25,8 +25,8 @@ class Dyadic:
     Raises ShapeError, RangeError.
     """
 
-    multiplier: NDArray[np.int32]
-    shift: NDArray[np.int8]
+    multiplier: IntegerArray
+    shift: IntegerArray
 
     def __post_init__(self) -> None:
         multiplier = integer_array(np.atleast_1d(self.multiplier), np.int32, 1, "Dyadic.multiplier")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from int_kernels.errors import KernelError, RangeError, ShapeError
 
 MAX_THREADS = 256
+
+IntegerArray: TypeAlias = NDArray[np.integer[Any]]
+"""What a step or a Dyadic is given: integers of any width, which its checks bring to the width its docstring states."""
 
 
 def integer_array(array: Any, dtype: type[np.signedinteger[Any]], axes: int, where: str) -> NDArray[Any]:

@@ -31,7 +31,7 @@ from int_kernels.ops.proof_context import (
     require_narrow,
     require_same_length,
 )
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 from int_kernels.values import ValueSpec
 
 LARGEST_SCORE = 1 << 29
@@ -68,8 +68,8 @@ class Attention(Step):
     p: str
     y: str
     heads: int
-    content: NDArray[np.int32]
-    position: NDArray[np.int32]
+    content: IntegerArray
+    position: IntegerArray
     shift: int
     rescale: Dyadic
     clip: Clip = None

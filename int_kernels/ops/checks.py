@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.fixed_point import MAX_SHIFT
 from int_kernels.limits import MAX_EXTENT
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 
 Clip: TypeAlias = tuple[int, int] | None
 
@@ -71,7 +71,7 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def checked_weight_bits(where: str, bits: Any, weight: NDArray[np.int8]) -> None:
+def checked_weight_bits(where: str, bits: Any, weight: IntegerArray) -> None:
     """Raises RangeError unless `bits` is 2 to 8 and every weight fits into that many."""
     require_integer(where, "weight_bits", bits, 2, 8)
     most = (1 << (bits - 1)) - 1

@@ -33,7 +33,7 @@ from int_kernels.ops.convolution import (
     result_range,
 )
 from int_kernels.ops.proof_context import ProofContext, require_channels, require_code
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 from int_kernels.values import ValueSpec
 
 
@@ -56,8 +56,8 @@ class Conv1d(Step):
 
     x: str
     y: str
-    weight: NDArray[np.int8]
-    bias: NDArray[np.int32]
+    weight: IntegerArray
+    bias: IntegerArray
     stride: int = 1
     dilation: int = 1
     padding: int = 0

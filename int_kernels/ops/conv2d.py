@@ -34,7 +34,7 @@ from int_kernels.ops.convolution import (
     result_range,
 )
 from int_kernels.ops.proof_context import ProofContext, require_channels, require_code
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 from int_kernels.values import ValueSpec
 
 
@@ -56,8 +56,8 @@ class Conv2d(Step):
 
     x: str
     y: str
-    weight: NDArray[np.int8]
-    bias: NDArray[np.int32]
+    weight: IntegerArray
+    bias: IntegerArray
     height: int
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)

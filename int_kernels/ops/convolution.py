@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from int_kernels.bounds import Bounds, product_bounds
 from int_kernels.dyadic import Dyadic
 from int_kernels.errors import KernelError, RangeError, ShapeError
@@ -13,6 +10,7 @@ from int_kernels.lengths import Length
 from int_kernels.ops.checks import Clip, checked_clip
 from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import clip_range
+from int_kernels.validation import IntegerArray
 from int_kernels.values import ValueSpec
 
 CONV_STRUCT = NativeStruct(
@@ -56,7 +54,7 @@ def require_pointwise_in_time(where: str, length: Length, kernel: int, stride: i
         )
 
 
-def accumulator_range(where: str, weight: NDArray[np.int8], bias: NDArray[np.int32], x: ValueSpec) -> Bounds:
+def accumulator_range(where: str, weight: IntegerArray, bias: IntegerArray, x: ValueSpec) -> Bounds:
     """Exact extremes of every accumulator. Raises RangeError where a partial sum could leave int32."""
     without_bias = product_bounds(weight, x.type)
     lowest, highest = without_bias[0] + bias, without_bias[1] + bias

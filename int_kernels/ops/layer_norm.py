@@ -19,7 +19,7 @@ from int_kernels.ops.base import Array, NativeFields, Step
 from int_kernels.ops.checks import Clip, checked_bias, checked_clip, checked_shift, require_integer
 from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import ProofContext, clip_range, require_channels, require_int64, require_narrow
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 from int_kernels.values import ValueSpec
 
 MAX_EPSILON = 1 << 60
@@ -45,9 +45,9 @@ class LayerNorm(Step):
     x: str
     y: str
     epsilon: int
-    multipliers: NDArray[np.int32]
-    bias: NDArray[np.int64]
-    shift: NDArray[np.int8]
+    multipliers: IntegerArray
+    bias: IntegerArray
+    shift: IntegerArray
     clip: Clip = None
     origin: str = ""
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from int_kernels.bounds import Bounds
 from int_kernels.errors import RangeError, ShapeError
@@ -17,7 +16,7 @@ from int_kernels.lengths import Length
 from int_kernels.ops.base import Array, NativeFields, Step
 from int_kernels.ops.checks import Clip, checked_clip, checked_shift
 from int_kernels.ops.proof_context import ProofContext, clip_range, require_channels, require_int64
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 from int_kernels.values import ValueSpec
 
 
@@ -36,8 +35,8 @@ class LeakyRelu(Step):
 
     x: str
     y: str
-    multipliers: NDArray[np.int32]
-    shift: NDArray[np.int8]
+    multipliers: IntegerArray
+    shift: IntegerArray
     clip: Clip = None
     origin: str = ""
 

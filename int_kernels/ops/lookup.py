@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from int_kernels.bounds import Bounds
 from int_kernels.errors import RangeError, ShapeError
@@ -16,7 +15,7 @@ from int_kernels.lengths import Length
 from int_kernels.ops.base import Array, NativeFields, Step
 from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import ProofContext, require_channels, require_code, require_narrow, same_range
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 from int_kernels.values import ValueSpec
 
 
@@ -41,7 +40,7 @@ class Lookup(Step):
 
     x: str
     y: str
-    table: NDArray[np.int16]
+    table: IntegerArray
     origin: str = ""
 
     def __post_init__(self) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from int_kernels.bounds import Bounds
 from int_kernels.errors import KernelError, RangeError, ShapeError
@@ -18,7 +17,7 @@ from int_kernels.limits import MAX_CHANNELS
 from int_kernels.ops.base import Array, NativeFields, Step
 from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import ProofContext, require_channels, require_frames, same_range
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 from int_kernels.values import ValueSpec
 
 TABLE_UNIT = 1 << 14
@@ -48,8 +47,8 @@ class Positions(Step):
 
     x: str
     y: str
-    fine: NDArray[np.int16]
-    coarse: NDArray[np.int16]
+    fine: IntegerArray
+    coarse: IntegerArray
     origin: str = ""
 
     def __post_init__(self) -> None:

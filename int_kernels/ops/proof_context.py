@@ -14,6 +14,7 @@ from int_kernels.errors import KernelError, RangeError, ShapeError
 from int_kernels.int_type import IntType
 from int_kernels.lengths import MAX_FRAMES, Length
 from int_kernels.ops.checks import Clip
+from int_kernels.validation import IntegerArray
 from int_kernels.values import ValueSpec
 
 INT31 = 1 << 31
@@ -82,7 +83,7 @@ def require_dyadic(where: str, rescale: Dyadic, channels: int) -> None:
 
 
 def require_int64(
-    where: str, what: str, low: Sequence[NDArray[np.int64]], high: Sequence[NDArray[np.int64]], shift: NDArray[np.int8]
+    where: str, what: str, low: Sequence[NDArray[np.int64]], high: Sequence[NDArray[np.int64]], shift: IntegerArray
 ) -> None:
     """Raises RangeError unless the sums of `low`, and of `high` with the rounding term 2^(r-1), lie in int64.
 

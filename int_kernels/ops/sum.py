@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from int_kernels.bounds import Bounds
 from int_kernels.errors import RangeError, ShapeError
@@ -18,7 +17,7 @@ from int_kernels.ops.base import Array, NativeFields, Step
 from int_kernels.ops.checks import Clip, checked_bias, checked_clip, checked_shift, require_names
 from int_kernels.ops.native_struct import CField, NativeStruct
 from int_kernels.ops.proof_context import ProofContext, clip_range, require_channels, require_int64, require_same_length
-from int_kernels.validation import integer_array
+from int_kernels.validation import IntegerArray, integer_array
 from int_kernels.values import ValueSpec
 
 
@@ -37,10 +36,10 @@ class Sum(Step):
 
     xs: tuple[str, ...]
     y: str
-    multipliers: NDArray[np.int32]
-    shift: NDArray[np.int8]
+    multipliers: IntegerArray
+    shift: IntegerArray
     clip: Clip = None
-    bias: NDArray[np.int64] | None = None
+    bias: IntegerArray | None = None
     origin: str = ""
 
     def __post_init__(self) -> None:
