@@ -13,112 +13,13 @@ import os
 from collections import defaultdict
 
 import numpy as np
-from bench_shapes import RANDOM, Builder, measure_limit, time_steps
+from bench_shapes import measure_limit, time_steps
 
-from int_kernels import (
-    INT8,
-    INT16,
-    INT32,
-    UINT8,
-    Activation,
-    Attention,
-    Conv1d,
-    Conv2d,
-    Dyadic,
-    IntType,
-    LayerNorm,
-    Positions,
-    Program,
-    Step,
-    Sum,
-)
+from int_kernels import Activation, Attention, Conv1d, Conv2d, Positions, Program, Step
 from int_kernels.backends.native.executable import NativeExecutable
+from zeroq_research.random_networks import FEATURES, conformer
 
-FEATURES = 80
-
-
-def ratio(shift: int) -> Dyadic:
-    return Dyadic(np.full(1, 3 << 29), np.full(1, shift))
-
-
-class Conformer(Builder):
-    """Grows the layers of a Conformer."""
-
-    def __init__(self, width: int, heads: int, inside: int, kernel: int) -> None:
-        super().__init__(FEATURES)
-        self.width, self.heads, self.inside, self.kernel = width, heads, inside, kernel
-
-    def name(self) -> str:
-        return f"v{len(self.values)}"
-
-    def maps(self, x: str, weight: tuple[int, int, int, int], height: int) -> str:
-        step = Conv2d(
-            x,
-            self.name(),
-            RANDOM.integers(-127, 128, weight),
-            np.zeros(weight[0], int),
-            height,
-            (2, 2),
-            (1, 1),
-            rescale=ratio(42),
-            clip=(0, 255),
-        )
-        return self.add(step, step.channels_out, UINT8)
-
-    def linear(self, x: str, channels: int, int_type: IntType = INT32) -> str:
-        return self.pointwise(x, channels, int_type)
-
-    def sum(self, xs: tuple[str, ...], int_type: IntType, shift: int) -> str:
-        n = self.channels[xs[0]]
-        step = Sum(xs, self.name(), RANDOM.integers(1 << 14, 1 << 15, (len(xs), n)), np.full(n, shift))
-        return self.add(step, n, int_type)
-
-    def norm(self, x: str, int_type: IntType = INT8) -> str:
-        n = self.channels[x]
-        factors = RANDOM.integers(1 << 24, 1 << 25, n)
-        return self.add(LayerNorm(x, self.name(), 1 << 30, factors, factors, np.full(n, 33)), n, int_type)
-
-    def activation(self, kind: str, xs: tuple[str, ...], int_type: IntType) -> str:
-        n = self.channels[xs[0]]
-        step = Activation(kind, xs, self.name(), tuple(ratio(36) for _ in xs), 3 << 29, 46)
-        return self.add(step, n, int_type)
-
-    def feed_forward(self, x: str) -> str:
-        inside = self.activation("swish", (self.linear(self.norm(x), self.inside),), UINT8)
-        return self.sum((x, self.linear(inside, self.width)), INT16, 16)
-
-    def attention(self, x: str, sinusoids: str) -> str:
-        inside, n = self.norm(x), self.width
-        query = self.linear(inside, n)
-        qu, qv = self.sum((query,), INT8, 24), self.sum((query,), INT8, 24)
-        key, value = self.linear(inside, n, INT8), self.linear(inside, n, INT8)
-        p, factors = self.linear(sinusoids, n, INT8), np.full(self.heads, 1 << 24)
-        step = Attention(qu, qv, key, value, p, self.name(), self.heads, factors, factors, 22, ratio(44))
-        return self.sum((x, self.linear(self.add(step, n, INT8), n)), INT16, 16)
-
-    def convolution(self, x: str) -> str:
-        inside, n = self.norm(x), self.width
-        gated = self.activation("glu", (self.linear(inside, n), self.linear(inside, n)), INT8)
-        shape = (n, 1, self.kernel)
-        mixed = self.conv(gated, shape, INT32, padding=self.kernel // 2, groups=n)
-        return self.sum((x, self.linear(self.activation("swish", (mixed,), UINT8), n)), INT16, 16)
-
-    def layer(self, x: str, sinusoids: str) -> str:
-        x = self.attention(self.feed_forward(x), sinusoids)
-        return self.norm(self.feed_forward(self.convolution(x)), INT16)
-
-
-def conformer(layers: int, width: int = 512, heads: int = 8, inside: int = 2048, kernel: int = 31) -> Program:
-    b = Conformer(width, heads, inside, kernel)
-    x = b.maps("x", (width, 1, 3, 3), FEATURES)
-    x = b.maps(x, (width, width, 3, 3), FEATURES // 2)
-    x = b.sum((b.linear(x, width),), INT16, 16)
-    tables = (RANDOM.integers(-16384, 16385, (2, width // 2, n)) for n in (64, 80))
-    sinusoids = b.add(Positions(x, b.name(), *tables), width, INT8)
-    for _ in range(layers):
-        x = b.layer(x, sinusoids)
-    logits = b.linear(b.norm(x), 129)
-    return Program(tuple(b.values), tuple(b.steps), "x", (logits,))
+RANDOM = np.random.default_rng(0)
 
 
 def describe(step: Step, program: Program) -> str:

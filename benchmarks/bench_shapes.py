@@ -17,62 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from int_kernels import INT8, INT32, UINT8, Argmax, Conv1d, Dyadic, IntType, Program, Step, Sum, ValueSpec
+from int_kernels import Conv1d, Program, Step
 from int_kernels.backends.native.executable import NativeExecutable
 from int_kernels.peak import measure_peak
+from zeroq_research.random_networks import quartznet_15x5
 
 RANDOM = np.random.default_rng(0)
-GROUPS = ((33, 256), (39, 256), (51, 512), (63, 512), (75, 512))  # kernel, channels
-
-
-class Builder:
-    """Grows a program of separable units and residual blocks."""
-
-    def __init__(self, channels: int) -> None:
-        self.values, self.steps = [ValueSpec("x", channels, INT8)], list[Step]()
-        self.channels = {"x": channels}
-
-    def add(self, step: Step, channels: int, int_type: IntType) -> str:
-        self.values.append(ValueSpec(step.y, channels, int_type))
-        self.steps.append(step)
-        self.channels[step.y] = channels
-        return step.y
-
-    def conv(self, x: str, shape: tuple[int, int, int], int_type: IntType, **rest: Any) -> str:
-        weight, channels = RANDOM.integers(-127, 128, shape), shape[0]
-        ratio = Dyadic(RANDOM.integers(1 << 30, 1 << 31, channels), np.full(channels, 41))
-        rescale = None if int_type == INT32 else ratio
-        bias = RANDOM.integers(-999, 999, channels)
-        step = Conv1d(x, f"v{len(self.values)}", weight, bias, rescale=rescale, **rest)
-        return self.add(step, channels, int_type)
-
-    def depthwise(self, x: str, kernel: int, stride: int = 1, dilation: int = 1) -> str:
-        n = self.channels[x]
-        rest = {"stride": stride, "dilation": dilation, "padding": dilation * (kernel // 2), "groups": n}
-        return self.conv(x, (n, 1, kernel), INT8, **rest)
-
-    def pointwise(self, x: str, channels: int, int_type: IntType = UINT8) -> str:
-        return self.conv(x, (channels, self.channels[x], 1), int_type)
-
-    def block(self, x: str, kernel: int, channels: int) -> str:
-        side = self.pointwise(x, channels, INT32)
-        for unit in range(5):
-            x = self.pointwise(self.depthwise(x, kernel), channels, INT32 if unit == 4 else UINT8)
-        multipliers = RANDOM.integers(1 << 15, 1 << 16, (2, channels))
-        step = Sum((x, side), f"v{len(self.values)}", multipliers, np.full(channels, 27), (0, 255))
-        return self.add(step, channels, UINT8)
-
-
-def quartznet_15x5() -> Program:
-    b = Builder(64)
-    x = b.pointwise(b.depthwise("x", 33, stride=2), 256)
-    for kernel, channels in GROUPS:
-        for _ in range(3):
-            x = b.block(x, kernel, channels)
-    x = b.pointwise(b.depthwise(x, 87, dilation=2), 512)
-    logits = b.pointwise(b.pointwise(x, 1024), 29, INT32)
-    tokens = b.add(Argmax(logits, "tokens"), 1, INT32)
-    return Program(tuple(b.values), tuple(b.steps), "x", (logits, tokens))
 
 
 def describe(step: Step, program: Program) -> str:

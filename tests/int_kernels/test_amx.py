@@ -6,14 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import test_dense_extremes
-import test_kernel_extremes
-import test_random_programs
 from support.builds import INCLUDE, NATIVE, has_processor_flags, run
-from support.trials import Trial, record
-from test_arm import EXTREMES, run_trials
-from test_avxvnni import instructions, needs_x86
-from test_machine_code import disassemble, real_arithmetic_in
+from support.convolution_extremes import EXTREMES, UNITS, biases_that_use_the_whole_accumulator
+from support.dense_extremes import DENSE_EXTREMES, many_rows
+from support.machine_code import disassemble, instructions, needs_x86, real_arithmetic_in
+from support.random_programs import NARROW
+from support.trials import Trial, random_trials, run_trials, trials_of
 
 from int_kernels.backends.native.executable import library_path
 
@@ -21,17 +19,6 @@ AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512v
 needs_avx512 = pytest.mark.skipif(not has_processor_flags(*AVX512), reason="the loops around the tiles need AVX-512")
 DRIVER = Path(__file__).parent / "native" / "run_amx_trials.c"
 SOURCES = sorted((NATIVE / "x86/amx").glob("*.c"))
-DENSE_EXTREMES = (
-    "test_many_rows",
-    "test_every_width_of_a_tile",
-    "test_long_kernels",
-    "test_windows_of_many_channels",
-    "test_a_low_shift_among_high_ones",
-    "test_many_maps_of_several_rows",
-    "test_weights_of_few_bits",
-    "test_feature_maps_with_weights_of_few_bits",
-    "test_groups_with_weights_of_few_bits",
-)
 
 
 def build_driver(source: Path, target: Path) -> Path:
@@ -59,26 +46,22 @@ def done_by_stand_in(driver: Path, trials: list[Trial], path: Path) -> int:
 
 @needs_x86
 @needs_avx512
-def test_convolutions_equal_the_reference_where_vector_code_breaks(
-    driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    extremes = (*EXTREMES, "test_depthwise_of_many_frames", "test_separable_units", "test_blocks")
-    trials = record(test_kernel_extremes, extremes, monkeypatch)
-    trials += record(test_dense_extremes, DENSE_EXTREMES, monkeypatch)
+def test_convolutions_equal_the_reference_where_vector_code_breaks(driver: Path, tmp_path: Path) -> None:
+    trials = trials_of([*EXTREMES, *UNITS, *DENSE_EXTREMES])
     assert len(trials) > 2000 and done_by_stand_in(driver, trials, tmp_path / "trials") > 100_000
 
 
 @needs_x86
 @needs_avx512
-def test_random_programs_equal_the_reference(driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trials = record(test_random_programs, ("test_native_equals_reference",), monkeypatch)
+def test_random_programs_equal_the_reference(driver: Path, tmp_path: Path) -> None:
+    trials = random_trials(150, NARROW, 300, 4)
     assert len(trials) > 200 and done_by_stand_in(driver, trials, tmp_path / "trials") > 10_000
 
 
 @needs_x86
 @needs_avx512
-def test_the_driver_sees_a_single_bit(driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trials = record(test_kernel_extremes, ("test_biases_that_use_the_whole_accumulator",), monkeypatch)
+def test_the_driver_sees_a_single_bit(driver: Path, tmp_path: Path) -> None:
+    trials = trials_of([biases_that_use_the_whole_accumulator])
     assert done_by_stand_in(driver, trials, tmp_path / "trials") > 20
     wrong = trials[-1].outputs[0].copy()
     wrong[-1, -1] ^= 1
@@ -104,11 +87,11 @@ def test_the_driver_sees_a_single_bit(driver: Path, tmp_path: Path, monkeypatch:
     ],
     ids=["signs", "operands", "one bit"],
 )
-def test_a_wrong_stand_in_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str) -> None:
+def test_a_wrong_stand_in_is_seen(tmp_path: Path, right: str, wrong: str) -> None:
     text = DRIVER.read_text()
     assert right in text
     (tmp_path / "wrong.c").write_text(text.replace(right, wrong))
-    trials = record(test_dense_extremes, ("test_many_rows",), monkeypatch)
+    trials = trials_of([many_rows])
     done = run_trials([str(build_driver(tmp_path / "wrong.c", tmp_path / "wrong"))], trials, tmp_path / "trials")
     assert done.returncode == 1 and "output 0 is wrong with amx" in done.stdout
 

@@ -1,20 +1,19 @@
-"""The kernels for AArch64, compiled for it and run under qemu: the same test bodies, the same bytes."""
+"""The kernels for AArch64, compiled for it and run under qemu: the same cases, the same bytes."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import test_kernel_extremes
-import test_random_programs
 from support.builds import CORE, INCLUDE, NATIVE, SOURCES, object_name, run
-from support.trials import Trial, record, write_trials
-from test_machine_code import real_arithmetic_in
+from support.convolution_extremes import EXTREMES, biases_that_use_the_whole_accumulator
+from support.machine_code import real_arithmetic_in
+from support.random_programs import NARROW, WIDE
+from support.trials import Trial, random_trials, run_trials, trials_of
 
 from int_kernels import available_kernels
 
@@ -26,15 +25,6 @@ needs_tools = pytest.mark.skipif(
     reason=f"no {', '.join(ABSENT)} (apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)",
 )
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", f"-I{NATIVE}")
-EXTREMES = (
-    "test_every_length",
-    "test_every_remainder_of_channels",
-    "test_kernels_strides_dilations_groups",
-    "test_all_rails",
-    "test_biases_that_use_the_whole_accumulator",
-    "test_every_type_in_and_out",
-    "test_sums",
-)
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +32,6 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target, sources = tmp_path_factory.mktemp("arm") / "run_trials", [str(path) for path in (DRIVER, *CORE)]
     run(COMPILER, "-std=c99", "-O3", "-static", f"-I{NATIVE}", *sources, "-o", str(target))
     return target
-
-
-def run_trials(command: list[str], trials: list[Trial], path: Path) -> subprocess.CompletedProcess[str]:
-    write_trials(trials, path)
-    return subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
 
 
 def assert_right(command: list[str], trials: list[Trial], path: Path, tables: Sequence[str]) -> None:
@@ -64,19 +49,17 @@ def emulate(driver: Path, trials: list[Trial], path: Path) -> None:
 
 
 @needs_tools
-def test_convolutions_equal_the_reference_where_vector_code_breaks(
-    driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trials = record(test_kernel_extremes, EXTREMES, monkeypatch)
+def test_convolutions_equal_the_reference_where_vector_code_breaks(driver: Path, tmp_path: Path) -> None:
+    trials = trials_of(EXTREMES)
     assert len(trials) > 1000
     emulate(driver, trials, tmp_path / "trials")
 
 
 @needs_tools
 @pytest.mark.slow
-def test_random_programs_equal_the_reference(driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trials = record(test_random_programs, ("test_native_equals_reference",), monkeypatch)
-    wide = record(test_random_programs, ("test_native_equals_reference_on_wide_programs",), monkeypatch)
+def test_random_programs_equal_the_reference(driver: Path, tmp_path: Path) -> None:
+    trials = random_trials(150, NARROW, 300, 4)
+    wide = random_trials(10, WIDE, 200, 1)
     trials += [trial for trial in wide if trial.x.shape[1] <= 200]  # longer ones take minutes in an emulator
     assert len(trials) > 200
     emulate(driver, trials, tmp_path / "trials")
@@ -121,11 +104,11 @@ def test_older_and_newer_processors_can_be_compiled_for(tmp_path: Path) -> None:
             )
 
 
-def test_the_driver_sees_a_single_bit(core_objects: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_driver_sees_a_single_bit(core_objects: list[str], tmp_path: Path) -> None:
     """On this machine: right results pass with every table there is, one wrong bit in the last trial does not."""
     command = [str(tmp_path / "run_trials")]
     run("gcc", "-std=c99", "-O1", f"-I{NATIVE}", str(DRIVER), *core_objects, "-o", *command)
-    trials = record(test_kernel_extremes, ("test_biases_that_use_the_whole_accumulator",), monkeypatch)
+    trials = trials_of([biases_that_use_the_whole_accumulator])
     assert_right(command, trials, tmp_path / "trials", available_kernels())
     wrong = trials[-1].outputs[0].copy()
     wrong[-1, -1] ^= 1

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import platform
 import re
-import sys
 from pathlib import Path
 
 import pytest
-import test_kernel_extremes
 from support.builds import INCLUDE, NATIVE, has_processor_flags, run
-from support.trials import record, write_trials
-from test_machine_code import disassemble
+from support.convolution_extremes import (
+    biases_that_use_the_whole_accumulator,
+    every_length,
+    every_type_in_and_out,
+)
+from support.machine_code import disassemble, instructions, needs_x86
+from support.trials import trials_of, write_trials
 
 TWINS = ("table", "avx512vl_table")
-needs_x86 = pytest.mark.skipif(
-    platform.machine() != "x86_64" or sys.platform != "linux",
-    reason="the loops are for x86-64, their stand-in for Linux",
-)
 DRIVER = Path(__file__).parent / "native" / "run_vex_trials.c"
-EXTREMES = (
-    "test_every_length",
-    "test_biases_that_use_the_whole_accumulator",
-    "test_every_type_in_and_out",
-)
-
-
-def instructions(listing: str) -> dict[str, list[str]]:
-    """Function -> its instructions without addresses and padding; jumps count by their kind."""
-    found: dict[str, list[str]] = {}
-    for part in re.split(r"\n(?=[0-9a-f]+ <)", listing)[1:]:
-        header, *lines = part.splitlines()
-        name = header.split("<")[1].rstrip(">:")
-        texts = (re.sub(r"\s+", " ", line.partition(":\t")[2]).strip() for line in lines)
-        kept = [
-            text.partition(" #")[0] for text in texts if text and not re.match(r"nop|data16|cs nop|xchg %ax,%ax", text)
-        ]
-        found[name] = [re.sub(r"^(j\w+|call) .*|<.*>|\S*\(%rip\)", r"\1", text).strip() for text in kept]
-    return found
+EXTREMES = (every_length, biases_that_use_the_whole_accumulator, every_type_in_and_out)
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +66,11 @@ def test_the_comparison_sees_another_register() -> None:
 
 @needs_x86
 @pytest.mark.skipif(not has_processor_flags("avx2"), reason="the loops around the product need AVX2")
-def test_the_code_for_avx_runs_and_equals_the_reference(
-    core_objects: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_code_for_avx_runs_and_equals_the_reference(core_objects: list[str], tmp_path: Path) -> None:
     """Where the processor lacks the instruction a handler does what it does, one product after the other."""
     driver, folders = tmp_path / "run_vex_trials", (f"-I{NATIVE}", f"-I{DRIVER.parent}")
     run("gcc", "-std=c99", "-O1", *folders, str(DRIVER), *core_objects, "-o", str(driver))
-    trials = record(test_kernel_extremes, EXTREMES, monkeypatch)
+    trials = trials_of(EXTREMES)
     lines = run(str(driver), str(write_trials(trials, tmp_path / "trials"))).splitlines()
     assert lines[0] == f"avxvnni {len(trials)}" and len(trials) > 100
     assert (int(lines[1]) > 10_000) != has_processor_flags("avx_vnni")

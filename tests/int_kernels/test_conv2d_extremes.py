@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.convolution_extremes import ratios
 from support.random_programs import assert_native
-from test_kernel_extremes import ratios
 
 from int_kernels import INT8, INT32, UINT8, Conv2d, IntType, Program, ValueSpec
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bench_conformer import conformer
-from bench_kernels import quartznet
 from numpy.typing import NDArray
+from support.convolution_extremes import block
 from support.random_programs import assert_same
 
-from int_kernels import Program, compile_program
+from int_kernels import UINT8, Program, compile_program
 from int_kernels.backends.native import executable as native_executable
 from int_kernels.backends.native.executable import NativeExecutable
 from int_kernels.backends.native.length_cache import find_length_steps
 from int_kernels.ops import Conv1d, Positions
+from zeroq_research.random_networks import conformer
 
 RANDOM = np.random.default_rng(3)
 
@@ -68,6 +68,6 @@ def test_values_of_much_memory_are_computed_for_each_utterance(
 
 
 def test_a_program_without_positions_knows_nothing() -> None:
-    executable = NativeExecutable(quartznet(blocks=1, repeats=1, width=8))
-    executable.run([RANDOM.integers(0, 256, (64, 40)).astype(np.uint8)])
+    executable = NativeExecutable(block(8, 2, 33, 1, 16, UINT8, 40))
+    executable.run([RANDOM.integers(-128, 128, (8, 40)).astype(np.int8)])
     assert find_length_steps(executable.program) == () and executable._length_cache is None

@@ -4,7 +4,7 @@ import re
 from itertools import count
 
 import pytest
-from test_machine_code import disassemble
+from support.machine_code import disassemble
 
 from int_kernels import KernelError, available_kernels, peak
 from int_kernels.backends.native.executable import library_path

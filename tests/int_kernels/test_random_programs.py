@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.oracle import run_exactly
-from support.random_programs import assert_same, inputs, lengths, programs
+from support.random_programs import NARROW, WIDE, assert_same, inputs, lengths, programs
 
 from int_kernels import Program, compile_program
 
@@ -27,7 +27,7 @@ def test_every_backend_equals_exact_arithmetic(backend: str, program: Program, s
 
 @settings(max_examples=150)
 @given(
-    program=programs(most_channels=12, longest_kernel=9),
+    program=programs(**NARROW),
     seed=seeds,
     sizes=st.lists(lengths(300), min_size=1, max_size=4),
 )
@@ -44,7 +44,7 @@ def test_native_equals_reference(kernels: str, program: Program, seed: int, size
 
 
 @settings(max_examples=30)
-@given(program=programs(most_channels=80, longest_kernel=33, most_blocks=3), seed=seeds, size=lengths(2000))
+@given(program=programs(**WIDE), seed=seeds, size=lengths(2000))
 def test_native_equals_reference_on_wide_programs(kernels: str, program: Program, seed: int, size: int) -> None:
     xs = inputs(program, seed, [size])
     expected = compile_program(program, "reference").run(xs)[0]

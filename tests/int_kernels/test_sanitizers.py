@@ -13,7 +13,8 @@ from support.builds import compile_library, run
 
 import int_kernels
 
-SCRIPT = Path(__file__).parents[1] / "support" / "sanitized_run.py"
+TESTS = Path(__file__).parents[1]
+SCRIPT = TESTS / "support" / "sanitized_run.py"
 ROOT = Path(int_kernels.__file__).parent.parent
 
 
@@ -24,7 +25,7 @@ def run_sanitized(
     if not Path(preload).is_absolute():
         pytest.skip(f"gcc has no {runtime} here")
     library = compile_library(tmp_path / "sanitized.so", "-O1", "-g1", "-DZQ_SINGLE_VERSION", *flags)
-    environment = os.environ | {"LD_PRELOAD": preload, "PYTHONPATH": str(ROOT)} | options
+    environment = os.environ | {"LD_PRELOAD": preload, "PYTHONPATH": os.pathsep.join([str(ROOT), str(TESTS)])} | options
     command = [sys.executable, str(SCRIPT), str(library), "40"]
     if "thread" in runtime or "tsan" in runtime:  # its runtime wants a fixed layout of memory
         command = ["setarch", platform.machine(), "-R", *command]

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from numpy.typing import NDArray
 
-from int_kernels import INT32, Argmax, Program, compile_program
+from int_kernels import INT32, Argmax, Program, ValueSpec, compile_program
 from support.random_blocks import BLOCKS
 from support.random_maker import CODE_TYPES, Maker, codes
 
-__all__ = ["CODE_TYPES", "assert_native", "assert_same", "codes", "inputs", "lengths", "programs"]
+__all__ = [
+    "CODE_TYPES",
+    "NARROW",
+    "WIDE",
+    "ProgramSize",
+    "assert_native",
+    "assert_same",
+    "codes",
+    "inputs",
+    "lengths",
+    "programs",
+]
+
+
+class ProgramSize(TypedDict, total=False):
+    """Arguments of `programs`."""
+
+    most_channels: int
+    longest_kernel: int
+    most_blocks: int
+
+
+NARROW: ProgramSize = {"most_channels": 12, "longest_kernel": 9}
+WIDE: ProgramSize = {"most_channels": 80, "longest_kernel": 33, "most_blocks": 3}
 
 
 @st.composite
@@ -22,15 +46,16 @@ def programs(draw: DrawFn, most_channels: int = 6, longest_kernel: int = 5, most
     """A sound program of any ops with logits and their argmax, and perhaps a value from inside, as outputs."""
     maker = Maker(draw, most_channels, longest_kernel)
     x = maker.values[0]
+    ways: list[Callable[[ValueSpec], ValueSpec]] = [maker.any_conv, maker.residual]
+    ways += [partial(block, maker) for block in BLOCKS]
     for _ in range(draw(st.integers(1, most_blocks))):
-        block = draw(st.sampled_from([maker.any_conv, maker.residual, *[partial(block, maker) for block in BLOCKS]]))
-        x = block(x)
+        x = draw(st.sampled_from(ways))(x)
     logits = maker.pointwise(x, draw(st.integers(1, most_channels)), INT32, is_raw=draw(st.booleans()))
     tokens = maker.value(1, INT32)
     maker.steps.append(Argmax(logits.name, tokens.name))
     outputs = [tokens.name, logits.name]
     inner = [step.y for step in maker.steps if step.y not in outputs]
-    if inner and draw(st.booleans()):
+    if len(inner) > 0 and draw(st.booleans()):
         outputs.append(draw(st.sampled_from(inner)))
     return Program(tuple(maker.values), tuple(maker.steps), maker.values[0].name, tuple(outputs))
 

@@ -1,6 +1,7 @@
 """Runs random programs on a library built with sanitizers: `python sanitized_run.py LIBRARY EXAMPLES`.
 
-A process of its own, because the sanitizers' runtime must be loaded before Python starts.
+A process of its own, because the sanitizers' runtime must be loaded before Python starts; its PYTHONPATH holds the
+repository and `tests`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from int_kernels import (
     INT8,
     INT32,
@@ -28,7 +27,7 @@ from int_kernels import (
     compile_program,
 )
 from int_kernels.backends.native.executable import NativeExecutable
-from support.random_programs import assert_same, inputs, lengths, programs
+from support.random_programs import NARROW, assert_same, inputs, lengths, programs
 
 
 def large_program() -> Program:
@@ -55,7 +54,7 @@ def main(library: Path, examples: int) -> None:
     @settings(
         max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
-    @given(program=programs(most_channels=12, longest_kernel=9), seed=st.integers(0, 2**32 - 1), size=lengths(300))
+    @given(program=programs(**NARROW), seed=st.integers(0, 2**32 - 1), size=lengths(300))
     def check(program: Program, seed: int, size: int) -> None:
         run_alike(program, inputs(program, seed, [size, 1, 65]), library)
 

@@ -1,23 +1,24 @@
-"""Programs with known results as one file for `run_trials.c`, and the bodies of other tests as the source of them."""
+"""Programs with known results as one file for `run_trials.c`, from families of cases and from random programs."""
 
 from __future__ import annotations
 
-import itertools
 import struct
-from collections.abc import Callable, Iterable, Iterator
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
 from ctypes import Structure, addressof, c_void_p, cast, sizeof, string_at
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from int_kernels import Program, Step, compile_program
 from int_kernels.backends.native.layout import Layout, ProgramStruct, StepStruct, ValueStruct
-from support import random_programs
+from support.families import Family
+from support.random_programs import ProgramSize, inputs, lengths, programs
 
 
 @dataclass(frozen=True)
@@ -101,57 +102,34 @@ def write_trials(trials: Iterable[Trial], path: Path) -> Path:
     return path
 
 
-class Recorder:
-    """Stands for `compile_program` in the body of a test: every executable is the reference, every run is kept."""
-
-    def __init__(self) -> None:
-        self._trials: dict[tuple[int, int], Trial] = {}
-
-    @property
-    def trials(self) -> list[Trial]:
-        return list(self._trials.values())
-
-    def compile_program(self, program: Program, backend: str = "native") -> _Recorded:
-        return _Recorded(self, program)
-
-    def outputs(self, program: Program, x: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        key = id(program), id(x)  # both stay alive in the trial
-        if key not in self._trials:
-            (outputs,) = compile_program(program, "reference").run([x])
-            self._trials[key] = Trial(program, x, outputs)
-        return self._trials[key].outputs
+def run_trials(command: Sequence[str], trials: Iterable[Trial], path: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a driver, `command`, on the trials, which are written to `path` first."""
+    write_trials(trials, path)
+    return subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
 
 
-@dataclass(frozen=True)
-class _Recorded:
-    recorder: Recorder
-    program: Program
-
-    def run(self, xs: list[NDArray[Any]], threads: int = 1) -> list[tuple[NDArray[Any], ...]]:
-        return [self.recorder.outputs(self.program, x) for x in xs]
+def trial(program: Program, x: NDArray[Any]) -> Trial:
+    (outputs,) = compile_program(program, "reference").run([x])
+    return Trial(program, x, outputs)
 
 
-def _parameters(test: Callable[..., None]) -> Iterable[dict[str, Any]]:
-    """Every combination of what `pytest.mark.parametrize` gives this test."""
-    choices: list[list[dict[str, Any]]] = []
-    for mark in getattr(test, "pytestmark", []):
-        given = mark.args[0]
-        names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
-        rows = [[value] if len(names) == 1 else value for value in mark.args[1]]
-        choices.append([dict(zip(names, row, strict=True)) for row in rows])
-    for combination in itertools.product(*choices):
-        yield {name: value for part in combination for name, value in part.items()}
+def trials_of(families: Iterable[Family]) -> list[Trial]:
+    """Every case of the families."""
+    return [trial(program, x) for one in families for program, x in one.cases()]
 
 
-def record(module: ModuleType, names: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
-    """What the tests of `module` with these names run on a table of inner loops."""
-    recorder = Recorder()
-    with monkeypatch.context() as patch:
-        for place in (module, random_programs):  # the body itself, and `assert_native`
-            if hasattr(place, "compile_program"):
-                patch.setattr(place, "compile_program", recorder.compile_program)
-        for name in names:
-            test = getattr(module, name)
-            for parameters in _parameters(test):
-                test(kernels="recorded", **parameters)
-    return recorder.trials
+def random_trials(examples: int, size: ProgramSize, longest: int, most_utterances: int) -> list[Trial]:
+    """Utterances of up to `longest` frames through so many random programs, always the same ones."""
+    trials: list[Trial] = []
+
+    @settings(max_examples=examples)
+    @given(
+        program=programs(**size),
+        seed=st.integers(0, 2**32 - 1),
+        sizes=st.lists(lengths(longest), min_size=1, max_size=most_utterances),
+    )
+    def draw(program: Program, seed: int, sizes: list[int]) -> None:
+        trials.extend(trial(program, x) for x in inputs(program, seed, sizes))
+
+    draw()
+    return trials
