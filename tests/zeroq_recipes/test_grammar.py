@@ -3,8 +3,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from zeroq_recipes.voice_commands.corpus import DEV, TEST_SETS, shard_texts, training_shards
-from zeroq_recipes.voice_commands.corpus import test_texts as texts_of_set
+from zeroq_recipes.voice_commands.corpus import DEV, TEST_SETS, shard_texts, texts_of_set, training_shards
 from zeroq_recipes.voice_commands.grammar import number_words, sentences, split_of, vocabulary
 from zeroq_recipes.voice_commands.lexicon import LEXICON
 

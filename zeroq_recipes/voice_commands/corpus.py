@@ -73,7 +73,7 @@ def shard_texts(spec: ShardSpec, seed: int) -> list[str]:
     return list(itertools.islice(sentences(spec.split, _mix(seed, spec.name), short=spec.short), spec.count))
 
 
-def test_texts(name: str, count: int, seed: int) -> list[str]:
+def texts_of_set(name: str, count: int, seed: int) -> list[str]:
     """Return distinct sentences of the held-out split; the test sets take alternate sentences, so none is in two."""
     stream = dict.fromkeys(itertools.islice(sentences("test", seed), 40 * count))
     fitting = [text for text in stream if 16 <= len(text) <= 40]
@@ -178,7 +178,7 @@ def write_test_set(folder: Path, name: str, count: int, seed: int) -> None:
     voices, noisy = TEST_SETS[name]
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
-    for index, text in enumerate(test_texts(name, count, seed)):
+    for index, text in enumerate(texts_of_set(name, count, seed)):
         rng = np.random.default_rng([_mix(seed, name), index])
         # Quiet recordings need fewer bits per sample in FLAC; after normalisation their features are the same.
         pcm = utterance(text, voices, rng, noisy=noisy, peak=(0.05, 0.12))

@@ -13,7 +13,7 @@ import soundfile
 from zeroq_asr.errors import ConfigError, FileError
 from zeroq_asr.models.configs.presets import LABELS, model_config
 from zeroq_asr.models.shipped import DEFAULT_MODEL, manifest_path, model_path, shipped_models, shipped_sets
-from zeroq_recipes.voice_commands.corpus import test_texts as texts_of_set
+from zeroq_recipes.voice_commands.corpus import texts_of_set
 from zeroq_recipes.voice_commands.grammar import split_of
 from zeroq_recipes.voice_commands.measure import measure, open_model, read_set
 from zeroq_recipes.voice_commands.training_recipes import RECIPES
