@@ -65,7 +65,8 @@ class Row:
             self.peak.append(usage.ru_maxrss * 1024)
 
     def text(self) -> str:
-        first, whole, cpu, peak = map(statistics.median, (self.first, self.whole, self.cpu, self.peak))
+        first, whole, cpu = (statistics.median(times) for times in (self.first, self.whole, self.cpu))
+        peak = statistics.median(self.peak)
         cells = f"{1e3 * first:9.0f} {1e3 * min(self.first):7.0f} {1e3 * whole:9.0f} {1e3 * cpu:7.0f} {peak / MB:8.1f}"
         if not self.file_bytes:
             return f"{self.name:<44} {cells}"

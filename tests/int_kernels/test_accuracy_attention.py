@@ -55,7 +55,8 @@ def operands(heads: int, depth: int, frames: int, sharpness: float = 1, seed: in
 def scores(qu: Real, qv: Real, k: Real, p: Real) -> Real:
     """As NeMo computes them: the position scores are padded, viewed in another shape, and a row is dropped."""
     depth, frames = k.shape
-    return (qu.T @ k + rel_shift(qv.T @ p)[:, :frames]) / sqrt(depth)
+    scaled: Real = (qu.T @ k + rel_shift(qv.T @ p)[:, :frames]) / sqrt(depth)
+    return scaled
 
 
 def rel_shift(x: NDArray[Any]) -> NDArray[Any]:
@@ -140,7 +141,8 @@ def test_deferred_normalisation_keeps_what_8_bit_probabilities_lose(frames: int,
 @pytest.mark.parametrize("frames", [2, 100, 2000])
 def test_the_worst_attention_there_is(frames: int) -> None:
     """One key beyond all others by a little more than 15 octaves: their weights round to 0, their mass is lost."""
-    made = Attention("qu", "qv", "k", "v", "p", "y", 1, *[np.array([15 * 65536 + 300])] * 2, 1, ONE)
+    factor = np.array([15 * 65536 + 300])
+    made = Attention("qu", "qv", "k", "v", "p", "y", 1, factor, factor, 1, ONE)
     alone = (np.arange(frames) == 0).astype(np.int64)[None, :]
     e = weights(made, 0, 2 + 0 * alone, 0 * alone, alone, np.zeros((1, 2 * frames - 1), np.int64))
     assert e[0].tolist() == [16384] + [0] * (frames - 1)

@@ -41,7 +41,8 @@ def normalise_really(q: NDArray[np.int64], epsilon: int) -> NDArray[np.longdoubl
     d = np.longdouble(q.size)
     exact = q.size * int((q * q).sum()) - int(q.sum()) ** 2
     variance = (np.longdouble(exact) * 4096 + np.longdouble(epsilon)) / 4096 / d / d
-    return (q - np.longdouble(int(q.sum())) / d) / np.sqrt(variance)
+    z: NDArray[np.longdouble] = (q - np.longdouble(int(q.sum())) / d) / np.sqrt(variance)
+    return z
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.random_programs import assert_same
 
-from int_kernels import INT8, INT16, UINT8, Attention, Conv1d, Dyadic, IntType, Positions, Program, ValueSpec
+from int_kernels import INT8, INT16, UINT8, Attention, Conv1d, Dyadic, IntType, Positions, Program, Step, ValueSpec
 from int_kernels import compile_program as compiled
 
 NAMES = ("qu", "qv", "k", "v", "p")
@@ -28,8 +28,8 @@ def attention(
     values = [ValueSpec("x", 5, INT8), ValueSpec("s", 6, INT8)]
     values += [ValueSpec(name, width, each) for name, each in zip(NAMES, types, strict=True)]
     values.append(ValueSpec("y", width, y_type))
-    tables = (random.integers(-16384, 16385, (2, 3, n)) for n in (64, 20))
-    steps = [Positions("x", "s", *tables)]
+    fine, coarse = (random.integers(-16384, 16385, (2, 3, n)) for n in (64, 20))
+    steps: list[Step] = [Positions("x", "s", fine, coarse)]
     steps += [
         linear(random, "s" if name == "p" else "x", name, (width, 6 if name == "p" else 5), each)
         for name, each in zip(NAMES, types, strict=True)
@@ -73,7 +73,8 @@ def test_many_keys(kernels: str) -> None:
         values, steps = list(program.values), list(program.steps)
         v = steps[4]
         assert isinstance(v, Conv1d)
-        steps[4] = Conv1d("x", "v", v.weight * 0, v.bias + 1, rescale=Dyadic(1 << 30, 1))  # the highest code always
+        highest = Dyadic(np.array([1 << 30]), np.array([1]))  # the highest code always
+        steps[4] = Conv1d("x", "v", v.weight * 0, v.bias + 1, rescale=highest)
         full = Program(tuple(values), tuple(steps), "x", ("y",))
         x = np.zeros((5, 1200), int)
         assert_same(compiled(full).run([x])[0], compiled(full, "reference").run([x])[0])

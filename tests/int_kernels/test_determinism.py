@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +22,7 @@ from int_kernels.backends.native.executable import NativeExecutable
 seeds = st.integers(0, 2**32 - 1)
 
 
-def digest(results: list[tuple[NDArray[Any], ...]]) -> str:
+def digest(results: Sequence[tuple[NDArray[Any], ...]]) -> str:
     """SHA-256 over all outputs of all utterances, with their dtypes and shapes."""
     sha = sha256()
     for outputs in results:

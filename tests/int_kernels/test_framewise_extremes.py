@@ -79,7 +79,7 @@ def test_every_fixed_point_number(kernels: str, kind: str) -> None:
     values = [ValueSpec("x", 2, INT8), ValueSpec("a", 1025, INT32), ValueSpec("y", 1025, INT16)]
     weight = np.stack([np.ones(1025, int), np.zeros(1025, int)], axis=1)[:, :, None]
     spread = Conv1d("x", "a", weight, 128 * np.arange(-512, 513))
-    one = Dyadic(1 << 30, 30)
+    one = Dyadic(np.array([1 << 30]), np.array([30]))
     r = 31 if kind in ("sigmoid", "tanh") else 47
     step = Activation(kind, ("a",) * count, "y", (one,) * count, 1 << 30, r, 0)
     x = np.stack([np.concatenate([np.arange(-64, 64), [0]]), np.zeros(129, int)])

@@ -27,6 +27,8 @@ def traces_in_python(source: str) -> list[str]:
     tree = ast.parse(source)
     found = []
     for node in ast.walk(tree):
+        if not isinstance(node, ast.expr | ast.AugAssign):
+            continue
         is_name = isinstance(node, ast.Name) and REAL_NAMES.match(node.id)
         is_attribute = isinstance(node, ast.Attribute) and (
             REAL_NAMES.match(node.attr) or REAL_ATTRIBUTES.match(node.attr)

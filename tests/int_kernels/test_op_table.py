@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ctypes import Structure, Union, sizeof
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from int_kernels.backends.native.layout import ParamsUnion, ProgramStruct, StepS
 from int_kernels.generate_header import HEADER
 from int_kernels.op_table import header
 
+PARAMS: Sequence[tuple[str, type[Structure]]] = ParamsUnion._fields_  # type: ignore[assignment] # no field has bits
 STRUCTS: dict[str, type[Structure] | type[Union]] = {
     "zq_value": ValueStruct,
     "zq_step": StepStruct,
     "zq_program": ProgramStruct,
     "zq_op_params": ParamsUnion,
-    **{kind.__name__: kind for _, kind in ParamsUnion._fields_},
+    **{kind.__name__: kind for _, kind in PARAMS},
 }
 
 

@@ -65,7 +65,7 @@ def test_other_shapes_and_counts_are_refused() -> None:
     with pytest.raises(ShapeError):
         unpack(np.zeros((1, 3), np.uint8), IntType(6), 4)
     with pytest.raises(ShapeError):
-        unpack(np.zeros(3, np.int8), IntType(6), 4)  # type: ignore[arg-type]
+        unpack(np.zeros(3, np.int8), IntType(6), 4)
     with pytest.raises(ShapeError):
         unpack(np.zeros(0, np.uint8), IntType(6), -1)
 

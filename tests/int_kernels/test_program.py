@@ -74,7 +74,11 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[KernelError], str]] = {
     "stride bool": (lambda: conv("x", "y", stride=True), RangeError, "got True"),
     "no taps": (lambda: conv("x", "y", (2, 2, 0)), ShapeError, r"got \[2, 2, 0\]"),
     "weight axes": (lambda: Conv1d("x", "y", np.ones((2, 2), int), np.zeros(2, int)), ShapeError, "expected 3 axes"),
-    "weight real": (lambda: Conv1d("x", "y", np.ones((2, 2, 1)), np.zeros(2, int)), KernelError, "expected integers"),
+    "weight real": (
+        lambda: Conv1d("x", "y", np.ones((2, 2, 1)), np.zeros(2, int)),  # type: ignore[arg-type]
+        KernelError,
+        "expected integers",
+    ),
     "weight wide": (
         lambda: Conv1d("x", "y", np.full((2, 2, 1), 128), np.zeros(2, int)),
         RangeError,

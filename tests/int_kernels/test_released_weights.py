@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.random_programs import assert_same, inputs, lengths, programs
+from support.steps import step_of
 
 from int_kernels import INT8, INT32, Conv1d, KernelError, Program, ValueSpec, compile_program
 from int_kernels.backends.native.executable import NativeExecutable
@@ -42,7 +43,7 @@ def two_with_one_weight() -> Program:
 def test_weights_are_let_go_where_the_loops_have_an_order_of_their_own(kernels: str) -> None:
     """Those that are read as they are stay, also beside another step that shares them."""
     program = two_with_one_weight()
-    gone = weakref.ref(program.steps[0].weight)  # type: ignore[union-attr, arg-type]
+    gone = weakref.ref(step_of(program, "y", Conv1d).weight)
     x = np.arange(-WIDTH, WIDTH).reshape(WIDTH, 2)
     expected = compile_program(program, "reference").run([x])[0]
     kept = NativeExecutable(program)
@@ -83,7 +84,8 @@ def test_a_program_is_used_up_once(kernels: str) -> None:
             KernelError, match=rf"weight \[{WIDTH}, {WIDTH}, 1\]: expected the numbers; an executable has used them"
         ):
             compile_program(program, backend).run([np.zeros((WIDTH, 4), np.int8)])
-    assert program.steps[0].channels_in == program.steps[0].channels_out == WIDTH  # type: ignore[union-attr]
+    step = step_of(program, "y", Conv1d)
+    assert step.channels_in == step.channels_out == WIDTH
 
 
 def test_only_what_nobody_can_write_to_is_not_copied() -> None:

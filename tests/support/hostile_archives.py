@@ -8,6 +8,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from support.nemo_files import (
     CONFIG,
@@ -44,15 +45,15 @@ def damaged() -> Iterator[tuple[str, Recipe]]:
         len(good) - 10_240,
         len(good) - 9_000,
     ):
-        yield f"tar cut at {part}", lambda part=part: good[:part]
+        yield f"tar cut at {part}", partial(_cut, good, part)
     for part in (1, 2, 3, 9, 10, 11, 40, len(packed) // 2, len(packed) - 1, len(packed) - 8, len(packed) - 9):
-        yield f"gzip cut at {part}", lambda part=part: packed[:part]
+        yield f"gzip cut at {part}", partial(_cut, packed, part)
     for place in (512, 515, 560, 620, 640, 668, 669, 770, 1000):
-        yield f"tar header, bit flipped at {place}", lambda place=place: flipped(good, place)
+        yield f"tar header, bit flipped at {place}", partial(flipped, good, place)
     for place in (12, 60, len(packed) // 3, len(packed) - 5):
-        yield f"gzip, bit flipped at {place}", lambda place=place: flipped(packed, place)
+        yield f"gzip, bit flipped at {place}", partial(flipped, packed, place)
     for part in (1, 3, 4, 30, 200, 4000, len(weights) // 2, len(weights) - 30, len(weights) - 1):
-        yield f"weights cut at {part}", lambda part=part: nemo_bytes(weights=weights[:part])
+        yield f"weights cut at {part}", partial(nemo_bytes, weights=weights[:part])
     place = weights.index(small_tensors()[CONV].numpy().tobytes())
     yield "weights, bit flipped in a tensor", lambda: nemo_bytes(weights=flipped(weights, place + 5))
     yield (
@@ -63,7 +64,7 @@ def damaged() -> Iterator[tuple[str, Recipe]]:
     yield "weights behind junk", lambda: nemo_bytes(weights=b"PK\x03\x04junk" + weights)
     legacy = weights_bytes(small_tensors(), legacy=True)
     for part in (15, 40, 200, len(legacy) // 2, len(legacy) - 1):
-        yield f"legacy weights cut at {part}", lambda part=part: nemo_bytes(weights=legacy[:part])
+        yield f"legacy weights cut at {part}", partial(nemo_bytes, weights=legacy[:part])
     yield "legacy weights with a tail", lambda: nemo_bytes(weights=legacy + b"x")
     for name, data in {
         "empty file": b"", "text": b"hello\n" * 300, "zeros": bytes(20_480),
@@ -72,7 +73,11 @@ def damaged() -> Iterator[tuple[str, Recipe]]:
         "gzip of nothing": gzip.compress(b""), "zip of the members": zipped({CONFIG: b"a: 1", WEIGHTS: b"x"}),
         "gzip with a tail": packed + b"tail", "tar with a tail": good + b"tail" * 200, "two tars": good + good,
     }.items():  # fmt: skip
-        yield name, lambda data=data: data
+        yield name, partial(bytes, data)
+
+
+def _cut(data: bytes, part: int) -> bytes:
+    return data[:part]
 
 
 def flipped(data: bytes, place: int) -> bytes:
@@ -85,6 +90,11 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
         for name, data in members.items():
             archive.writestr(name, data)
     return stream.getvalue()
+
+
+def _add_65_folders(tar: tarfile.TarFile) -> None:
+    for number in range(65):
+        add(tar, f"./{number}/", b"", type=tarfile.DIRTYPE)
 
 
 def archives() -> Iterator[tuple[str, Recipe]]:
@@ -117,16 +127,16 @@ def archives() -> Iterator[tuple[str, Recipe]]:
         "no name": lambda tar: add(tar, "", b"x"),
         "stray tokenizer": lambda tar: add(tar, "./" + "ab" * 16 + "_tokenizer.model", b"x"),
         "tokenizer of 70 MB": lambda tar: add(tar, "./" + "ab" * 16 + "_tokenizer.model", bytes(70 << 20)),
-        "65 folders": lambda tar: [add(tar, f"./{n}/", b"", type=tarfile.DIRTYPE) for n in range(65)] and None,
+        "65 folders": _add_65_folders,
         "pax path": lambda tar: add(tar, "./x", b"x", pax_headers={"path": CONFIG}),
         "pax size": lambda tar: add(tar, "./x", b"x", pax_headers={"size": "99999999999"}),
         "pax sparse": lambda tar: add(tar, "./x", b"x", pax_headers={"GNU.sparse.size": "1000000000000"}),
         "pax of 10 KB": lambda tar: add(tar, "./x", b"x", pax_headers={"comment": "y" * 10_000}),
     }
     for name, edit in extra.items():
-        yield f"{name}, behind", lambda edit=edit: nemo_bytes(after=edit)
+        yield f"{name}, behind", partial(nemo_bytes, after=edit)
     for name in ("second weights", "symbolic link", "extra member", "pax path", "climbing name"):
-        yield f"{name}, before", lambda name=name: nemo_bytes(before=extra[name], compress=True)
+        yield f"{name}, before", partial(nemo_bytes, before=extra[name], compress=True)
     yield "no config", lambda: nemo_bytes(config=b"")
     yield "no weights", lambda: nemo_bytes(weights=b"")
     yield "empty tar", lambda: nemo_bytes(config=b"", weights=b"")
@@ -170,6 +180,10 @@ def bomb(name: str, size: int) -> bytes:
     return stream.getvalue()
 
 
+def _of_zip(members: dict[str, bytes]) -> bytes:
+    return nemo_bytes(weights=zipped(members))
+
+
 def zip_files() -> Iterator[tuple[str, Recipe]]:
     with zipfile.ZipFile(io.BytesIO(weights_bytes(small_tensors()))) as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
@@ -194,7 +208,7 @@ def zip_files() -> Iterator[tuple[str, Recipe]]:
         "empty record": changed(**{"data/3": b""}),
     }
     for name, content in zips.items():
-        yield f"zip, {name}", lambda content=content: nemo_bytes(weights=zipped(content))
+        yield f"zip, {name}", partial(_of_zip, content)
     yield "zip, compressed", lambda: nemo_bytes(weights=zipped(members, zipfile.ZIP_DEFLATED))
     yield "zip, lzma", lambda: nemo_bytes(weights=zipped(members, zipfile.ZIP_LZMA))
     yield "zip, empty", lambda: nemo_bytes(weights=zipped({}))

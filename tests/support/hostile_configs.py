@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from support.nemo_files import changed_config, config_bytes, nemo_bytes, small_config
@@ -108,22 +109,23 @@ CONFIG_CHANGES: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
+def _changed_bytes(path: str, value: Any) -> bytes:
+    return nemo_bytes(config_bytes(changed_config(path, value)))
+
+
 def configs() -> Iterator[tuple[str, Recipe]]:
     for name, data in BAD_YAML.items():
-        yield f"yaml, {name}", lambda data=data: nemo_bytes(data)
+        yield f"yaml, {name}", partial(nemo_bytes, data)
     for path, values in CONFIG_CHANGES.items():
         for value in values:
             shown = "left out" if value is ... else repr(value)[:60]
             if path == "encoder.jasper.1.residual" and value is ...:
                 continue  # true is NeMo's default
-            yield (
-                f"{path} = {shown}",
-                lambda path=path, value=value: nemo_bytes(config_bytes(changed_config(path, value))),
-            )
+            yield f"{path} = {shown}", partial(_changed_bytes, path, value)
     for key in ("se_context_size", "se_context_window"):
         config = changed_config("encoder.jasper.0.se", True)
         config["encoder"]["jasper"][0][key] = 128
-        yield f"squeeze-and-excite of {key} 128", lambda config=config: nemo_bytes(config_bytes(config))
+        yield f"squeeze-and-excite of {key} 128", partial(nemo_bytes, config_bytes(config))
     yield (
         "10,000 blocks",
         lambda: nemo_bytes(config_bytes(changed_config("encoder.jasper", small_config()["encoder"]["jasper"] * 3334))),

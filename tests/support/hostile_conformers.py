@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from support.nemo_conformer_files import (
@@ -88,19 +89,22 @@ def tokenizer_models() -> dict[str, bytes]:
     }
 
 
+def _changed_conformer(path: str, value: Any) -> bytes:
+    return conformer_bytes(changed_config(path, value, small_conformer()))
+
+
+def _changed_subword(path: str, value: Any) -> bytes:
+    return subword_bytes(changed_config(path, value, subword_config()))
+
+
 def conformers() -> Iterator[tuple[str, Recipe]]:
     for key, values in CONFORMER_CHANGES.items():
         for value in values:
             shown = "left out" if value is ... else repr(value)[:60]
-            yield (
-                f"encoder.{key} = {shown}",
-                lambda key=key, value=value: conformer_bytes(
-                    changed_config(f"encoder.{key}", value, small_conformer())
-                ),
-            )
-    reduced = {"reduction": "pooling", "reduction_factor": 2, "reduction_position": 0}
+            yield f"encoder.{key} = {shown}", partial(_changed_conformer, f"encoder.{key}", value)
+    reduced: dict[str, Any] = {"reduction": "pooling", "reduction_factor": 2, "reduction_position": 0}
     yield "a reduction inside", lambda: conformer_bytes(small_conformer(**reduced))
-    scaled = {"xscaling": "${x}", "n_layers": "${model.n_layers}"}
+    scaled: dict[str, Any] = {"xscaling": "${x}", "n_layers": "${model.n_layers}"}
     yield "unresolved", lambda: conformer_bytes(small_conformer(**scaled))
 
 
@@ -108,18 +112,15 @@ def subwords() -> Iterator[tuple[str, Recipe]]:
     for path, values in SUBWORD_CHANGES.items():
         for value in values:
             shown = "left out" if value is ... else repr(value)[:60]
-            yield (
-                f"{path} = {shown}",
-                lambda path=path, value=value: subword_bytes(changed_config(path, value, subword_config())),
-            )
+            yield f"{path} = {shown}", partial(_changed_subword, path, value)
     for name, model in tokenizer_models().items():
-        yield f"tokenizer.model, {name}", lambda model=model: subword_bytes(model=model)
+        yield f"tokenizer.model, {name}", partial(subword_bytes, model=model)
     for name, data in {
         "another piece": vocabulary_file().replace(b"##c", b"##d"),
         "another order": b"".join(reversed(vocabulary_file().splitlines(keepends=True))),
         "one piece fewer": vocabulary_file()[: -len(b"##c\n")],
         "not UTF-8": b"\xff\n" * 5,
     }.items():
-        yield f"vocab.txt, {name}", lambda data=data: subword_bytes(vocabulary=data)
+        yield f"vocab.txt, {name}", partial(subword_bytes, vocabulary=data)
     bert = ("<unk>", "\u2581", "a", "##b", "ab", "##c")
     yield "BERT's spelling without a model", lambda: subword_bytes(subword_config(bert), model=b"")

@@ -8,6 +8,7 @@ import struct
 import subprocess
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from support.nemo_files import nemo_bytes, small_tensors, weights_bytes
 
 Recipe = Callable[[], bytes]
 BN = "encoder.encoder.1.mconv.2"
+
+
+def _saved(value: Any, legacy: bool = False) -> bytes:
+    return nemo_bytes(weights=weights_bytes(value, legacy))
 
 
 def tensor_files() -> Iterator[tuple[str, Recipe]]:
@@ -52,17 +57,10 @@ def tensor_files() -> Iterator[tuple[str, Recipe]]:
     }
     for name, value in changes.items():
         for legacy in (False, True):
-            yield (
-                f"tensor, {name}{', legacy' * legacy}",
-                lambda value=value, legacy=legacy: nemo_bytes(
-                    weights=weights_bytes(OrderedDict(state, **{CONV: value}), legacy)
-                ),
-            )
+            changed = OrderedDict(state, **{CONV: value})
+            yield f"tensor, {name}{', legacy' * legacy}", partial(_saved, changed, legacy)
     for name in (CONV, f"{BN}.running_var", "decoder.decoder_layers.0.bias", "preprocessor.featurizer.window"):
-        yield (
-            f"without {name}",
-            lambda name=name: nemo_bytes(weights=weights_bytes({k: v for k, v in state.items() if k != name})),
-        )
+        yield f"without {name}", partial(_saved, {k: v for k, v in state.items() if k != name})
     for name, tensor in {
         f"{BN}.running_var": torch.full((8,), -1.0),
         f"{BN}.running_mean": torch.full((8,), torch.nan),
@@ -71,10 +69,7 @@ def tensor_files() -> Iterator[tuple[str, Recipe]]:
         "decoder.adapter.weight": torch.zeros(3),
         "joint.weight": torch.zeros(3),
     }.items():
-        yield (
-            f"with another {name}",
-            lambda name=name, tensor=tensor: nemo_bytes(weights=weights_bytes(OrderedDict(state, **{name: tensor}))),
-        )
+        yield f"with another {name}", partial(_saved, OrderedDict(state, **{name: tensor}))
     wholes: dict[str, Any] = {
         "a module": torch.nn.Conv1d(1, 1, 1), "a tensor": one, "a list": list(state.values()), "nothing": None,
         "an empty dict": {}, "a Lightning checkpoint": {"state_dict": state, "epoch": 3}, "a number": 1, "text": "x",
@@ -82,10 +77,7 @@ def tensor_files() -> Iterator[tuple[str, Recipe]]:
     }  # fmt: skip
     for name, value in wholes.items():
         for legacy in (False, True):
-            yield (
-                f"weights are {name}{', legacy' * legacy}",
-                lambda value=value, legacy=legacy: nemo_bytes(weights=weights_bytes(value, legacy)),
-            )
+            yield f"weights are {name}{', legacy' * legacy}", partial(_saved, value, legacy)
 
 
 class _Reduce:
@@ -190,20 +182,20 @@ def pickles() -> Iterator[tuple[str, bytes]]:
     yield from raw.items()
 
 
+def _zip_of(data: bytes) -> bytes:
+    return nemo_bytes(
+        weights=zipped({"archive/data.pkl": data, "archive/data/0": bytes(16), "archive/version": b"3\n"})
+    )
+
+
+def _legacy_of(data: bytes) -> bytes:
+    return nemo_bytes(weights=LEGACY_HEAD + data + b"\x80\x02]" + _text("0") + b"\x85e." + bytes(24))
+
+
 def pickle_files() -> Iterator[tuple[str, Recipe]]:
     for name, data in pickles():
-        yield (
-            f"zip, {name}",
-            lambda data=data: nemo_bytes(
-                weights=zipped({"archive/data.pkl": data, "archive/data/0": bytes(16), "archive/version": b"3\n"})
-            ),
-        )
-        yield (
-            f"legacy, {name}",
-            lambda data=data: nemo_bytes(
-                weights=LEGACY_HEAD + data + b"\x80\x02]" + _text("0") + b"\x85e." + bytes(24)
-            ),
-        )
+        yield f"zip, {name}", partial(_zip_of, data)
+        yield f"legacy, {name}", partial(_legacy_of, data)
 
 
 LEGACY_HEAD = b"".join(

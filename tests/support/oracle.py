@@ -54,6 +54,7 @@ def run_step(step: Step, xs: list[Rows], type_range: tuple[int, int], first_lo: 
         return [[p * q[t if len(q) > 1 else 0] for t, p in enumerate(row)] for row, q in zip(a, b, strict=True)]
     if isinstance(step, Positions):
         return positions_exactly(step, len(xs[0][0]))
+    assert isinstance(step, Sum | Mean | LayerNorm | Activation | Attention | Conv1d | Conv2d)
     clip = step.clip or type_range
     channels = range(len(xs[0]))
     if isinstance(step, Sum):

@@ -173,12 +173,15 @@ def attend(maker: Maker, operands: list[ValueSpec], heads: int) -> ValueSpec:
     depth = value.channels // heads
     spread = 1 + max(qu.type.hi * key.type.hi, qv.type.hi * p.type.hi) * (1 + depth) // 4
     width = maker.draw(st.sampled_from([8, 20, 31]))
-    factors = maker.random.integers(0, 1 << width, (2, heads))
+    content, position = maker.random.integers(0, 1 << width, (2, heads))
     shift = int(np.clip(width + bits(spread) - 17 - maker.random.integers(0, 4), 1, 62))
     rescale = ratio_to(maker, value.type.hi << 15, y.type.hi, y.channels)
-    names = [operand.name for operand in operands]
     clip = maker.clip(y.type)
-    maker.steps.append(Attention(*names, y.name, heads, *factors, shift, rescale, clip))
+    maker.steps.append(
+        Attention(
+            qu.name, qv.name, key.name, value.name, p.name, y.name, heads, content, position, shift, rescale, clip
+        )
+    )
     if not y.type.is_code:
         return maker.sum([y], INT8)
     return y

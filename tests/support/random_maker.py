@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import isqrt
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -78,7 +79,7 @@ class Maker:
         taps = kernel * (x.channels // groups)
         spread = 1 + x.type.hi * weight_type.hi * (1 + isqrt(taps)) // 3
         bias = self.random.integers(-spread, spread + 1, out)
-        rest = {name: shape[name] for name in ("stride", "dilation", "padding", "groups")}
+        rest: dict[str, Any] = {name: shape[name] for name in ("stride", "dilation", "padding", "groups")}
         if is_raw:
             self.steps.append(Conv1d(x.name, y.name, weight, bias, **rest))
             self.spread[y.name] = spread

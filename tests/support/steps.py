@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from int_kernels import Conv1d, Conv2d, Program, Step
+from int_kernels.validation import IntegerArray
 
 S = TypeVar("S", bound=Step)
 
@@ -25,7 +23,7 @@ def layer_of(program: Program, layer: str) -> Conv1d | Conv2d:
     return found
 
 
-def layer_integers(program: Program, layer: str) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+def layer_integers(program: Program, layer: str) -> tuple[IntegerArray, IntegerArray]:
     """Weight and bias of `layer`."""
     found = layer_of(program, layer)
     return found.weight, found.bias

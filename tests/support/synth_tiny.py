@@ -34,11 +34,12 @@ def tiny_network(seed: int = 0) -> tuple[Callable[[Tensor], Mapping[str, Tensor]
             walk((data - data.mean(2, keepdim=True)) / data.std(2, keepdim=True))
     for module in (*convs, *norms):
         module.eval().requires_grad_(False)
-    batchnorms = tuple(
-        BatchNormStatistics(f"conv{number}", norm.running_mean.numpy(), norm.running_var.numpy(), norm.eps)
-        for number, norm in enumerate(norms)
-    )
-    return walk, batchnorms
+    batchnorms = []
+    for number, norm in enumerate(norms):
+        assert norm.running_mean is not None and norm.running_var is not None
+        mean, variance = norm.running_mean.numpy(), norm.running_var.numpy()
+        batchnorms.append(BatchNormStatistics(f"conv{number}", mean, variance, norm.eps))
+    return walk, tuple(batchnorms)
 
 
 def tiny_settings(**changes: Any) -> SynthesisSettings:

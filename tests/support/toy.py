@@ -3,6 +3,8 @@ bias."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from zeroq_asr.ir import Graph
@@ -24,7 +26,13 @@ def toy_graph(seed: int = 0, width: int = 8) -> Graph:
         weight = rng.normal(0, fan_in**-0.5, (c_out, c_in // groups, kernel)).astype(np.float32)
         b.constant(f"{name}.weight", weight)
         padding = dilation * (kernel - 1) // 2
-        attrs = {"stride": stride, "dilation": dilation, "padding": padding, "groups": groups, "masked": 1}
+        attrs: dict[str, Any] = {
+            "stride": stride,
+            "dilation": dilation,
+            "padding": padding,
+            "groups": groups,
+            "masked": 1,
+        }
         return b.node("conv1d", (x, f"{name}.weight"), name, c_out, **attrs)
 
     def norm(x: str, name: str, channels: int) -> str:
@@ -50,7 +58,7 @@ def toy_graph(seed: int = 0, width: int = 8) -> Graph:
     head = rng.normal(0, 0.5, (len(VOCABULARY) + 1, width, 1)).astype(np.float32)
     b.constant("head.weight", head)
     b.constant("head.bias", rng.normal(0, 0.1, len(VOCABULARY) + 1).astype(np.float32))
-    geometry = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 1}
+    geometry: dict[str, Any] = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 1}
     return b.build((b.node("conv1d", (x, "head.weight", "head.bias"), "logits", len(VOCABULARY) + 1, **geometry),))
 
 

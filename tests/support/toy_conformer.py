@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from zeroq_asr.ir import Graph
 from zeroq_asr.ops import GraphBuilder
 
-LINEAR = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
+LINEAR: dict[str, Any] = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
 N_MELS = 8
 
 
@@ -39,7 +40,14 @@ class ConformerBuilder(GraphBuilder):
         rows = (height - 1) // 2 + 1
         weight = self.numbers(f"{name}.weight", out, maps // groups, 3, 3, scale=(9 * maps / groups) ** -0.5)
         bias = self.numbers(f"{name}.bias", out, scale=0.1)
-        geometry = {"height": height, "stride_h": 2, "stride_t": 2, "padding_h": 1, "padding_t": 1, "groups": groups}
+        geometry: dict[str, Any] = {
+            "height": height,
+            "stride_h": 2,
+            "stride_t": 2,
+            "padding_h": 1,
+            "padding_t": 1,
+            "groups": groups,
+        }
         y = self.node("conv2d", (x, weight, bias), name, out * rows, **geometry, masked=1)
         return self.node("relu", (y,), f"{name}.relu", out * rows), rows
 
@@ -70,7 +78,7 @@ class ConformerBuilder(GraphBuilder):
         y = self.node("glu", (a, b), f"{name}.glu", width)
         weight = self.numbers(f"{name}.depthwise_conv.weight", width, 1, kernel, scale=kernel**-0.5)
         bias = self.numbers(f"{name}.depthwise_conv.bias", width, scale=0.1)
-        geometry = {"stride": 1, "dilation": 1, "padding": kernel // 2, "groups": width, "masked": 1}
+        geometry: dict[str, Any] = {"stride": 1, "dilation": 1, "padding": kernel // 2, "groups": width, "masked": 1}
         y = self.node("conv1d", (y, weight, bias), f"{name}.depthwise_conv", width, **geometry)
         mean = self.numbers(f"{name}.batch_norm.running_mean", width, scale=0.1)
         var = self.constant(f"{name}.batch_norm.running_var", self.rng.uniform(0.1, 0.4, width).astype(np.float32))

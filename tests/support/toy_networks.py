@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from support.toy import N_MELS, VOCABULARY
 from zeroq_asr.ir import Graph
 from zeroq_asr.ops import GraphBuilder
 
-ONE = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
+ONE: dict[str, Any] = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
 WIDTH, HEADS = 8, 2
 
 
@@ -33,11 +35,17 @@ class ToyBuilder:
     def conv2d(self, x: str, name: str, height: int, maps: tuple[int, int], groups: int = 1, stride: int = 2) -> str:
         weight = self.constant(f"{name}.w", maps[1], maps[0] // groups, 3, 3, spread=(maps[0] // groups * 9) ** -0.5)
         bias = self.constant(f"{name}.b", maps[1], spread=0.2)
-        attrs = {"height": height, "stride_h": stride, "stride_t": stride, "padding_h": 1, "padding_t": 1}
+        attrs: dict[str, Any] = {
+            "height": height,
+            "stride_h": stride,
+            "stride_t": stride,
+            "padding_h": 1,
+            "padding_t": 1,
+        }
         rows = (height - 1) // stride + 1
         return self.graph.node("conv2d", (x, weight, bias), name, maps[1] * rows, **attrs, groups=groups, masked=1)
 
-    def node(self, op: str, name: str, *inputs: str, channels: int = WIDTH, **attrs: float) -> str:
+    def node(self, op: str, name: str, *inputs: str, channels: int = WIDTH, **attrs: Any) -> str:
         return self.graph.node(op, inputs, name, channels, **attrs)
 
     def norm(self, x: str, name: str) -> str:
