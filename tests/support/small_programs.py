@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from int_kernels import (
     Conv2d,
     Dyadic,
     IntType,
+    KernelError,
     LayerNorm,
     Mean,
     Positions,
@@ -26,6 +28,9 @@ from int_kernels import (
 ONE = Dyadic(np.array([1 << 30]), np.array([30]))
 SIX = Dyadic(np.full(6, 1 << 30), np.full(6, 30))
 SIX_CODES = (6, INT8)
+
+Hostile: TypeAlias = tuple[Callable[[], Any], type[KernelError], str]
+"""What makes a wrong step or program, the error that refuses it, a pattern of its message."""
 
 
 def program(*steps: Step, **types: tuple[int, IntType]) -> Program:
