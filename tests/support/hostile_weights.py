@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import subprocess
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,6 +24,12 @@ BN = "encoder.encoder.1.mconv.2"
 
 def _saved(value: Any, legacy: bool = False) -> bytes:
     return nemo_bytes(weights=weights_bytes(value, legacy))
+
+
+def _quantized(tensor: torch.Tensor) -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces the end of quantized tensors
+        return torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)
 
 
 def tensor_files() -> Iterator[tuple[str, Recipe]]:
@@ -43,7 +50,7 @@ def tensor_files() -> Iterator[tuple[str, Recipe]]:
         "bool": one > 0,
         "complex": one.to(torch.complex64),
         "sparse": one.to_sparse(),
-        "quantized": torch.quantize_per_tensor(one, 0.1, 0, torch.qint8),
+        "quantized": _quantized(one),
         "NaN": torch.where(one == one.max(), torch.nan, one),
         "infinite": torch.where(one == one.max(), torch.inf, one),
         "minus infinite": one - torch.inf,

@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(maker.pid, signal.SIGTERM)
+            maker.wait()
     trainer.export(arguments.output)
     print(f"{arguments.output}: {sum(p.numel() for p in trainer.model.parameters())} parameters, {trainer.step} steps")
     return 0
