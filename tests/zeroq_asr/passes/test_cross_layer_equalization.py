@@ -35,7 +35,8 @@ def maps() -> Graph:
 def maxima(graph: Graph, value: str, axes: tuple[int, ...]) -> np.ndarray:
     node = graph.producer(value)
     assert node is not None
-    return np.abs(graph.constants[node.inputs[1]]).max(axis=axes)
+    largest: np.ndarray = np.abs(graph.constants[node.inputs[1]]).max(axis=axes)
+    return largest
 
 
 def test_both_sides_of_every_channel_become_equal() -> None:
