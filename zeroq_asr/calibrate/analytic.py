@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zeroq_asr.analyses.roles import CONVOLUTIONS, Role, find_roles, is_depthwise_input, is_fixed
+from zeroq_asr.analyses.channel_spread import ChannelSpread
+from zeroq_asr.analyses.roles import Role, find_roles, is_depthwise_input, is_fixed
 from zeroq_asr.config import ANALYTIC, QuantizeConfig
 from zeroq_asr.ir.types import Graph, Node
 from zeroq_asr.ops.moments import ChannelMoments, Reals
@@ -21,14 +22,19 @@ from zeroq_asr.quant.ranges import Range, RangeTable
 
 
 def analytic_ranges(
-    trained: Graph, prepared: Graph, config: QuantizeConfig, *, roles: Mapping[str, Role] | None = None
+    trained: Graph,
+    prepared: Graph,
+    config: QuantizeConfig,
+    *,
+    roles: Mapping[str, Role] | None = None,
+    factors: Mapping[str, Reals] | None = None,
 ) -> RangeTable:
     """Return the range of every stored value of `prepared`, from the parameters of `trained`, the graph before folding.
 
     It suits models whose blocks are normalised by LayerNorms or BatchNorms. roles: those of `find_roles` for
-    `prepared`, computed here if None.
+    `prepared`, computed here if None. factors: those that `prepared` was equalized with.
     """
-    moments = propagate_moments(trained, prepared)
+    moments = propagate_moments(trained, prepared, factors)
     ranges = {}
     for name, role in (roles or find_roles(prepared, config.nonlinear)).items():
         if role in ("code", "stream") and not is_fixed(prepared, name, role):
@@ -38,28 +44,31 @@ def analytic_ranges(
     return RangeTable(ranges, ANALYTIC)
 
 
-def analytic_means(trained: Graph, prepared: Graph) -> dict[str, Reals]:
+def analytic_means(trained: Graph, prepared: Graph, factors: Mapping[str, Reals] | None = None) -> dict[str, Reals]:
     """Return E[x] of every value of `prepared`, float64 [C], for bias correction without data (DFQ, section 4.2.1)."""
-    return {name: found.mean for name, found in propagate_moments(trained, prepared).items()}
+    return {name: found.mean for name, found in propagate_moments(trained, prepared, factors).items()}
 
 
-def propagate_moments(trained: Graph, prepared: Graph) -> dict[str, ChannelMoments]:
-    """Return the moments of every value of `prepared`."""
+def analytic_spreads(trained: Graph, prepared: Graph) -> dict[str, ChannelSpread]:
+    """Return the spread of every value of `prepared`, for equalization without data."""
+    moments = propagate_moments(trained, prepared)
+    return {name: ChannelSpread(np.maximum(-found.lo, found.hi), np.sqrt(found.var)) for name, found in moments.items()}
+
+
+def propagate_moments(
+    trained: Graph, prepared: Graph, factors: Mapping[str, Reals] | None = None
+) -> dict[str, ChannelMoments]:
+    """Return the moments of every value of `prepared`. factors: those that it was equalized with."""
     moments = {name: ChannelMoments.standard(prepared.values[name].channels) for name in prepared.inputs}
     norms = {node.output: node for node in trained.nodes if node.op == "batch_norm"}
-    if "equalized" in prepared.facts:  # what a convolution reads from another has other scales now
-        norms = {name: node for name, node in norms.items() if not _is_between_convolutions(prepared, name)}
     for node in prepared.nodes:
         if node.output in norms:
             gamma, beta = (trained.constants[name].astype(np.float64) for name in norms[node.output].inputs[3:5])
-            moments[node.output] = ChannelMoments.normal(beta, gamma**2)
+            factor = (factors or {}).get(node.output, np.ones(len(beta)))
+            moments[node.output] = ChannelMoments.normal(factor * beta, np.square(factor * gamma))
         else:
             moments[node.output] = _step(prepared, node, moments)
     return moments
-
-
-def _is_between_convolutions(graph: Graph, value: str) -> bool:
-    return any(reader.op in CONVOLUTIONS for reader in graph.consumers(value))
 
 
 def _step(graph: Graph, node: Node, moments: Mapping[str, ChannelMoments]) -> ChannelMoments:

@@ -7,7 +7,7 @@ lut     y = table[x]; a GLU is table[b] in 1/32768 times a, rounded once
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from int_kernels import Activation as ActivationStep
 from int_kernels import Lookup as LookupStep
 from int_kernels.int_type import INT16
 from zeroq_asr.ir.types import Graph, Node
-from zeroq_asr.ops.base import Op
+from zeroq_asr.ops.base import Op, one_factor
 from zeroq_asr.ops.lowering import Lowering, Operand, clip_of
 from zeroq_asr.ops.moments import ChannelMoments, Reals
 from zeroq_asr.ops.signals import Signal
@@ -131,6 +131,9 @@ class Glu(_Activation):
     meaning = "x_1 * sigmoid(x_2)"
     operands = 2
     is_heavy_tailed = True
+
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        return one_factor(node, 1)
 
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:
         return Signal(operands[0].data * operands[1].data.sigmoid(), operands[0].lengths)

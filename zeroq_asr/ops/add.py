@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from int_kernels import Sum as SumStep
 from zeroq_asr.ir.types import Graph, Node
-from zeroq_asr.ops.base import Op
+from zeroq_asr.ops.base import Op, one_factor
 from zeroq_asr.ops.lowering import Lowering, Operand
 from zeroq_asr.ops.moments import ChannelMoments, Reals
 from zeroq_asr.ops.signals import Signal
@@ -26,6 +26,9 @@ class Add(Op):
     meaning = "x_1 + ... + x_n"
     operands = None
     rounds_itself = True
+
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        return one_factor(node)
 
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:
         total = operands[0].data

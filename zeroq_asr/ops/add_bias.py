@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from int_kernels import Sum
 from zeroq_asr.ir.types import Graph, Node
-from zeroq_asr.ops.base import Op
+from zeroq_asr.ops.base import Op, one_factor
 from zeroq_asr.ops.lowering import Lowering, clip_of
 from zeroq_asr.ops.moments import ChannelMoments, Reals
 from zeroq_asr.ops.signals import Signal
@@ -28,6 +28,10 @@ class AddBias(Op):
     meaning = "x + bias, one number per channel"
     constants = ("bias",)
     rounds_itself = True
+    factored = ("bias",)
+
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        return one_factor(node, 1)
 
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:
         return Signal(operands[0].data + constants[0].view(1, -1, 1, 1), operands[0].lengths)

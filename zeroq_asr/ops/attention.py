@@ -51,6 +51,10 @@ class Attention(Op):
         require(list(kinds) == expected, where, "four operands of frames and one of positions", ", ".join(kinds))
         return FRAMES
 
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        qu, qv, k, v, p = node.inputs
+        return {qu: 1, qv: 1, k: -1, p: -1}, {v: 1, node.output: 1}
+
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:
         import torch
 

@@ -51,6 +51,8 @@ class Op(ABC):
     is_heavy_tailed: ClassVar[bool] = False  # rare large values carry meaning and must not be clipped
     keeps_scale: ClassVar[bool] = False  # the value has scale and type of its operand, which reads_codes
 
+    factored: ClassVar[tuple[str, ...]] = ()  # constants that take the factors of the value (`factor_ties`)
+
     def check(self, where: str, node: Node, channels: Sequence[int], out: int, constants: Mapping[str, Array]) -> None:
         """Raise GraphError unless channels, constants and attributes fit together.
 
@@ -63,6 +65,15 @@ class Op(ABC):
         """Return the kind of length of the value, from those of the operands. Raises GraphError."""
         require(len(set(kinds)) == 1, where, "operands of one kind of length", ", ".join(kinds))
         return kinds[0]
+
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        """Return how factors per channel move through: each entry names values and exponents, 1 or -1.
+
+        Multiplying the values of an entry by f_c^exponent keeps the node's equation, for any f_c > 0. Constants that
+        take f_c with the value are `factored`. Values in no entry have no free factor, except those of a convolution,
+        whose weights absorb any.
+        """
+        return ()
 
     def frames(self, graph: Graph, node: Node, frames: int) -> int:
         """Return T of the value when the first operand has `frames` frames."""
@@ -88,6 +99,13 @@ class Op(ABC):
     @abstractmethod
     def to_onnx(self, body: OnnxBody, node: Node) -> None:
         """Emit the ONNX nodes (opset 17) that make the value of `node`, [B, C, 1, T]."""
+
+
+def one_factor(node: Node, operands: int | None = None) -> Sequence[Mapping[str, int]]:
+    """Return the ties of a node whose first `operands` operands (None: all) and value have one factor per channel."""
+    if operands is not None and set(node.inputs[:operands]) & set(node.inputs[operands:]):
+        return ()  # x * x
+    return (dict.fromkeys((*node.inputs[:operands], node.output), 1),)
 
 
 def check_per_channel(where: str, constants: Mapping[str, Array], channels: int) -> None:

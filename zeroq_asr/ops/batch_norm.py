@@ -24,6 +24,7 @@ class BatchNorm(Op):
     name = "batch_norm"
     meaning = "(x - mean) / sqrt(var + eps) * gamma + beta"
     constants = ("mean", "var", "gamma", "beta")
+    factored = ("gamma", "beta")
     attributes: ClassVar[Mapping[str, type]] = {"eps": float}
 
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:

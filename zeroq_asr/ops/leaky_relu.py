@@ -9,7 +9,7 @@ import numpy as np
 
 from int_kernels import LeakyRelu as LeakyReluStep
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ops.base import Op, real_attribute, require
+from zeroq_asr.ops.base import Op, one_factor, real_attribute, require
 from zeroq_asr.ops.lowering import Lowering, clip_of
 from zeroq_asr.ops.moments import ChannelMoments, Reals
 from zeroq_asr.ops.signals import Signal
@@ -34,6 +34,9 @@ class LeakyReLU(Op):
         super().check(where, node, channels, out, constants)
         slope = real_attribute(node, "slope")
         require(0 <= slope <= 1, where, "a slope of 0 to 1", slope)
+
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        return one_factor(node)
 
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:
         from torch.nn import functional as F

@@ -11,7 +11,7 @@ import numpy as np
 from int_kernels import MaxPool as MaxPoolStep
 from zeroq_asr.errors import GraphError
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ops.base import FRAMES, Op, output_length, require
+from zeroq_asr.ops.base import FRAMES, Op, one_factor, output_length, require
 from zeroq_asr.ops.lowering import Lowering
 from zeroq_asr.ops.moments import ChannelMoments, Reals
 from zeroq_asr.ops.signals import Signal, frames_within, lengths_after
@@ -42,6 +42,9 @@ class MaxPool(Op):
 
     def frames(self, graph: Graph, node: Node, frames: int) -> int:
         return output_length(frames, node.integer("kernel"), node.integer("stride"), 1, node.integer("padding"))
+
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        return one_factor(node)
 
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:
         import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from int_kernels import Mean as MeanStep
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ops.base import FRAMES, ONCE, Op, require
+from zeroq_asr.ops.base import FRAMES, ONCE, Op, one_factor, require
 from zeroq_asr.ops.lowering import Lowering, clip_of
 from zeroq_asr.ops.moments import ChannelMoments, Reals
 from zeroq_asr.ops.signals import Signal, masked_data
@@ -33,6 +33,9 @@ class Mean(Op):
 
     def frames(self, graph: Graph, node: Node, frames: int) -> int:
         return 1
+
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        return one_factor(node)
 
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:
         x = operands[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from int_kernels import Multiply as MultiplyStep
 from zeroq_asr.ir.types import Array, Graph, Node
-from zeroq_asr.ops.base import ONCE, Op, require
+from zeroq_asr.ops.base import ONCE, Op, one_factor, require
 from zeroq_asr.ops.lowering import Lowering, Operand
 from zeroq_asr.ops.moments import ChannelMoments, Reals
 from zeroq_asr.ops.signals import Signal
@@ -28,6 +28,9 @@ class Multiply(Op):
     def length_kind(self, where: str, node: Node, kinds: Sequence[str], constants: Mapping[str, Array]) -> str:
         require(kinds[1] in (kinds[0], ONCE), where, f"a second operand of {kinds[0]} or once", kinds[1])
         return kinds[0]
+
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        return one_factor(node, 1)
 
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:
         return Signal(operands[0].data * operands[1].data, operands[0].lengths)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zeroq_asr.ir.types import Graph, Node
-from zeroq_asr.ops.base import Op
+from zeroq_asr.ops.base import Op, one_factor
 from zeroq_asr.ops.lowering import Lowering
 from zeroq_asr.ops.moments import ChannelMoments, Reals
 from zeroq_asr.ops.signals import Signal
@@ -26,6 +26,9 @@ class ReLU(Op):
     meaning = "max(x, 0)"
     rounds_itself = True
     is_nonnegative = True
+
+    def factor_ties(self, node: Node) -> Sequence[Mapping[str, int]]:
+        return one_factor(node)
 
     def forward(self, node: Node, operands: Sequence[Signal], constants: Sequence[Tensor]) -> Signal:
         return Signal(operands[0].data.relu(), operands[0].lengths)

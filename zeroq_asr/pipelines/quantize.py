@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from int_kernels import Program
 from zeroq_asr import __version__
-from zeroq_asr.analyses.roles import CONVOLUTIONS, Role, find_roles
+from zeroq_asr.analyses.channel_spread import measure_spreads
+from zeroq_asr.analyses.roles import CONVOLUTIONS, Role, find_code_values, find_roles
 from zeroq_asr.analyses.sqnr import measure_sqnr
 from zeroq_asr.artifact import IntegerModel
-from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges
+from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges, analytic_spreads
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import (
     ANALYTIC,
@@ -31,7 +32,7 @@ from zeroq_asr.ir.types import Graph
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.correct_biases import correct_biases, measure_means
-from zeroq_asr.passes.cross_layer_equalization import equalize
+from zeroq_asr.passes.equalize import Reals, equalize, find_factors
 from zeroq_asr.passes.gptq import round_with_gptq
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.quant.qparams import QuantParams
@@ -100,14 +101,14 @@ def quantize_model(
         config = replace(config, methods=tuple(method for method in config.methods if method != "gptq"))
     folded = prepare(float_model.graph)
     _check_layers(folded, config)
-    if "equalization" in config.methods:
-        folded = equalize(folded)
+    first, stream = ((), iter(())) if source == ANALYTIC else _peek(batches, config)
+    folded, factors = _equalize(float_model.graph, folded, config, first, device)
     roles = find_roles(folded, config.nonlinear)
     executor = FloatExecutor(folded, device)
     if source == ANALYTIC:
-        calibrated = _from_parameters(float_model, folded, config, roles)
+        calibrated = _from_parameters(float_model, folded, config, roles, factors)
     else:
-        calibrated = _from_data(executor, batches, source, config, roles=roles, ranges=ranges)
+        calibrated = _from_data(executor, first, stream, source, config, roles=roles, ranges=ranges)
     qparams = assign_qparams(folded, calibrated.table, config, roles=roles)
     correcting = "bias-correction" in config.methods
     rounded = round_with_gptq(folded, qparams, config, calibrated.first, device) if calibrated.first else {}
@@ -154,30 +155,47 @@ def _integer_model(
     return IntegerModel(program, qparams[program.input].scale, float_model.frontend, float_model.vocabulary, facts)
 
 
+def _equalize(
+    trained: Graph, folded: Graph, config: QuantizeConfig, first: Sequence[Batch], device: str
+) -> tuple[Graph, Mapping[str, Reals]]:
+    """Return the graph that `config.methods` asks for and its factors, from `first` or, if empty, from parameters."""
+    from zeroq_asr.runtime.float_executor import FloatExecutor
+
+    if "equalization" not in config.methods:
+        return folded, {}
+    spreads = measure_spreads(FloatExecutor(folded, device), first) if first else analytic_spreads(trained, folded)
+    factors = find_factors(folded, spreads, find_code_values(folded, config.nonlinear))
+    return equalize(folded, factors), factors
+
+
+def _peek(batches: Iterable[Batch], config: QuantizeConfig) -> tuple[Sequence[Batch], Iterator[Batch]]:
+    needs_more = {"equalization", "bias-correction", "gptq"}.intersection(config.methods)
+    return peek_batches(iter(batches), CORRECTION_UTTERANCES if needs_more else 1)
+
+
 def _from_data(
     executor: FloatExecutor,
-    batches: Iterable[Batch],
+    first: Sequence[Batch],
+    stream: Iterator[Batch],
     source: str,
     config: QuantizeConfig,
     *,
     roles: Mapping[str, Role],
     ranges: RangeTable | None,
 ) -> CalibrationResult:
-    correcting = "bias-correction" in config.methods
-    rounding = "gptq" in config.methods
-    first, stream = peek_batches(iter(batches), CORRECTION_UTTERANCES if correcting or rounding else 1)
     table = ranges if ranges is not None else calibrate(executor, stream, config, source, roles=roles)
+    correcting = "bias-correction" in config.methods
     means = measure_means(executor.graph, first, str(executor.device)) if correcting else {}
-    return CalibrationResult(table, means, first[0][:SQNR_UTTERANCES], first if rounding else ())
+    return CalibrationResult(table, means, first[0][:SQNR_UTTERANCES], first if "gptq" in config.methods else ())
 
 
 def _from_parameters(
-    model: FloatModel, folded: Graph, config: QuantizeConfig, roles: Mapping[str, Role]
+    model: FloatModel, folded: Graph, config: QuantizeConfig, roles: Mapping[str, Role], factors: Mapping[str, Reals]
 ) -> CalibrationResult:
     shape = (SQNR_UTTERANCES, model.frontend.channels, SQNR_NOISE_FRAMES)
     probe = np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
-    table = analytic_ranges(model.graph, folded, config, roles=roles)
-    return CalibrationResult(table, analytic_means(model.graph, folded), probe)
+    table = analytic_ranges(model.graph, folded, config, roles=roles, factors=factors)
+    return CalibrationResult(table, analytic_means(model.graph, folded, factors), probe)
 
 
 def _check_layers(graph: Graph, config: QuantizeConfig) -> None:

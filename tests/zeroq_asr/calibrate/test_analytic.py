@@ -7,7 +7,8 @@ import pytest
 from support.toy import toy_graph
 from support.toy_conformer import toy_conformer
 
-from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges
+from zeroq_asr.analyses.roles import find_code_values
+from zeroq_asr.calibrate.analytic import analytic_means, analytic_ranges, analytic_spreads
 from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import ANALYTIC_REACH, QuantizeConfig
 from zeroq_asr.ir import Graph
@@ -15,7 +16,7 @@ from zeroq_asr.ops import GraphBuilder
 from zeroq_asr.ops.moments import ChannelMoments
 from zeroq_asr.passes.assign_qparams import assign_qparams
 from zeroq_asr.passes.canonicalize import prepare
-from zeroq_asr.passes.cross_layer_equalization import equalize
+from zeroq_asr.passes.equalize import equalize, find_factors
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
 CONFIG = QuantizeConfig(range_method="minmax")
@@ -56,13 +57,17 @@ def test_means_follow_what_the_batchnorms_remember() -> None:
     np.testing.assert_allclose(found["b1.0.bn"], graph.constants[norm.inputs[4]], rtol=1e-6)
 
 
-def test_equalisation_changes_only_what_it_scales() -> None:
-    graph = toy_graph()
-    plain, scaled = prepare(graph), equalize(prepare(graph))
-    before, after = analytic_ranges(graph, plain, CONFIG).ranges, analytic_ranges(graph, scaled, CONFIG).ranges
-    changed = {name for name in before if after[name].hi != pytest.approx(before[name].hi, rel=1e-5)}
-    direct = {n.output for n in plain.nodes if n.op == "conv1d" and plain.consumers(n.output)[:1]}
-    assert changed and changed <= {name for name in direct if plain.consumers(name)[0].op == "conv1d"}
+@pytest.mark.parametrize("graph", [toy_graph(), toy_conformer(layers=1)], ids=["quartznet", "conformer"])
+def test_ranges_and_means_follow_the_factors_of_equalization(graph: Graph) -> None:
+    plain = prepare(graph)
+    factors = find_factors(plain, analytic_spreads(graph, plain), find_code_values(plain))
+    scaled = equalize(plain, factors)
+    before, after = analytic_means(graph, plain), analytic_means(graph, scaled, factors)
+    assert any(not np.allclose(factor, 1, rtol=0.1) for factor in factors.values())
+    for name, mean in before.items():
+        np.testing.assert_allclose(after[name], mean * factors.get(name, 1.0), rtol=1e-4, atol=1e-5)
+    ranges = analytic_ranges(graph, scaled, CONFIG, factors=factors).ranges
+    assert set(ranges) == set(analytic_ranges(graph, plain, CONFIG).ranges)
 
 
 @pytest.mark.parametrize("op", ["relu", "sigmoid", "tanh", "swish", "gelu", "glu", "multiply", "add"])
@@ -94,5 +99,4 @@ def b_of(op: str) -> Graph:
 
 def _pairwise(op: str, draws: dict[str, np.ndarray]) -> np.ndarray:
     a, c = draws["mel"], draws["x"]
-    results: dict[str, np.ndarray] = {"glu": a / (1 + np.exp(-c)), "multiply": a * c, "add": a + c}
-    return results[op]
+    return {"glu": a / (1 + np.exp(-c)), "multiply": a * c, "add": a + c}[op]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,7 @@ from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.fold_scale import fold_scale
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
-CONV: dict[str, Any] = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
+CONV = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
 
 
 def scaled(factor: float = 0.5, consumers: int = 1) -> Graph:
