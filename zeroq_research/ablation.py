@@ -13,6 +13,7 @@ import numpy as np
 from eval.compare import compare
 from eval.wer import score
 from zeroq_asr.analyses.divergence import measure_divergence
+from zeroq_asr.calibrate.run import calibrate
 from zeroq_asr.config import (
     ABLATION_PERCENTILES,
     ANALYTIC,
@@ -23,6 +24,7 @@ from zeroq_asr.config import (
     GenerateConfig,
     QuantizeConfig,
 )
+from zeroq_asr.ir.types import Graph
 from zeroq_asr.models.open import float_transcriber, integer_transcriber
 from zeroq_asr.pipelines.calibration import random_batches
 from zeroq_asr.pipelines.evaluate import TestSet
@@ -169,7 +171,7 @@ class Ablation:
 
         models, loss = self._quantize(variant, seed)
         divergence = measure_divergence(FloatExecutor(models[0].graph), models[0].qparams, self._probes)
-        distances = _compare_ranges(models[0].table, self._real_ranges(variant))
+        distances = _compare_ranges(models[0].table, self._real_ranges(variant, models[0].graph))
         row: Row = {"loss": loss, **distances, "divergence": divergence}
         for config, quantized in zip(self._plan.configs, models, strict=True):
             transcriber = integer_transcriber(quantized.model, "integer", 0, threads=self._plan.threads)
@@ -208,12 +210,15 @@ class Ablation:
             self._preset_data[config] = made
         return made
 
-    def _real_ranges(self, variant: Variant) -> RangeTable:
-        """Return the ranges of real speech, measured in the way of `variant`."""
-        if self._speech is None or self._speech[0] != variant.ranges:
-            config = replace(self._plan.configs[0], **variant.ranges)
+    def _real_ranges(self, variant: Variant, graph: Graph) -> RangeTable:
+        """Return the ranges of real speech in `graph`, measured in the way of `variant`."""
+        from zeroq_asr.runtime.float_executor import FloatExecutor
+
+        config = replace(self._plan.configs[0], **variant.ranges)
+        depends_on_data = "equalization" in config.methods  # then every variant has a graph of its own
+        if depends_on_data or self._speech is None or self._speech[0] != variant.ranges:
             batches, _ = self._data(Variant("", "real"), 0)
-            self._speech = (variant.ranges, quantize_model(self._model, batches(), "real", config).table)
+            self._speech = (variant.ranges, calibrate(FloatExecutor(graph), batches(), config, "real"))
         return self._speech[1]
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from zeroq_asr import evaluate, generate, quantize, verify
+from zeroq_asr import evaluate, verify
 from zeroq_asr.models.shipped import DEFAULT_MODEL, shipped_models
+
+generate = import_module("zeroq_asr.generate")
+quantize = import_module("zeroq_asr.quantize")
 
 QUICK = ["--batches", "1", "--batch-size", "4", "--frames", "300", "--iterations", "20", "--quiet", "--no-logs"]
 UTTERANCES = "40"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from zeroq_asr import evaluate, generate, inspect, quantize, verify
+from zeroq_asr import evaluate, inspect, verify
 from zeroq_asr.artifact import load_model
 from zeroq_asr.frontend.audio import read_audio
 from zeroq_asr.frontend.log_mel import log_mel
@@ -19,6 +20,9 @@ from zeroq_asr.pipelines.evaluate import read_test_set
 from zeroq_asr.runtime.integer_executor import IntegerExecutor
 from zeroq_asr.runtime.simulation import SimulatedExecutor
 from zeroq_research.cli import table
+
+generate = import_module("zeroq_asr.generate")
+quantize = import_module("zeroq_asr.quantize")
 
 QUICK = ["--batches", "2", "--batch-size", "4", "--frames", "200", "--iterations", "40", "--quiet", "--no-logs"]
 

@@ -40,7 +40,7 @@ def test_swapping_the_systems_mirrors_everything() -> None:
         compare(REFERENCES, WORSE, REFERENCES, seed=4),
     )
     assert mirror.difference == pytest.approx(-pair.difference)
-    assert (mirror.low, mirror.high) == (pytest.approx(-pair.high), pytest.approx(-pair.low))
+    assert (mirror.low, mirror.high) == pytest.approx((-pair.high, -pair.low))
     assert (mirror.worse, mirror.better) == (pair.better, pair.worse)
     assert pair.is_significant and mirror.is_significant
 
@@ -60,7 +60,7 @@ def test_equals_enumeration_on_two_utterances() -> None:
     exact = [
         100 * sum(1 - i for i in draw) / sum((2, 3)[i] for i in draw) for draw in itertools.product((0, 1), repeat=2)
     ]
-    assert (pair.low, pair.high) == (pytest.approx(min(exact)), pytest.approx(max(exact)))
+    assert (pair.low, pair.high) == pytest.approx((min(exact), max(exact)))
 
 
 def test_identical_is_judged_after_normalisation() -> None:

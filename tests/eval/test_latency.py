@@ -13,11 +13,11 @@ from eval.latency import (
     Opened,
     TimedEngine,
     Timing,
-    peak_memory_bytes,
     ratio,
     reset_peak_memory,
     time_engines,
 )
+from eval.memory import peak_memory_bytes
 
 
 def open_logger(path: str, name: str) -> Callable[[], object]:

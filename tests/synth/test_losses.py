@@ -97,8 +97,8 @@ def test_statistics_and_their_gradient_equal_var_mean() -> None:
         expected_var, expected_mean = torch.var_mean(theirs, dim=(0, 2))
         torch.testing.assert_close(mean, expected_mean)
         torch.testing.assert_close(var, expected_var)
-        (mean.sin().sum() + (var * torch.arange(7)).sum()).backward()
-        (expected_mean.sin().sum() + (expected_var * torch.arange(7)).sum()).backward()
+        torch.autograd.backward(mean.sin().sum() + (var * torch.arange(7)).sum())
+        torch.autograd.backward(expected_mean.sin().sum() + (expected_var * torch.arange(7)).sum())
         torch.testing.assert_close(ours.grad, theirs.grad)
 
 

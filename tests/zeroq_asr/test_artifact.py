@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,9 +144,9 @@ def _rewritten(tmp_path: Path, change: object, source: str | Graph | None = None
     return path
 
 
-def _set(*keys: object, value: object) -> object:
-    def change(document: dict, tensors: dict) -> None:
-        place = document
+def _set(*keys: str | int, value: object) -> object:
+    def change(document: dict[str, Any], tensors: dict[str, Any]) -> None:
+        place: Any = document
         for key in keys[:-1]:
             place = place[key]
         place[keys[-1]] = value
@@ -202,7 +203,7 @@ def test_damaged_models_are_refused(tmp_path: Path, change: object, message: str
         load_model(_rewritten(tmp_path, change))
 
 
-def _rename(document: dict, tensors: dict, old: str, new: str) -> None:
+def _rename(document: dict[str, Any], tensors: dict[str, Any], old: str, new: str) -> None:
     tensors[new] = tensors.pop(old)
     document["program"]["constants"][new] = document["program"]["constants"].pop(old)
 
@@ -246,7 +247,7 @@ def test_damaged_files_of_format_2_are_refused(tmp_path: Path, change: object, m
 
 
 def _attribute(op: str, name: str, value: object) -> object:
-    def change(document: dict, tensors: dict) -> None:
+    def change(document: dict[str, Any], tensors: dict[str, Any]) -> None:
         node = next(node for node in document["graph"]["nodes"] if node[0] == op)
         assert name in node[3]
         node[3][name] = value
@@ -255,7 +256,7 @@ def _attribute(op: str, name: str, value: object) -> object:
 
 
 def _constant(ending: str, change: Callable[[np.ndarray], np.ndarray]) -> object:
-    def apply(document: dict, tensors: dict) -> None:
+    def apply(document: dict[str, Any], tensors: dict[str, Any]) -> None:
         name = next(name for name in tensors if name.endswith(ending))
         tensors[name] = change(tensors[name])
 
@@ -294,7 +295,7 @@ def test_damaged_conformers_of_format_2_are_refused(tmp_path: Path, change: obje
 
 
 def _field(op: str, name: str, value: object) -> object:
-    def change(document: dict, tensors: dict) -> None:
+    def change(document: dict[str, Any], tensors: dict[str, Any]) -> None:
         step = next(step for step in document["program"]["steps"] if step["op"] == op)
         assert name in step
         step[name] = value

@@ -30,13 +30,22 @@ def test_a_verb_alone_is_a_process_without_torch(tmp_path: Path, capfd: pytest.C
 
 
 def test_an_error_ends_the_demo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    ran = []
-    monkeypatch.setattr(demo, "run_verb", lambda verb, flags: ran.append(verb) or len(ran) - 1)
-    monkeypatch.setattr(demo, "run_alone", lambda verb, flags: ran.append(f"alone {verb}") or 0)
+    ran: list[str] = []
+    codes = iter([0, 1])
+
+    def run_verb(verb: str, flags: object) -> int:
+        ran.append(verb)
+        return next(codes, 0)
+
+    def run_alone(verb: str, flags: object) -> int:
+        ran.append(f"alone {verb}")
+        return 0
+
+    monkeypatch.setattr(demo, "run_verb", run_verb)
+    monkeypatch.setattr(demo, "run_alone", run_alone)
     assert demo.main([]) == 1
     assert ran == ["generate", "quantize"] and "$ python -m zeroq_asr.quantize" in capsys.readouterr().out
     ran.clear()
-    monkeypatch.setattr(demo, "run_verb", lambda verb, flags: ran.append(verb) or 0)
     assert demo.main([]) == 0
     assert "alone transcribe" in ran and ran[-1] == "table"
 

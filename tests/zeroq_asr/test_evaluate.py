@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_known_errors_are_counted_and_compared(noise: TestSet) -> None:
     # Lengths are 30, 40, ... 100 frames: four utterances lose the last letter, 16 words in all.
     assert lossy.scores.wer == pytest.approx(100 * 4 / 16)
     assert lossy.comparison is not None
-    assert (lossy.comparison.difference, lossy.comparison.identical) == (pytest.approx(25.0), 50.0)
+    assert (lossy.comparison.difference, lossy.comparison.identical) == pytest.approx((25.0, 50.0))
     assert lossy.comparison.is_significant
 
 
@@ -70,7 +71,12 @@ def test_utterances_keep_their_texts_though_they_run_sorted_by_length(noise: Tes
 def test_features_are_computed_once_per_front_end(noise: TestSet, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     original = features_module.features_of
-    monkeypatch.setattr(features_module, "features_of", lambda w, s, n: calls.append(s) or original(w, s, n))
+
+    def recorded(wave: Any, spec: Any, name: Any) -> Any:
+        calls.append(spec)
+        return original(wave, spec, name)
+
+    monkeypatch.setattr(features_module, "features_of", recorded)
     other = FrontendSpec(n_mels=5)
     evaluate([parrot("a", noise), parrot("b", noise), parrot("c", noise, spec=other)], [noise])
     assert len(calls) == 2 * 8

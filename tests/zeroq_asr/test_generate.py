@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from support.toy_models import save_noise, toy_float_model
 import synth
 import zeroq_asr.models.resolve
 import zeroq_asr.pipelines.generate
-from zeroq_asr import generate as command
 from zeroq_asr.config import GenerateConfig
 from zeroq_asr.pipelines.generate import read_data
+
+command = import_module("zeroq_asr.generate")
 
 SMALL = ["--batches", "2", "--batch-size", "2", "--frames", "64", "--iterations", "3", "--threads", "1"]
 Run = Callable[..., int]

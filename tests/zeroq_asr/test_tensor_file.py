@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 from zeroq_asr.errors import FileError
 from zeroq_asr.tensor_file import open_tensors
 
-TENSORS = {
+TENSORS: dict[str, np.ndarray] = {
     "scalar": np.array(7, np.int64),
     "none": np.zeros((0, 3), np.float32),
     "bool": np.array([True, False, True]),

@@ -34,6 +34,7 @@ from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.correct_biases import correct_biases, measure_means
 from zeroq_asr.passes.equalize import Reals, equalize, find_factors
 from zeroq_asr.passes.gptq import round_with_gptq
+from zeroq_asr.passes.limit_head_bias import limit_head_bias
 from zeroq_asr.passes.lower_to_integer import lower_to_integer
 from zeroq_asr.quant.qparams import QuantParams
 from zeroq_asr.quant.ranges import RangeTable
@@ -110,6 +111,9 @@ def quantize_model(
     else:
         calibrated = _from_data(executor, first, stream, source, config, roles=roles, ranges=ranges)
     qparams = assign_qparams(folded, calibrated.table, config, roles=roles)
+    limited = limit_head_bias(folded, qparams)
+    if limited is not folded:
+        folded, executor = limited, FloatExecutor(limited, device)
     correcting = "bias-correction" in config.methods
     rounded = round_with_gptq(folded, qparams, config, calibrated.first, device) if calibrated.first else {}
     corrected = correct_biases(folded, qparams, config, calibrated.means, rounded) if correcting else folded

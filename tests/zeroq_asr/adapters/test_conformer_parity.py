@@ -26,7 +26,7 @@ def quiet_torch() -> Iterator[None]:
         yield
 
 
-FAST = {"subsampling": "dw_striding", "subsampling_factor": 8}
+FAST: dict[str, Any] = {"subsampling": "dw_striding", "subsampling_factor": 8}
 VARIANTS: dict[str, dict[str, Any]] = {
     "Conformer": {},
     "FastConformer": {**FAST, "xscaling": False, "conv_kernel_size": 9},

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,12 @@ def test_the_environment_changes_nothing(
         monkeypatch.setenv(name, "1")
     calls = []
     original = torch.load
-    monkeypatch.setattr(torch, "load", lambda *a, **k: calls.append(k["weights_only"]) or original(*a, **k))
+
+    def recorded(*args: Any, **options: Any) -> Any:
+        calls.append(options["weights_only"])
+        return original(*args, **options)
+
+    monkeypatch.setattr(torch, "load", recorded)
     assert load(tmp_path, nemo_bytes()).fingerprint == plain.fingerprint
     assert calls == [True] and forced <= set(os.environ)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from support.toy_conformer import N_MELS, toy_conformer
@@ -28,7 +30,15 @@ def test_a_mean_has_length_one_and_an_empty_value_is_refused() -> None:
     x = b.input("mel", 4)
     mean = b.node("mean", (x,), "mean", 4)
     weight = b.constant("w", np.zeros((1, 1, 2, 3), np.float32))
-    geometry = {"height": 4, "stride_h": 2, "stride_t": 1, "padding_h": 0, "padding_t": 0, "groups": 1, "masked": 1}
+    geometry: dict[str, Any] = {
+        "height": 4,
+        "stride_h": 2,
+        "stride_t": 1,
+        "padding_h": 0,
+        "padding_t": 0,
+        "groups": 1,
+        "masked": 1,
+    }
     y = b.node("conv2d", (x, weight), "y", 2, **geometry)
     graph = b.build((mean, y))
     assert count_frames(graph, 9) == {"mel": 9, "mean": 1, "y": 7}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from support.toy import toy_graph
 from support.toy_networks import ToyBuilder, toy_citrinet, toy_conformer
 
@@ -16,7 +18,7 @@ from zeroq_asr.analyses.roles import (
 from zeroq_asr.passes.canonicalize import prepare
 
 
-def by_role(roles: dict[str, str]) -> dict[str, str]:
+def by_role(roles: Mapping[str, str]) -> dict[str, str]:
     return {role: " ".join(name for name, r in roles.items() if r == role) for role in dict.fromkeys(roles.values())}
 
 

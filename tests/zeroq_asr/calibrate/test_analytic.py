@@ -99,4 +99,5 @@ def b_of(op: str) -> Graph:
 
 def _pairwise(op: str, draws: dict[str, np.ndarray]) -> np.ndarray:
     a, c = draws["mel"], draws["x"]
-    return {"glu": a / (1 + np.exp(-c)), "multiply": a * c, "add": a + c}[op]
+    results: dict[str, np.ndarray] = {"glu": a / (1 + np.exp(-c)), "multiply": a * c, "add": a + c}
+    return results[op]

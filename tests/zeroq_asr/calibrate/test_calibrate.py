@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,9 +90,9 @@ def test_no_data_and_nan_are_refused() -> None:
     "wrong",
     [{"bits": 9}, {"bits": 1}, {"act_bits": 0}, {"percentile": 50.0}, {"activations": "both"}, {"nonlinear": "cubic"}],
 )
-def test_settings_out_of_their_domain_are_refused(wrong: dict[str, object]) -> None:
+def test_settings_out_of_their_domain_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):
-        QuantizeConfig(**wrong)  # type: ignore[arg-type]
+        QuantizeConfig(**wrong)
 
 
 def test_streams_and_swishes_take_their_extremes_and_gates_their_channels() -> None:
@@ -113,7 +114,7 @@ def test_streams_and_swishes_take_their_extremes_and_gates_their_channels() -> N
 def test_tables_need_the_ranges_of_what_they_look_at() -> None:
     executor = FloatExecutor(prepare(toy_conformer()))
     found = [
-        set(calibrate(executor, [toy_mel(0, 1, 40)], QuantizeConfig(nonlinear=way), "test").ranges)  # type: ignore[arg-type]
+        set(calibrate(executor, [toy_mel(0, 1, 40)], QuantizeConfig(nonlinear=way), "test").ranges)
         for way in ("poly2", "lut")
     ]
     assert found[1] - found[0] == {"0.ff1.1", "0.conv.a", "0.conv.b", "0.conv.bn", "0.ff2.1"}

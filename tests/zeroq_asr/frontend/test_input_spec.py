@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from zeroq_asr.errors import FileError
@@ -33,7 +35,7 @@ class Waveform:
 class Loudest:
     """A model that answers with one token for each utterance: 0 where the input is not silent, else the blank 1."""
 
-    def tokens(self, features: list[Features]) -> list[np.ndarray]:
+    def tokens(self, features: Sequence[Features]) -> list[npt.NDArray[np.int32]]:
         return [np.array([0 if x.any() else 1], dtype=np.int32) for x in features]
 
 

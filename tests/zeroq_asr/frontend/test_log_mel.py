@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def naive(audio: np.ndarray, spec: FrontendSpec) -> np.ndarray:
         kernel = np.exp(-2j * np.pi * np.outer(np.arange(half + 1), np.arange(spec.n_fft)) / spec.n_fft)
         columns.append(np.log(mel_filters(spec).astype(float) @ np.abs(kernel @ frame) ** spec.power + spec.log_guard))
     y = np.stack(columns, axis=1)
-    return (y - y.mean(axis=1, keepdims=True)) / (y.std(axis=1, ddof=1, keepdims=True) + 1e-5)
+    normalized: np.ndarray = (y - y.mean(axis=1, keepdims=True)) / (y.std(axis=1, ddof=1, keepdims=True) + 1e-5)
+    return normalized
 
 
 @pytest.mark.parametrize("edge", ["zeros", "reflect"])
@@ -157,7 +159,8 @@ def test_bad_specs_are_refused(change: dict[str, object]) -> None:
 
 
 def test_bad_spec_objects_are_refused() -> None:
-    for fields in (None, [], {}, {**SPEC.to_json(), "dither": 1.0}, {"n_mels": 64}):
+    others: tuple[Any, ...] = (None, [], {}, {**SPEC.to_json(), "dither": 1.0}, {"n_mels": 64})
+    for fields in others:
         with pytest.raises(ConfigError, match="expected"):
             FrontendSpec.from_json(fields)
 

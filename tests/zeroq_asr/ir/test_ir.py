@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from support.toy import toy_graph
@@ -11,7 +13,7 @@ from zeroq_asr.ir.text import print_graph
 from zeroq_asr.ops import GraphBuilder, verify
 from zeroq_asr.ops.base import output_length
 
-GEOMETRY = {"stride": 1, "dilation": 1, "padding": 1, "groups": 1, "masked": 1}
+GEOMETRY: dict[str, Any] = {"stride": 1, "dilation": 1, "padding": 1, "groups": 1, "masked": 1}
 
 
 def small() -> GraphBuilder:

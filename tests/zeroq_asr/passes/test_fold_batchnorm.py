@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from zeroq_asr.ops import GraphBuilder
 from zeroq_asr.passes.fold_batchnorm import fold_batchnorm
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
-CONV = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 1}
+CONV: dict[str, Any] = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 1}
 
 
 def with_norm(consumers: int = 1, eps: float = 0.5) -> GraphBuilder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from zeroq_asr.passes.canonicalize import prepare
 from zeroq_asr.passes.fold_scale import fold_scale
 from zeroq_asr.runtime.float_executor import FloatExecutor
 
-CONV = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
+CONV: dict[str, Any] = {"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "masked": 0}
 
 
 def scaled(factor: float = 0.5, consumers: int = 1) -> Graph:

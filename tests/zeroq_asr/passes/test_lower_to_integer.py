@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_an_identity_branch_becomes_a_code() -> None:
     x = b.input("mel", 6)
     b.constant("w", rng.normal(0, 0.4, (6, 6, 3)).astype(np.float32))
     b.constant("v", rng.normal(0, 0.4, (4, 6, 1)).astype(np.float32))
-    geometry = {"stride": 1, "dilation": 1, "groups": 1, "masked": 1}
+    geometry: dict[str, Any] = {"stride": 1, "dilation": 1, "groups": 1, "masked": 1}
     y = b.node("conv1d", (x, "w"), "conv", 6, padding=1, **geometry)
     z = b.node("relu", (b.node("add", (y, x), "add", 6),), "relu", 6)
     graph = b.build((b.node("conv1d", (z, "v"), "logits", 4, padding=0, **geometry),))

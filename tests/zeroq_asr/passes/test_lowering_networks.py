@@ -115,7 +115,7 @@ def test_channels_before_a_depthwise_convolution_have_their_own_scales() -> None
     loud = constants["a.w"].copy()
     loud[0] *= 100  # one loud channel must not drown the others
     graph = graph.with_nodes(graph.nodes, graph.values, {**graph.constants, "a.w": loud})
-    lowered = {way: lower(graph, QuantizeConfig(activations=way)) for way in ("auto", "symmetric")}  # type: ignore[arg-type]
+    lowered = {way: lower(graph, QuantizeConfig(activations=way)) for way in ("auto", "symmetric")}
     found = {way: _channel_sqnr(*parts, "glu") for way, parts in lowered.items()}
     assert found["auto"].min() > 18
     assert found["symmetric"].min() < 10
@@ -135,11 +135,11 @@ def test_every_activation_in_both_forms() -> None:
         for op in ("sigmoid", "tanh", "swish", "gelu"):
             b = ToyBuilder()
             y = b.node(op, "y", b.conv(b.mel, "c", 6, 8))
-            lowered = lower(b.head(y), QuantizeConfig(nonlinear=nonlinear))  # type: ignore[arg-type]
+            lowered = lower(b.head(y), QuantizeConfig(nonlinear=nonlinear))
             assert sqnr(lowered)["y"] > 33, (nonlinear, op)
             stream = b.node("add", "add", y, b.conv(b.mel, "d", 6, 8))
             graph = b.graph.build((b.conv(stream, "out", 8, 4),))
-            lowered = lower(graph, QuantizeConfig(nonlinear=nonlinear))  # type: ignore[arg-type]
+            lowered = lower(graph, QuantizeConfig(nonlinear=nonlinear))
             assert sqnr(lowered)["add"] > 33, (nonlinear, op)
 
 

@@ -74,8 +74,8 @@ def test_the_file_packs_every_layer_by_its_own_bits(tmp_path: Path) -> None:
     assert widths(loaded) == widths(mixed)
     assert loaded.provenance["settings"]["layer_bits"] == [list(pair) for pair in MIXED]
     mel = [toy_mel(5, 1, 90)[0]]
-    answers = [IntegerExecutor(loaded, backend=backend).tokens(mel)[0] for backend in ("native", "reference")]
-    assert np.array_equal(*answers)
+    native, reference = (IntegerExecutor(loaded, backend=way).tokens(mel)[0] for way in ("native", "reference"))
+    assert np.array_equal(native, reference)
 
 
 def test_bit_operations_count_each_layer_by_its_own_bits() -> None:

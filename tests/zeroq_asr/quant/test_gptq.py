@@ -18,17 +18,20 @@ def moments_of(groups: int, size: int, seed: int = 0, share: float = 0.9) -> np.
     """H of numbers that have `share` of their variance in common."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0, 1, (groups, size, 400)) * np.sqrt(1 - share) + rng.normal(0, 1, (groups, 1, 400)) * np.sqrt(share)
-    return x @ x.transpose(0, 2, 1) / 400
+    h: np.ndarray = x @ x.transpose(0, 2, 1) / 400
+    return h
 
 
 def error(weight: np.ndarray, codes: np.ndarray, scale: np.ndarray, h: np.ndarray) -> np.ndarray:
     """e H e^T of every output channel."""
     rows = (weight - scale.reshape(-1, *(1,) * (weight.ndim - 1)) * codes).reshape(len(h), -1, h.shape[1])
-    return ((rows @ h) * rows).sum(axis=2).ravel()
+    squares: np.ndarray = ((rows @ h) * rows).sum(axis=2).ravel()
+    return squares
 
 
 def scales(weight: np.ndarray) -> np.ndarray:
-    return np.abs(weight).reshape(len(weight), -1).max(axis=1) / TOP
+    largest: np.ndarray = np.abs(weight).reshape(len(weight), -1).max(axis=1)
+    return largest / TOP
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,7 @@ def test_inputs_of_one_size_that_know_nothing_of_each_other_mean_nearest_roundin
 def test_weights_on_the_grid_stay() -> None:
     grid = np.random.default_rng(4).integers(-TOP, TOP + 1, (8, 20, 1))
     grid[:, 0] = TOP
-    codes, scale = gptq_round(grid * 0.25, [moments_of(1, 20)], np.full(8, 0.25), TOP)
+    codes, scale = gptq_round(grid * np.float64(0.25), [moments_of(1, 20)], np.full(8, 0.25), TOP)
     np.testing.assert_array_equal(codes, grid)
     np.testing.assert_allclose(scale, 0.25)
 

@@ -25,7 +25,8 @@ def by_windows(x: np.ndarray, window: Window) -> np.ndarray:
     seen = np.lib.stride_tricks.sliding_window_view(padded, (window.rows, reach + 1), axis=(3, 4))
     seen = seen[..., :: window.dilation].transpose(1, 2, 5, 6, 0, 3, 4)
     v = seen.reshape(window.groups, window.channels * window.rows * window.frames, -1)
-    return v @ v.transpose(0, 2, 1) / (len(x) * window.height * maps.shape[4])
+    moments: np.ndarray = v @ v.transpose(0, 2, 1) / (len(x) * window.height * maps.shape[4])
+    return moments
 
 
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS.keys())

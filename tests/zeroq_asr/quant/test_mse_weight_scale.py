@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zeroq_asr.quant.mse_weight_scale import WEIGHT_SCALE_RATIOS, mse_weight_scale
+from zeroq_asr.config import WEIGHT_SCALE_RATIOS
+from zeroq_asr.quant.mse_weight_scale import mse_weight_scale
 from zeroq_asr.quant.weights import FloatConv, quantize_conv
 
 
@@ -14,7 +15,8 @@ def error(weight: np.ndarray, methods: tuple[str, ...], bits: int, per_tensor: b
     conv = quantize_conv(FloatConv("x", weight, None, 0.01, bits, per_tensor, methods))
     assert np.abs(conv.weight).max() <= 2 ** (bits - 1) - 1
     real = conv.weight * conv.weight_scale.reshape(-1, *(1,) * (weight.ndim - 1))
-    return np.square(weight - real).reshape(len(weight), -1).sum(axis=1)
+    squares: np.ndarray = np.square(weight - real).reshape(len(weight), -1).sum(axis=1)
+    return squares
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

@@ -19,7 +19,9 @@ SHAPES = ((5, 1, 33), (7, 40, 1), (6, 24, 11), (4, 3, 3, 3), (3, 1, 1))
 def drawn(shape: tuple[int, ...], top: int, seed: int = 0) -> np.ndarray:
     """Weights in units of their scale, the largest of every output channel `top`."""
     w = np.random.default_rng(seed).normal(size=shape)
-    return w / np.abs(w).reshape(len(w), -1).max(axis=1).reshape(-1, *(1,) * (w.ndim - 1)) * top
+    largest: np.ndarray = np.abs(w).reshape(len(w), -1).max(axis=1).reshape(-1, *(1,) * (w.ndim - 1))
+    scaled: np.ndarray = w / largest * top
+    return scaled
 
 
 @given(st.sampled_from(SHAPES), st.sampled_from((1, 7, 127)), st.integers(0, 10_000))

@@ -18,8 +18,8 @@ def panel(text: str | None = "hello", frames: int = 250) -> Panel:
 def test_axes_are_in_seconds_and_mel_bins_on_one_colour_scale() -> None:
     figure = draw_panels([panel(), panel(frames=100)], hop_ms=20.0)
     first, second, bar = figure.axes
-    assert first.get_images()[0].get_extent() == [0.0, 5.0, 0, 64]
-    assert second.get_images()[0].get_extent() == [0.0, 2.0, 0, 64]
+    assert first.get_images()[0].get_extent() == pytest.approx((0.0, 5.0, 0, 64))
+    assert second.get_images()[0].get_extent() == pytest.approx((0.0, 2.0, 0, 64))
     assert first.get_xlabel().startswith("time (s)") and first.get_ylabel() == "mel bin"
     assert "log-mel" in bar.get_ylabel()
     for ax in (first, second):

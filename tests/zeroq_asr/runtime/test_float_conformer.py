@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_positions_are_sinusoids() -> None:
             assert table[row, 2 * d : 2 * d + 2].tolist() == pytest.approx([math.sin(angle), math.cos(angle)], abs=1e-6)
 
 
-def one_node(op: str, operands: int, channels: int, out: int, **attrs: float) -> GraphBuilder:
+def one_node(op: str, operands: int, channels: int, out: int, **attrs: Any) -> GraphBuilder:
     b = GraphBuilder()
     x = b.input("mel", channels)
     names = [x] + [b.node("scale", (x,), f"x{n}", channels, factor=0.5 * n) for n in range(1, operands)]
@@ -152,7 +153,13 @@ def test_conv2d_is_torchs_over_rows_and_time(groups: int, stride: int, padding: 
     weight = rng.normal(size=(8, 4 // groups, 3, 3)).astype(np.float32)
     bias = rng.normal(size=8).astype(np.float32)
     rows = (5 + 2 * padding - 3) // stride + 1
-    geometry = {"stride_h": stride, "stride_t": stride, "padding_h": padding, "padding_t": padding, "groups": groups}
+    geometry: dict[str, Any] = {
+        "stride_h": stride,
+        "stride_t": stride,
+        "padding_h": padding,
+        "padding_t": padding,
+        "groups": groups,
+    }
     y = b.node(
         "conv2d", (x, b.constant("w", weight), b.constant("b", bias)), "y", 8 * rows, height=5, masked=1, **geometry
     )
@@ -165,7 +172,15 @@ def test_conv2d_is_torchs_over_rows_and_time(groups: int, stride: int, padding: 
 def test_an_input_that_is_too_short_is_refused() -> None:
     b = GraphBuilder()
     w = b.constant("w", np.zeros((1, 1, 3, 3), np.float32))
-    geometry = {"height": 8, "stride_h": 1, "stride_t": 1, "padding_h": 0, "padding_t": 0, "groups": 1, "masked": 0}
+    geometry: dict[str, Any] = {
+        "height": 8,
+        "stride_h": 1,
+        "stride_t": 1,
+        "padding_h": 0,
+        "padding_t": 0,
+        "groups": 1,
+        "masked": 0,
+    }
     graph = b.build((b.node("conv2d", (b.input("mel", N_MELS), w), "y", 6, **geometry),))
     with pytest.raises(GraphError, match="too few"):
         FloatExecutor(graph).run(mels(0, 1, 2))

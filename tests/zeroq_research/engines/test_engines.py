@@ -10,6 +10,7 @@ from support.nemo_files import nemo_bytes
 from support.toy_conformer import toy_conformer
 from support.toy_models import save_toy, toy_integer_model
 
+from eval.latency import Note
 from int_kernels import available_kernels
 from zeroq_asr.adapters import FloatModel
 from zeroq_asr.exporters import to_onnx
@@ -40,6 +41,13 @@ def expected(checkpoint: str) -> Array:
     return logits
 
 
+def result_of(run: Callable[[], object]) -> Any:
+    """The result of one call of an engine."""
+    note = run()
+    assert isinstance(note, Note)
+    return note.result
+
+
 def inputs_in(folder: Path, n_mels: int, lengths: tuple[int, ...] = (FRAMES,)) -> str:
     return save_inputs(folder / "inputs", [noise(BATCH, n_mels, frames) for frames in lengths])
 
@@ -49,15 +57,16 @@ def test_inputs_keep_their_order_and_every_one_is_timed(tmp_path: Path) -> None:
     assert [mel.shape for mel in load_inputs(folder)] == [(BATCH, 6, frames) for frames in range(40, 52)]
     opened = open_native(str(save_toy(tmp_path / "m")), folder, "c", 1)
     note = opened.run()
+    assert isinstance(note, Note)
     assert len(note.value) == 12 and all(seconds > 0 for seconds in note.value)
-    assert len(note.result) == BATCH
+    assert len(result_of(opened.run)) == BATCH
 
 
 @pytest.mark.parametrize("open_engine", [open_eager, open_channels_last])
 def test_torch_computes_the_float_model_both_ways(checkpoint: str, open_engine: Open, tmp_path: Path) -> None:
     run = open_engine(checkpoint, inputs_in(tmp_path, 16), 1)
     for _ in range(2):  # a second run finds the same values
-        np.testing.assert_allclose(run().result, expected(checkpoint), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(result_of(run), expected(checkpoint), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("open_engine", [open_eager, open_channels_last])
@@ -69,7 +78,7 @@ def test_torch_computes_an_attention_model_both_ways(
     monkeypatch.setattr(torch_float, "load_float_model", lambda reference: model)
     run = open_engine("toy", inputs_in(tmp_path, 8), 1)
     logits = FloatExecutor(graph).run(noise(BATCH, 8, FRAMES))["logits"]
-    np.testing.assert_allclose(run().result, logits, rtol=1e-4, atol=2e-5)
+    np.testing.assert_allclose(result_of(run), logits, rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.skipif(not has_cuda(), reason="needs a GPU")
@@ -78,7 +87,7 @@ def test_torch_computes_the_float_model_on_a_gpu(checkpoint: str, precision: str
     run = open_cuda(checkpoint, inputs_in(tmp_path, 16), precision, 1)
     tolerance = 1e-4 if precision == "float32" else 5e-2
     for _ in range(2):
-        np.testing.assert_allclose(run().result.float(), expected(checkpoint), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(result_of(run).float(), expected(checkpoint), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("table", available_kernels())
@@ -87,7 +96,7 @@ def test_our_engine_runs_the_whole_program(table: str, tmp_path: Path, monkeypat
     model, path = toy_integer_model(), str(save_toy(tmp_path / "m"))
     opened = open_native(path, inputs_in(tmp_path, 6), table, 2)
     for ours, reference in zip(
-        opened.run().result, IntegerExecutor(model, "reference").run(list(noise(2, 6, 120))), strict=True
+        result_of(opened.run), IntegerExecutor(model, "reference").run(list(noise(2, 6, 120))), strict=True
     ):
         np.testing.assert_array_equal(ours, reference)
     assert kernels_in_use() == table
@@ -137,7 +146,7 @@ def test_onnxruntime_runs_the_float_and_the_int8_form(checkpoint: str, tmp_path:
     target = tmp_path / "int8.onnx"
     quantize_onnx(source, target, [mel])
     runs = [open_onnxruntime(str(path), str(tmp_path / "inputs"), 1) for path in (source, target)]
-    check_peer(runs[0]().result, runs[1]().result, checkpoint)
+    check_peer(result_of(runs[0]), result_of(runs[1]), checkpoint)
     convolutions = [node for node in onnx.load(target).graph.node if node.op_type == "Conv"]
     made_by = {name: node.op_type for node in onnx.load(target).graph.node for name in node.output}
     assert convolutions and all(made_by[name] == "DequantizeLinear" for c in convolutions for name in c.input[:2])
@@ -153,7 +162,7 @@ def test_onnxruntime_runs_the_int8_form_of_an_attention_model(tmp_path: Path) ->
     quantize_onnx(tmp_path / "model.onnx", tmp_path / "int8.onnx", [mel])
     logits = FloatExecutor(graph).run(mel[:, :, 0])["logits"].numpy()
     run = open_onnxruntime(str(tmp_path / "int8.onnx"), inputs_in(tmp_path, 8), 1)
-    error = np.abs(run().result[:, :, 0] - logits)
+    error = np.abs(result_of(run)[:, :, 0] - logits)
     assert error.max() > 1e-4 and error.mean() < 0.2 * logits.std()
 
 
@@ -165,5 +174,5 @@ def test_openvino_runs_the_float_and_the_int8_form(checkpoint: str, tmp_path: Pa
     save_float(source, tmp_path / "float32.xml")
     quantize_openvino(source, tmp_path / "int8.xml", [mel])
     runs = [open_openvino(str(tmp_path / f"{name}.xml"), str(tmp_path / "inputs"), 1) for name in ("float32", "int8")]
-    check_peer(runs[0]().result, runs[1]().result, checkpoint)
+    check_peer(result_of(runs[0]), result_of(runs[1]), checkpoint)
     assert "FakeQuantize" in (tmp_path / "int8.xml").read_text()

@@ -18,7 +18,7 @@ def test_the_limit_is_a_line_in_the_colour_of_its_bars() -> None:
     rows = [{"engine": e, "threads": t, "median_ms": 10.0 * t} for t in (1, 2) for e in ("ours", "torch")]
     (axes,) = draw_latencies(rows, "model", {1: 7.0, 2: 4.0}).axes
     assert [line.get_xdata()[0] for line in axes.get_lines()] == [7.0, 4.0]  # type: ignore[index]
-    colors = [group.patches[0].get_facecolor() for group in axes.containers]
+    colors = [group[0].get_facecolor() for group in axes.containers]
     assert [line.get_color() for line in axes.get_lines()] == colors
     legend = axes.get_legend()
     assert legend is not None and "int8 limit: 7.0 ms" in [text.get_text() for text in legend.get_texts()]
