@@ -28,7 +28,7 @@ test: $(STAMP)
 
 # What is slow and rarely fails.
 nightly: $(STAMP)
-	$(PYTEST) -m nightly
+	$(PYTEST) -rP -m nightly
 
 check: $(STAMP)
 	$(BIN)/ruff check .
