@@ -74,6 +74,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+@pytest.mark.nightly
 def test_every_build_gives_the_same_bytes(kernels: str, builds: dict[str, Path]) -> None:
     with_kernels = {name: path for name, path in builds.items() if kernels in available_kernels(path)}
     assert len(with_kernels) >= 2 and "O0" in with_kernels

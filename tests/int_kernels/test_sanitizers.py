@@ -40,6 +40,7 @@ def test_no_bad_address_and_no_undefined_behaviour(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_no_data_race(tmp_path: Path) -> None:
     done = run_sanitized(tmp_path, ["-fsanitize=thread"], "libtsan.so", {"TSAN_OPTIONS": "halt_on_error=1"})
     assert done.returncode == 0 and done.stdout == "sound\n", done.stderr
